@@ -1,0 +1,65 @@
+"""An alert and its tier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from model.labels import Labels
+
+
+class Tier(IntEnum):
+    """How urgently people must answer; P0 is a disaster. Smaller is more urgent."""
+
+    P0 = 0
+    P1 = 1
+    P2 = 2
+    P3 = 3
+
+
+_SEVERITY_TIERS = {"critical": Tier.P1, "warning": Tier.P2}
+
+
+def tier_of(labels: Mapping[str, str]) -> Tier:
+    """The label `tier`; without a valid one severity critical is P1, warning P2, anything else P3."""
+    try:
+        return Tier[labels.get("tier", "")]
+    except KeyError:
+        return _SEVERITY_TIERS.get(labels.get("severity", ""), Tier.P3)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert instance: who it is (labels), what it says (annotations), when it was true.
+
+    Times are milliseconds since the epoch; `ends_at` is None while it fires. `incident` is the id of
+    the incident that it belongs to, empty until the correlation has seen it.
+    """
+
+    labels: Labels
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    starts_at: int = 0
+    ends_at: int | None = None
+    value: float = float("nan")
+    generator_url: str = ""
+    incident: str = ""
+
+    @property
+    def name(self) -> str:
+        """The rule's name (label `alertname`)."""
+        return self.labels.value("alertname")
+
+    @property
+    def fingerprint(self) -> int:
+        """Identity of the alert over its whole life."""
+        return self.labels.fingerprint
+
+    @property
+    def tier(self) -> Tier:
+        """Its urgency, from the labels."""
+        return tier_of(self.labels)
+
+    def resolved_at(self, now: int) -> bool:
+        """Whether it has ended by `now` (ms)."""
+        return self.ends_at is not None and self.ends_at <= now

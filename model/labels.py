@@ -1,0 +1,113 @@
+"""Label sets as Prometheus means them: a sorted map of names to values, the name included."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
+
+NAME = "__name__"
+
+_FNV_OFFSET = 0xCBF29CE484222325
+_FNV_PRIME = 0x100000001B3
+_MASK = 0xFFFFFFFFFFFFFFFF
+
+
+class Labels(Mapping[str, str]):
+    """An immutable label set, sorted by name, without empty values.
+
+    An empty value means "no such label" (Prometheus data model), so it is dropped here once
+    and no reader has to think of it again.
+
+    >>> Labels({"b": "2", "a": "1", "c": ""})
+    {a="1", b="2"}
+    """
+
+    __slots__ = ("__dict__", "_map", "pairs")
+
+    def __init__(self, labels: Mapping[str, str] | Collection[tuple[str, str]] = ()) -> None:
+        items = labels.items() if isinstance(labels, Mapping) else labels
+        self.pairs: tuple[tuple[str, str], ...] = tuple(
+            sorted((name, value) for name, value in items if value)
+        )
+        self._map = dict(self.pairs)
+
+    def __getitem__(self, name: str) -> str:
+        return self._map[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._map)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.pairs)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Labels):
+            return self.pairs == other.pairs
+        return NotImplemented
+
+    def __lt__(self, other: Labels) -> bool:
+        return self.pairs < other.pairs
+
+    def __repr__(self) -> str:
+        return format_labels(self)
+
+    def value(self, name: str) -> str:
+        """The value of a label, empty where there is none (as in a matcher)."""
+        return self._map.get(name, "")
+
+    @property
+    def name(self) -> str:
+        """The metric name, empty where there is none."""
+        return self._map.get(NAME, "")
+
+    def only(self, names: Collection[str]) -> Labels:
+        """These labels and no others: `by (...)`, `on (...)`."""
+        return Labels([pair for pair in self.pairs if pair[0] in names])
+
+    def without(self, *names: str) -> Labels:
+        """All but these labels: `without (...)`, `ignoring (...)`."""
+        return Labels([pair for pair in self.pairs if pair[0] not in names])
+
+    def merged(self, other: Mapping[str, str]) -> Labels:
+        """Both label sets; `other` wins, and an empty value in it removes the label."""
+        return Labels({**self._map, **other})
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """The 64-bit FNV-1a hash that Prometheus and Alertmanager call a fingerprint.
+
+        Source: prometheus/common model/signature.go: name, 0xff, value, 0xff for each label in order.
+        """
+        state = _FNV_OFFSET
+        for name, value in self.pairs:
+            for byte in b"%s\xff%s\xff" % (name.encode(), value.encode()):
+                state = ((state ^ byte) * _FNV_PRIME) & _MASK
+        return state
+
+
+def format_fingerprint(fingerprint: int) -> str:
+    """Sixteen hexadecimal digits, as Alertmanager's API writes a fingerprint."""
+    return f"{fingerprint:016x}"
+
+
+def escape(value: str) -> str:
+    """A label value as it stands between quotes in the text format."""
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def format_labels(labels: Mapping[str, str]) -> str:
+    """The label set as a selector would spell it, the metric name in front.
+
+    >>> format_labels(Labels({"__name__": "up", "job": "node"}))
+    'up{job="node"}'
+    """
+    name = labels.get(NAME, "")
+    inner = ", ".join(f'{key}="{escape(value)}"' for key, value in labels.items() if key != NAME)
+    return f"{name}{{{inner}}}" if inner or not name else name

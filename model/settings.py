@@ -1,0 +1,132 @@
+"""The base of every room's settings: strict models, durations, secrets, and errors that say the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+)
+
+from model.moment import format_duration, parse_duration
+
+
+def _to_milliseconds(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"{value!r} is not a duration: write for example 15s, 5m or 1h30m")
+    if isinstance(value, int):
+        if value:
+            raise ValueError(f"{value} has no unit: write {value}s or {value}m")
+        return 0
+    return parse_duration(value)
+
+
+Duration = Annotated[
+    int, BeforeValidator(_to_milliseconds), PlainSerializer(format_duration, return_type=str)
+]
+"""Milliseconds, written in the configuration as a Prometheus duration (`15s`)."""
+
+
+class Settings(BaseModel):
+    """A section of the configuration: unknown keys are errors, values do not change after loading.
+
+    Defaults are given in milliseconds where the field is a Duration (they are not validated).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file: where, what, and the way out."""
+
+    file: str
+    key: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}: {self.key}" if self.key else self.file
+        return f"{place}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ConfigurationError(Exception):
+    """Everything that is wrong with what was configured, at once. Ends the process with exit status 2."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+Section = TypeVar("Section", bound=Settings)
+
+
+def load_section(model: type[Section], data: Mapping[str, Any], file: str, key: str = "") -> Section:
+    """`data` as settings of type `model`. Raises ConfigurationError with all that is wrong in it."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigurationError(problems_of(error, model, file, key)) from error
+
+
+def problems_of(error: ValidationError, model: type[BaseModel], file: str, prefix: str = "") -> list[Problem]:
+    """What pydantic found, as problems with a dotted key and a did-you-mean for unknown keys."""
+    problems = []
+    for found in error.errors():
+        path = [str(part) for part in found["loc"] if part not in ("function-before",)]
+        key = ".".join(filter(None, [prefix, *path]))
+        message, hint = found["msg"].removeprefix("Value error, "), ""
+        if found["type"] == "extra_forbidden":
+            message, hint = "unknown key", _did_you_mean(model, found["loc"])
+        elif found["type"] == "missing":
+            message = "is required"
+        elif found["type"] not in ("value_error", "model_type"):
+            message = f"{message}, got {found['input']!r}"
+        problems.append(Problem(file, key, message, hint))
+    return problems
+
+
+def _did_you_mean(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
+    known: list[str] = []
+    current: Any = model
+    for part in path[:-1]:
+        if isinstance(part, str) and isinstance(current, type) and issubclass(current, BaseModel):
+            current = (
+                _model_in(current.model_fields[part].annotation) if part in current.model_fields else None
+            )
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        known = [field.alias or name for name, field in current.model_fields.items()]
+    close = difflib.get_close_matches(str(path[-1]), known, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"known keys: {', '.join(sorted(known))}" if known else ""
+
+
+def _model_in(annotation: Any) -> Any:
+    """The settings model inside `list[X]`, `X | None` or `dict[str, X]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        inner = _model_in(part)
+        if inner is not None:
+            return inner
+    return None
+
+
+def read_secret(value: SecretStr | None, file: Path | None) -> str | None:
+    """A secret that may stand in the configuration or in a file of its own; trailing newline dropped.
+
+    Raises OSError if the file cannot be read.
+    """
+    if file is not None:
+        return file.read_text().rstrip("\r\n")
+    return value.get_secret_value() if value is not None else None
