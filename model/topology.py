@@ -53,7 +53,7 @@ class Topology:
         return self._reach(entity, self._carriers)
 
     def carried(self, entity: Entity) -> set[Entity]:
-        """All that stands on `entity`, directly or not: for a node its GPUs, their replicas, their services."""
+        """All that stands on `entity`, directly or not: for a node its GPUs, replicas and services."""
         return self._reach(entity, self._carried)
 
     def edges(self) -> Iterator[tuple[Entity, Entity]]:
