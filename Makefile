@@ -1,0 +1,57 @@
+# Fleetowl for people: every target makes what it needs. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PATH := $(CURDIR)/.peers/usr/bin:$(PATH)
+
+.PHONY: help run demo test acceptance lint bench dist requirements peers
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(STAMP) ## Watch this host: agent and analyzer in one process, on http://127.0.0.1:9480
+	@exec $(BIN)/fleetowl up
+
+demo: $(STAMP) ## A simulated cluster, one fault, told as a story (no GPU, no network)
+	@exec $(BIN)/fleetowl demo
+
+test: $(STAMP) peers ## Unit, property and peer tests (under 3 minutes)
+	$(BIN)/pytest -m "not acceptance and not gpu"
+
+acceptance: $(STAMP) peers ## Real time, kills, minutes of real peers (under 10 minutes)
+	$(BIN)/pytest -m "acceptance and not gpu" tests/acceptance
+
+lint: $(STAMP) ## ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) peers ## The measurements of bench/, each beside a named peer
+	@for one in codec window rules agent demo; do echo "== $$one"; $(BIN)/python -m bench.$$one || exit 1; done
+
+dist: $(STAMP) ## A wheel in dist/
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
+	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+
+# Which extras go to which file; hashed, without an index address, for uv and pip alike.
+requirements: ## Resolve requirements/*.txt again (needs uv)
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 pyproject.toml -o requirements/agent.txt
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --extra analyzer pyproject.toml -o requirements/analyzer.txt
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
+
+peers: ## Fetch the real tools that tests compare with into .peers/ (Debian packages, not installed)
+	@bash tests/peers.sh
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Fleetowl needs Python 3.11 or later; on Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; exit 2; }
+	@if command -v uv >/dev/null; then \
+	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt && uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing; on Debian or Ubuntu: apt-get install python3-venv"; exit 2; }; \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt && $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
