@@ -1,0 +1,62 @@
+"""How the state of a room reaches the disk and comes back.
+
+The analyzer asks every room once a tick; a store that refuses costs nothing but a sentence:
+a room forgets what it has to write only in `saved()`, so the next tick tries the same again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from sqlalchemy import Connection
+
+from model.decision import Decision, allow, refuse
+from store.database import Database
+from store.errors import StoreUnavailable
+
+log = logging.getLogger("fleetowl.store")
+
+
+@runtime_checkable
+class Durable(Protocol):
+    """A room whose state outlives the process."""
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something changed since the last committed save."""
+
+    def load(self, tx: Connection, now: int) -> None:
+        """Take over what was saved; called once, before the first step."""
+
+    def save(self, tx: Connection) -> None:
+        """Write what changed since the last `saved()`; must be repeatable, the commit may fail."""
+
+    def saved(self) -> None:
+        """The commit succeeded: what `save` wrote is no longer dirty."""
+
+
+def persist(database: Database, rooms: Sequence[Durable]) -> Decision:
+    """Commit what changed in these rooms, all in one transaction. Never raises for the store's sake."""
+    changed = [room for room in rooms if room.dirty]
+    if not changed:
+        return allow("no state changed")
+    try:
+        with database.transaction() as tx:
+            for room in changed:
+                room.save(tx)
+    except StoreUnavailable as error:
+        sentence = f"state is not on disk: {error}; nothing is forgotten, the next tick tries again"
+        log.error(sentence)
+        return refuse(sentence)
+    for room in changed:
+        room.saved()
+    return allow(f"committed the state of {len(changed)} room{'s' if len(changed) > 1 else ''}")
+
+
+def restore(database: Database, rooms: Sequence[Durable], now: int) -> None:
+    """Load every room. Raises StoreUnavailable: starting without its memory is the caller's decision."""
+    with database.reading() as tx:
+        for room in rooms:
+            room.load(tx, now)
