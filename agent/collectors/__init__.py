@@ -1,0 +1,1 @@
+"""One collector a file; each registers itself when `agent.registry.discover` imports it."""

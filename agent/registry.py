@@ -1,0 +1,198 @@
+"""Collectors: what one is, how it registers itself, and the round that asks them all.
+
+A collector is one class in one file of agent/collectors/, registered by a decorator (node_exporter's
+habit). The round times each, says whether it succeeded, and lets none harm another: one that fails
+is reported and the rest go on, one that hangs is left behind in its thread until it returns.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from agent.host import Host, NoData
+from model.decision import Decision, allow
+from model.labels import Labels
+from model.metric import Metric, Sample
+from model.moment import MINUTE
+
+log = logging.getLogger("fleetowl.agent")
+
+METRICS = (
+    Metric(
+        "fleetowl_collector_success",
+        "gauge",
+        "Whether a collector succeeded; one that has nothing to read here is fine.",
+        ("collector",),
+    ),
+    Metric(
+        "fleetowl_collector_duration_seconds",
+        "gauge",
+        "How long a collector took in this round.",
+        ("collector",),
+    ),
+    Metric(
+        "fleetowl_collector_status",
+        "gauge",
+        "Always 1; says why a collector has no data: unsupported, no data, failed or hung.",
+        ("collector", "state", "reason"),
+    ),
+)
+
+_SUPPORT_RECHECK = MINUTE / 1000
+
+
+class Collector(ABC):
+    """One source of samples on this node."""
+
+    name: ClassVar[str]
+    enabled_by_default: ClassVar[bool]
+    metrics: Sequence[Metric] = ()
+    """The families it may yield; one whose names depend on the kernel extends this as it meets them."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def supported(self) -> Decision:
+        """Whether this host has what the collector reads, and why not; asked again each minute."""
+        return allow(f"{self.name} can be read on every Linux")
+
+    @abstractmethod
+    def collect(self) -> Iterable[Sample]:
+        """The samples of this moment. Raises NoData if there is nothing; any other exception is a failure."""
+
+
+_registered: dict[str, type[Collector]] = {}
+_Class = TypeVar("_Class", bound=type[Collector])
+
+
+def register(name: str, *, enabled: bool = True) -> Callable[[_Class], _Class]:
+    """Class decorator: make a collector known under `name`, on or off by default."""
+
+    def remember(cls: _Class) -> _Class:
+        cls.name, cls.enabled_by_default = name, enabled
+        _registered[name] = cls
+        return cls
+
+    return remember
+
+
+def discover() -> Mapping[str, type[Collector]]:
+    """Every collector by name, sorted; imports all of agent/collectors/."""
+    import agent.collectors
+
+    for module in pkgutil.iter_modules(agent.collectors.__path__):
+        importlib.import_module(f"agent.collectors.{module.name}")
+    return dict(sorted(_registered.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a collector fared in its last round."""
+
+    state: str
+    """`ok`, `unsupported`, `no data`, `failed` or `hung`."""
+    reason: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing to read is healthy; failing and hanging is not."""
+        return self.state in ("ok", "unsupported", "no data")
+
+
+class Round:
+    """Asks each collector in turn. Not for use by several threads at a time.
+
+    `timer` gives seconds that never run backwards.
+    """
+
+    def __init__(
+        self, host: Host, collectors: Iterable[Collector], timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._host = host
+        self._timer = timer
+        self.collectors = list(collectors)
+        self.outcomes: dict[str, Outcome] = {}
+        self.current: Collector | None = None
+        """The one that is being asked right now; where a round hangs, this is the culprit."""
+        self._asked_support: dict[str, float] = {}
+        self._labels = {each.name: Labels({"collector": each.name}) for each in self.collectors}
+
+    def collect(self, skip: Collection[str] = ()) -> list[Sample]:
+        """The samples of all collectors but those named in `skip` (hung ones), and how each fared."""
+        self._host.begin_round()
+        samples: list[Sample] = []
+        for collector in self.collectors:
+            if collector.name in skip:
+                self._note(collector.name, Outcome("hung", "an earlier call has not returned"))
+                continue
+            self.current = collector
+            started = self._timer()
+            samples += self._ask(collector)
+            seconds = self._timer() - started
+            samples.append(
+                Sample("fleetowl_collector_duration_seconds", self._labels[collector.name], seconds)
+            )
+        self.current = None
+        samples += self._reports()
+        return samples
+
+    def metrics(self) -> list[Metric]:
+        """The families of all collectors and of the framework itself."""
+        return [*METRICS, *(metric for collector in self.collectors for metric in collector.metrics)]
+
+    def _ask(self, collector: Collector) -> list[Sample]:
+        try:
+            refusal = self._unsupported(collector)
+            samples = [] if refusal else list(collector.collect())
+            self._note(collector.name, refusal or Outcome("ok"))
+            return samples
+        except NoData as nothing:
+            self._note(collector.name, Outcome("no data", str(nothing)))
+        # The supervisor boundary: whatever a collector does wrong stays with that collector.
+        except Exception as error:
+            self._note(collector.name, Outcome("failed", f"{type(error).__name__}: {error}"))
+        return []
+
+    def _unsupported(self, collector: Collector) -> Outcome | None:
+        before = self.outcomes.get(collector.name)
+        asked = self._asked_support.get(collector.name)
+        if asked is not None and self._timer() - asked < _SUPPORT_RECHECK:
+            return before if before is not None and before.state == "unsupported" else None
+        self._asked_support[collector.name] = self._timer()
+        decision = collector.supported()
+        return None if decision else Outcome("unsupported", decision.why)
+
+    def _note(self, name: str, outcome: Outcome) -> None:
+        before = self.outcomes.get(name)
+        self.outcomes[name] = outcome
+        if outcome == before:
+            return
+        if not outcome.healthy:
+            log.warning("The collector %s is %s: %s.", name, outcome.state, outcome.reason)
+        elif before is not None and not before.healthy:
+            log.info("The collector %s works again.", name)
+        elif outcome.state != "ok":
+            log.info("The collector %s has nothing to read: %s.", name, outcome.reason)
+
+    def _reports(self) -> Iterable[Sample]:
+        for name, outcome in self.outcomes.items():
+            yield Sample("fleetowl_collector_success", self._labels[name], float(outcome.healthy))
+            if outcome.state != "ok":
+                labels = Labels({"collector": name, "state": outcome.state, "reason": outcome.reason})
+                yield Sample("fleetowl_collector_status", labels, 1.0)
+
+
+def collectors_for(host: Host, enable: Collection[str], disable: Collection[str]) -> list[Collector]:
+    """The collectors that are on: by default, plus those enabled, less those disabled."""
+    return [
+        cls(host)
+        for name, cls in discover().items()
+        if name not in disable and (cls.enabled_by_default or name in enable)
+    ]
