@@ -1,0 +1,81 @@
+"""Who may do what over HTTP: reads are free, whatever changes something needs the bearer token."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+READS = frozenset({"/api/v1/query", "/api/v1/query_range", "/api/v1/series", "/api/v1/labels", "/federate"})
+"""Paths that Prometheus' clients also call with POST, and that only read."""
+
+INTAKE = frozenset({"/api/v1/write", "/api/v1/frames"})
+"""Paths that take samples in; they are the ones that overload can hit."""
+
+
+def answer(status: int, error_type: str, error: str, **headers: str) -> web.Response:
+    """An error in the shape of Prometheus' API."""
+    body = {"status": "error", "errorType": error_type, "error": error}
+    return web.json_response(
+        body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()}
+    )
+
+
+def changes_something(request: web.Request) -> bool:
+    """Whether a request needs the token."""
+    return request.method not in ("GET", "HEAD", "OPTIONS") and request.path not in READS
+
+
+def require_token(
+    read_token: Callable[[], str | None],
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """Middleware: 401 for a changing request without the right token, where one is set."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        token = read_token()
+        if token is None or not changes_something(request):
+            return await handler(request)
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+            return await handler(request)
+        return answer(
+            401,
+            "unauthorized",
+            "this needs the analyzer's token: send Authorization: Bearer TOKEN",
+            WWW_Authenticate="Bearer",
+        )
+
+    return check
+
+
+class Overload:
+    """Middleware that answers 429 when too many writes are under way at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pending = 0
+        self.refused = 0
+
+    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+        """The aiohttp middleware."""
+
+        @web.middleware
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path not in INTAKE:
+                return await handler(request)
+            if self._pending >= self._most:
+                self.refused += 1
+                return answer(
+                    429, "overload", f"{self._pending} writes are under way: come back", Retry_After="1"
+                )
+            self._pending += 1
+            try:
+                return await handler(request)
+            finally:
+                self._pending -= 1
+
+        return check

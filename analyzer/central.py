@@ -1,0 +1,40 @@
+"""The settings of everything that the central process runs, one section per room."""
+
+from __future__ import annotations
+
+from alertmanager.settings import AlertmanagerSettings
+from detectors.settings import DetectorSettings
+from incidents.settings import IncidentSettings
+from pydantic import Field
+from rules.settings import RuleSettings
+from telemetry.scrape import ScrapeConfig
+
+from analyzer.settings import AnalyzerSettings
+from model.settings import Settings
+from runbooks.settings import RunbookSettings
+from telemetry.settings import TelemetrySettings
+
+
+class CentralSettings(Settings):
+    """The sections of the central process. Each may be left out."""
+
+    analyzer: AnalyzerSettings = Field(
+        default_factory=AnalyzerSettings, description="The central process: its address, its state."
+    )
+    telemetry: TelemetrySettings = Field(
+        default_factory=TelemetrySettings, description="The window: retention and limits."
+    )
+    scrape_configs: tuple[ScrapeConfig, ...] = Field(
+        (), description="What the analyzer scrapes itself, spelled as in prometheus.yml."
+    )
+    detectors: DetectorSettings = Field(default_factory=DetectorSettings, description="Anomaly detection.")
+    rules: RuleSettings = Field(default_factory=RuleSettings, description="Alerting and recording rules.")
+    alertmanager: AlertmanagerSettings = Field(
+        default_factory=AlertmanagerSettings, description="Routes and receivers of notifications."
+    )
+    incidents: IncidentSettings = Field(
+        default_factory=IncidentSettings, description="How alerts become incidents."
+    )
+    runbooks: RunbookSettings = Field(
+        default_factory=RunbookSettings, description="Automatic answers; dry run unless told otherwise."
+    )

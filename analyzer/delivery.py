@@ -1,0 +1,50 @@
+"""Carries notifications to their receivers beside the tick, and brings the answers back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from alertmanager.dispatch import Notification
+from alertmanager.receivers.sender import Outcome, Sender
+
+log = logging.getLogger("fleetowl.analyzer")
+
+
+class Delivery:
+    """Sends each notification in a task of its own, so that a slow receiver holds up no other.
+
+    `answered` is called in the event loop with each receiver's answer; it must record it on disk.
+    """
+
+    def __init__(self, sender: Sender, answered: Callable[[Notification, Outcome], None]) -> None:
+        self.sender = sender
+        self._answered = answered
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def submit(self, notifications: Sequence[Notification]) -> None:
+        """Start sending. The same notification must not be submitted again before its answer is recorded."""
+        for notification in notifications:
+            task = asyncio.create_task(self._deliver(notification))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, notification: Notification) -> None:
+        try:
+            outcome = await self.sender.send(notification)
+        except Exception as error:  # a receiver's bug is a failed attempt, which the dispatcher repeats
+            log.exception("the receiver %s failed", notification.receiver)
+            outcome = Outcome(ok=False, retry=True, answer=f"{type(error).__name__}: {error}")
+        self._answered(notification, outcome)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait for the answers that are still out, at most this long; then give up on them.
+
+        What is given up has no record, so it is sent again after the next start with the same key.
+        """
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

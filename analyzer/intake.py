@@ -1,0 +1,58 @@
+"""The endpoints that take samples in: frames of the agents and remote write of a Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from telemetry.frame_ingest import FrameReceiver
+from telemetry.remote_write import RemoteWriteReceiver
+
+from analyzer.access import answer
+
+
+class Intake:
+    """Hands bodies to the receivers. `now` reads the clock (ms); `wake` asks for a tick at once."""
+
+    def __init__(
+        self,
+        frames: FrameReceiver,
+        remote_write: RemoteWriteReceiver,
+        now: Callable[[], int],
+        wake: Callable[[], None],
+    ) -> None:
+        self._frames = frames
+        self._remote_write = remote_write
+        self._now = now
+        self._wake = wake
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to mount."""
+        return [
+            web.post("/api/v1/frames", self.take_frames),
+            web.post("/api/v1/write", self.take_remote_write),
+        ]
+
+    async def take_frames(self, request: web.Request) -> web.Response:
+        """POST /api/v1/frames: 200, 409 for a schema that is not known, 400 for malformed bytes."""
+        received = self._frames.receive(await request.read(), self._now())
+        if received.events:
+            self._wake()
+        if received.status == 200:
+            return web.json_response({"accepted": received.accepted})
+        if received.status == 409:
+            return web.json_response({"need_schema": True, "accepted": received.accepted}, status=409)
+        return answer(received.status, "bad_data", received.reason)
+
+    async def take_remote_write(self, request: web.Request) -> web.Response:
+        """POST /api/v1/write: 204, 400 with the reason, 415 for what is not supported yet."""
+        received = self._remote_write.receive(
+            await request.read(),
+            request.headers.get("Content-Type", ""),
+            request.headers.get("Content-Encoding", ""),
+            request.headers.get("X-Fleetowl-Sender", request.remote or "unknown"),
+            self._now(),
+        )
+        if received.status < 300:
+            return web.Response(status=received.status)
+        return answer(received.status, "bad_data", received.reason)

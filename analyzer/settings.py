@@ -1,0 +1,93 @@
+"""The settings of the central process, and the file that holds those of every room under it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from model.moment import MINUTE, SECOND
+from model.settings import Duration, Settings, read_secret
+
+
+def default_state_directory() -> Path:
+    """Where the state lies unless configured: systemd's state directory, else the user's."""
+    systemd = os.environ.get("STATE_DIRECTORY")
+    if systemd:
+        return Path(systemd.split(":")[0])
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "fleetowl"
+
+
+class AnalyzerSettings(Settings):
+    """Section `analyzer`: where it listens, who may write, where it keeps its state."""
+
+    listen: str = Field("127.0.0.1:9480", description="Address and port of the HTTP service.")
+    token: SecretStr | None = Field(None, description="Bearer token for everything that changes something.")
+    token_file: Path | None = Field(None, description="File that holds the token; instead of `token`.")
+    state_directory: Path = Field(
+        default_factory=default_state_directory,
+        description="Directory of the state database and of the window's snapshot.",
+    )
+    database: str | None = Field(
+        None, description="SQLAlchemy URL of the state database; SQLite in the state directory unless set."
+    )
+    tick: Duration = Field(SECOND, description="Time between two ticks.")
+    snapshot_interval: Duration = Field(MINUTE, description="Time between two snapshots of the window.")
+    max_request_bytes: int = Field(
+        64 * 2**20, gt=0, description="Largest request body in bytes; a larger one is answered with 413."
+    )
+    max_pending_requests: int = Field(
+        64, gt=0, description="Writes handled at once; more are answered with 429 and Retry-After."
+    )
+    external_url: str = Field("", description="Address under which people reach this analyzer, for links.")
+
+    @field_validator("listen")
+    @classmethod
+    def _has_port(cls, listen: str) -> str:
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{listen!r} is not an address: write host:port, for example 127.0.0.1:9480")
+        return listen
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.token is not None and self.token_file is not None:
+            raise ValueError("at most one of token and token_file may be set")
+        if self.token is None and self.token_file is None and not is_loopback(self.host):
+            raise ValueError(
+                f"listen {self.listen} is open to others, and no token is set: "
+                "set token_file, or listen on 127.0.0.1"
+            )
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host part of `listen`."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port part of `listen`; 0 lets the system choose."""
+        return int(self.listen.rpartition(":")[2])
+
+    def read_token(self) -> str | None:
+        """The bearer token, None where none is set. Raises OSError if its file cannot be read."""
+        return read_secret(self.token, self.token_file)
+
+    def database_url(self) -> str:
+        """Where the state database is."""
+        return self.database or f"sqlite:///{self.state_directory / 'state.db'}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,180 @@
+"""Writes the documents that list things, from the things themselves.
+
+python -m docs.generate          # write docs/{configuration,metrics,rules,cli}.md
+python -m docs.generate --check  # exit 1 if one of them is not what it would write
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from fleetowl.cli import main as front
+from fleetowl.configuration import Configuration
+from model.metric import Metric
+from model.moment import format_duration
+from rules.packs import shipped
+
+DOCS = Path(__file__).parent
+ROOMS = ("agent", "telemetry", "detectors", "rules", "alertmanager", "incidents", "runbooks", "analyzer")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; bars in cells are escaped."""
+    lines = [head, ["---"] * len(head), *[[cell.replace("|", "\\|") for cell in row] for row in rows]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def metrics() -> dict[str, list[Metric]]:
+    """Every family that a room declares in a METRICS of one of its modules."""
+    found: dict[str, list[Metric]] = {}
+    for room in ROOMS:
+        package = importlib.import_module(room)
+        families: set[Metric] = set()
+        for module in pkgutil.walk_packages(package.__path__, f"{room}."):
+            families.update(getattr(importlib.import_module(module.name), "METRICS", ()))
+        found[room] = sorted(families)
+    return found
+
+
+def metrics_page() -> str:
+    """docs/metrics.md."""
+    parts = ["# Fleetowl's own metrics\nExposed on /metrics of the process that runs the room.\n"]
+    for room, families in metrics().items():
+        if families:
+            rows = [[f"`{m.name}`", m.type, ", ".join(m.labels), m.help] for m in families]
+            parts.append(f"## {room}\n{table(['metric', 'type', 'labels', 'meaning'], rows)}")
+    return "\n".join(parts)
+
+
+def configuration_page() -> str:
+    """docs/configuration.md."""
+    parts = [
+        "# Configuration\nOne YAML file with a section per room; every key may be left out. "
+        "Unknown keys are errors. Durations are written as `15s`, `5m`, `1h30m`. "
+        "`FLEETOWL_SECTION__KEY` in the environment wins over the file. "
+        "SIGHUP or POST /-/reload takes a changed file over, whole or not at all.\n"
+    ]
+    for name, info in Configuration.model_fields.items():
+        rows = list(settings_rows(name, info))
+        parts.append(f"## {name}\n{info.description}\n\n{table(['key', 'default', 'meaning'], rows)}")
+    return "\n".join(parts)
+
+
+def settings_rows(path: str, info: FieldInfo) -> Iterator[list[str]]:
+    """One row a key, nested models unfolded. Raises LookupError for a key without description."""
+    inner, repeated = model_in(info.annotation)
+    if inner is None:
+        if not info.description:
+            raise LookupError(f"{path} has no description")
+        yield [f"`{path}`", default_of(info), info.description]
+        return
+    prefix = f"{path}[]" if repeated else path
+    if "." in path or repeated:
+        yield [f"`{prefix}`", "", info.description or ""]
+    for name, field in inner.model_fields.items():
+        key = f"{prefix}.{field.alias or name}"
+        if model_in(field.annotation)[0] is inner:
+            yield [f"`{key}`", default_of(field), field.description or ""]
+        else:
+            yield from settings_rows(key, field)
+
+
+def model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The settings model in an annotation, and whether it may stand several times."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for part in getattr(annotation, "__args__", ()):
+        inner, repeated = model_in(part)
+        if inner is not None:
+            return inner, repeated or getattr(annotation, "__origin__", None) in (list, tuple, dict)
+    return None, False
+
+
+def default_of(info: FieldInfo) -> str:
+    """A default as it would be written; durations as text."""
+    if info.is_required():
+        return "required"
+    if info.default_factory is not None:
+        return ""
+    value = info.default
+    if value is None or isinstance(value, SecretStr) or value == ():
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool) and "Duration" in describe(info):
+        return f"`{format_duration(value)}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def describe(info: FieldInfo) -> str:
+    """Names the duration type, which pydantic keeps only as its validator."""
+    return "Duration" if any("_to_milliseconds" in repr(part) for part in info.metadata) else ""
+
+
+def rules_page() -> str:
+    """docs/rules.md."""
+    parts = ["# The shipped rules\nFrom rules/packs/; each alert links to its page in docs/runbooks/.\n"]
+    for path in shipped():
+        rows = []
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    rows.append(
+                        [
+                            f"`{rule['alert']}`",
+                            rule.get("labels", {}).get("tier", ""),
+                            str(rule.get("for", "0s")),
+                            " ".join(rule.get("annotations", {}).get("description", "").split()),
+                        ]
+                    )
+        parts.append(f"## {path.name}\n{table(['alert', 'tier', 'for', 'meaning'], rows)}")
+    return "\n".join(parts)
+
+
+def cli_page() -> str:
+    """docs/cli.md."""
+    parts = ["# Commands\n"]
+
+    def unfold(command: click.Command, name: str, parent: click.Context | None) -> None:
+        context = click.Context(command, info_name=name, parent=parent)
+        parts.append(f"## {context.command_path}\n```\n{command.get_help(context)}\n```\n")
+        if isinstance(command, click.Group):
+            for child in sorted(command.commands):
+                unfold(command.commands[child], child, context)
+
+    unfold(front, "fleetowl", None)
+    return "\n".join(parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "metrics.md": metrics_page,
+    "configuration.md": configuration_page,
+    "rules.md": rules_page,
+    "cli.md": cli_page,
+}
+
+
+def stale() -> list[str]:
+    """The pages that are not what they should be."""
+    return [
+        name
+        for name, make in PAGES.items()
+        if not (DOCS / name).exists() or (DOCS / name).read_text() != make()
+    ]
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        wrong = stale()
+        print("\n".join(f"docs/{name} is not what `python -m docs.generate` writes" for name in wrong))
+        sys.exit(1 if wrong else 0)
+    for page, render in PAGES.items():
+        (DOCS / page).write_text(render())

@@ -1,0 +1,5 @@
+"""`python -m fleetowl`."""
+
+from fleetowl.cli import main
+
+main()

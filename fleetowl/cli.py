@@ -1,0 +1,229 @@
+"""The command line. A command parses its options and calls one function of one room.
+
+Imports of rooms stand inside the commands, so that `fleetowl --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fleetowl.version import VERSION
+
+CONFIG = click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path),
+    envvar="FLEETOWL_CONFIG",
+    help="The configuration file; defaults hold without one.",
+)
+URL = click.option(
+    "--url",
+    envvar="FLEETOWL_URL",
+    default="http://127.0.0.1:9480",
+    show_default=True,
+    help="The analyzer to ask.",
+)
+OUTPUT = click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    help="Form of the answer.",
+)
+
+
+class Front(click.Group):
+    """Turns a configuration error into its problems on stderr and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        from model.settings import ConfigurationError
+
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                click.echo(f"error: {problem}", err=True)
+            count = len(error.problems)
+            click.echo(f"{count} problem{'s' if count > 1 else ''}; nothing was started", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=Front, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Log also what is routine.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log on stderr."
+)
+def main(verbose: bool, log_format: str) -> None:
+    """Watch GPU nodes that serve language models, and wake a person only when it matters."""
+    from fleetowl.logs import configure
+
+    configure(verbose=verbose, json=log_format == "json")
+
+
+@main.command()
+@CONFIG
+def up(config: Path | None) -> None:
+    """Run agent and analyzer in one process: all that a single machine needs."""
+    from fleetowl.service import run_up
+
+    sys.exit(run_up(config))
+
+
+@main.command()
+@CONFIG
+def analyzer(config: Path | None) -> None:
+    """Run the central analyzer."""
+    from fleetowl.service import run_analyzer
+
+    sys.exit(run_analyzer(config))
+
+
+@main.command()
+@CONFIG
+def agent(config: Path | None) -> None:
+    """Run the node agent."""
+    from fleetowl.service import run_agent
+
+    sys.exit(run_agent(config))
+
+
+@main.command()
+@click.option(
+    "--once", is_flag=True, help="One fault from beginning to end, then exit: 0 if all of it worked."
+)
+@click.option("--fault", default="G01", show_default=True, help="The fault to inject, by id.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the simulated cluster.")
+def demo(once: bool, fault: str, seed: int) -> None:
+    """Break a simulated cluster and tell what Fleetowl does about it."""
+    from simulator.demo import run_demo
+
+    sys.exit(run_demo(fault=fault, seed=seed, once=once))
+
+
+@main.command("check-config")
+@CONFIG
+def check_config(config: Path | None) -> None:
+    """Check a configuration and the rule files and runbooks that it names."""
+    from fleetowl.checks import check_configuration
+
+    for sentence in check_configuration(config):
+        click.echo(sentence)
+
+
+@main.group()
+def rules() -> None:
+    """Work with rule files."""
+
+
+@rules.command("check")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+def rules_check(paths: tuple[Path, ...]) -> None:
+    """Check rule files or folders of them; exit 1 if one would not load."""
+    from fleetowl.checks import check_rules
+
+    sys.exit(check_rules(paths, click.echo))
+
+
+@main.group()
+def alerts() -> None:
+    """See alerts."""
+
+
+@alerts.command("list")
+@URL
+@OUTPUT
+def alerts_list(url: str, output: str) -> None:
+    """List the alerts that are pending or firing."""
+    _show(url, "/api/v1/alerts", "alerts", output)
+
+
+@main.group()
+def incidents() -> None:
+    """See incidents."""
+
+
+@incidents.command("list")
+@URL
+@OUTPUT
+@click.option("--all", "everything", is_flag=True, help="Also those that are over.")
+def incidents_list(url: str, output: str, everything: bool) -> None:
+    """List incidents, the newest first."""
+    _show(url, "/api/v1/incidents" + ("?state=all" if everything else ""), "incidents", output)
+
+
+@incidents.command("show")
+@click.argument("incident")
+@URL
+@OUTPUT
+def incidents_show(incident: str, url: str, output: str) -> None:
+    """Tell one incident with its timeline."""
+    _show(url, f"/api/v1/incidents/{incident}", "incident", output)
+
+
+@main.group()
+def runbooks() -> None:
+    """See what was done automatically, and undo it."""
+
+
+@runbooks.command("list")
+@URL
+@OUTPUT
+def runbooks_list(url: str, output: str) -> None:
+    """List the runbooks and their modes."""
+    _show(url, "/api/v1/runbooks", "runbooks", output)
+
+
+@runbooks.command("audit")
+@URL
+@OUTPUT
+def runbooks_audit(url: str, output: str) -> None:
+    """List every decision and action of the runbooks, and check that none was altered."""
+    _show(url, "/api/v1/runbooks/audit", "audit", output)
+
+
+@runbooks.command("undo")
+@click.argument("run")
+@URL
+@click.option("--token-file", type=click.Path(path_type=Path), help="File of the analyzer's token.")
+def runbooks_undo(run: str, url: str, token_file: Path | None) -> None:
+    """Take back what a run did, where nobody else has touched it since."""
+    from fleetowl.remote import post
+
+    click.echo(post(url, f"/api/v1/runbooks/undo/{run}", token_file))
+
+
+@main.group()
+def dashboards() -> None:
+    """Grafana dashboards."""
+
+
+@dashboards.command("export")
+@click.option(
+    "--output", "directory", required=True, type=click.Path(path_type=Path), help="Folder to write to."
+)
+def dashboards_export(directory: Path) -> None:
+    """Write the dashboards as JSON that Grafana imports."""
+    from dashboards.export import write
+
+    for path in write(directory):
+        click.echo(path)
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"fleetowl {VERSION}")
+
+
+def _show(url: str, path: str, kind: str, output: str) -> None:
+    from fleetowl import tables
+    from fleetowl.remote import get
+
+    form: Callable[[Any], str] = tables.FORMS[output] if output != "table" else tables.TABLES[kind]
+    click.echo(form(get(url, path)))

@@ -1,0 +1,86 @@
+"""How answers look in a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import yaml
+
+
+def as_json(data: Any) -> str:
+    """Indented JSON."""
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def as_yaml(data: Any) -> str:
+    """YAML in the order of the answer."""
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip()
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str:
+    """Columns padded to their widest cell; the last one is not."""
+    if not rows:
+        return empty
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
+    return "\n".join(lines)
+
+
+def alerts(data: Any) -> str:
+    """Alerts, most urgent first."""
+    rows = [
+        [
+            alert["labels"].get("tier", ""),
+            alert["labels"].get("alertname", ""),
+            alert["state"],
+            alert["activeAt"],
+            alert["annotations"].get("summary", ""),
+        ]
+        for alert in data["alerts"]
+    ]
+    return table(
+        ["TIER", "ALERT", "STATE", "SINCE", "SUMMARY"], sorted(rows), "no alert is pending or firing"
+    )
+
+
+def incidents(data: Any) -> str:
+    """Incidents, as they come: the newest first."""
+    rows = [
+        [item["id"], item["tier"], item["state"], item["opened_at"], item["title"]]
+        for item in data["incidents"]
+    ]
+    return table(["INCIDENT", "TIER", "STATE", "OPENED", "WHAT"], rows, "no incident")
+
+
+def incident(data: Any) -> str:
+    """The story of one incident."""
+    return str(data["story"])
+
+
+def runbooks(data: Any) -> str:
+    """Runbooks and their modes."""
+    rows = [
+        [item["name"], item["mode"], ", ".join(item["alerts"]), item["summary"]] for item in data["runbooks"]
+    ]
+    return table(["RUNBOOK", "MODE", "ANSWERS", "WHAT"], rows, "no runbook")
+
+
+def audit(data: Any) -> str:
+    """Audit lines and whether the chain holds."""
+    rows = [[line["at"], line["state"], line["run"], line["why"]] for line in data["lines"]]
+    return table(["AT", "STATE", "RUN", "WHY"], rows, "nothing was done yet") + f"\n{data['verdict']}"
+
+
+FORMS: dict[str, Callable[[Any], str]] = {"json": as_json, "yaml": as_yaml}
+TABLES: dict[str, Callable[[Any], str]] = {
+    "alerts": alerts,
+    "incidents": incidents,
+    "incident": incident,
+    "runbooks": runbooks,
+    "audit": audit,
+}

@@ -1,0 +1,149 @@
+"""Killed with -9 at any moment while alerts fire: no notification is lost, none is sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.acceptance.processes import Process, Webhook, wait_for
+
+pytestmark = pytest.mark.acceptance
+
+Start = Callable[..., Awaitable[Process]]
+Expose = Callable[[Callable[[], str]], Awaitable[tuple[str, web.AppRunner]]]
+
+RULES = """
+groups:
+  - name: kills
+    rules:
+      - alert: Hot
+        expr: temperature > 80
+        labels: {tier: P1}
+      - alert: HotForLong
+        expr: min_over_time(temperature[20s]) > 80
+        labels: {tier: P2}
+"""
+
+
+async def test_restart_loses_and_repeats_nothing(
+    tmp_path: Path, start: Start, webhook: Webhook, expose: Expose
+) -> None:
+    temperature = dict.fromkeys("abcdef", 90.0)
+    address, _ = await expose(
+        lambda: "".join(f'temperature{{room="{room}"}} {value}\n' for room, value in temperature.items())
+    )
+    rules = tmp_path / "kills.rules.yml"
+    rules.write_text(RULES)
+    process = await start(
+        "analyzer",
+        {
+            "scrape_configs": [
+                {
+                    "job_name": "rooms",
+                    "scrape_interval": "1s",
+                    "scrape_timeout": "900ms",
+                    "static_configs": [{"targets": [address]}],
+                }
+            ],
+            "rules": {"files": [str(rules)], "shipped": False, "interval": "1s"},
+            "alertmanager": {
+                "route": {
+                    "receiver": "hook",
+                    "group_by": ["alertname", "room"],
+                    "group_wait": "0s",
+                    "group_interval": "1s",
+                },
+                "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook.url}]}],
+            },
+        },
+    )
+
+    def told(name: str, status: str) -> set[str]:
+        return {
+            alert["labels"]["room"]
+            for body in webhook.bodies
+            for alert in body["alerts"]
+            if (alert["labels"]["alertname"], alert["status"]) == (name, status)
+        }
+
+    async def all_told(name: str, status: str, rooms: str) -> bool:
+        return told(name, status) >= set(rooms)
+
+    await wait_for(lambda: all_told("Hot", "firing", "abcdef"), 20, "six alerts\n" + process.tail())
+    chance = random.Random(7)
+    for _ in range(3):
+        await process.kill()
+        await asyncio.sleep(chance.random())
+        await process.start()
+        await process.ready()
+        await asyncio.sleep(chance.uniform(1, 3))
+    temperature["a"] = 20.0  # ends while the process lives
+    await wait_for(lambda: all_told("Hot", "resolved", "a"), 30, "a resolves\n" + process.tail())
+    await process.kill()
+    temperature["b"] = 20.0  # ends while it is dead
+    await process.start()
+    await process.ready()
+    await wait_for(lambda: all_told("Hot", "resolved", "ab"), 40, "b resolves\n" + process.tail())
+    await wait_for(lambda: all_told("HotForLong", "firing", "cdef"), 60, "the long rule\n" + process.tail())
+    await asyncio.sleep(3)
+    told_each = Counter(
+        (alert["labels"]["alertname"], alert["labels"]["room"], alert["status"], alert["startsAt"])
+        for body in webhook.bodies
+        for alert in body["alerts"]
+    )
+    assert told("Hot", "resolved") == {"a", "b"}
+    assert [key for key, count in told_each.items() if count > 1 and key[2] == "firing"] == []
+    hot = Counter(key[1] for key in told_each if key[0] == "Hot" and key[2] == "firing")
+    assert hot == dict.fromkeys("abcdef", 1), "a resolve-and-fire-again has a new startsAt"
+
+
+async def test_a_receiver_that_was_away_learns_it_after_a_kill(
+    tmp_path: Path, start: Start, webhook: Webhook, expose: Expose
+) -> None:
+    webhook.status = 503
+    address, _ = await expose(lambda: 'temperature{room="a"} 90\n')
+    rules = tmp_path / "kills.rules.yml"
+    rules.write_text(RULES)
+    process = await start(
+        "analyzer",
+        {
+            "scrape_configs": [
+                {
+                    "job_name": "rooms",
+                    "scrape_interval": "1s",
+                    "scrape_timeout": "900ms",
+                    "static_configs": [{"targets": [address]}],
+                }
+            ],
+            "rules": {"files": [str(rules)], "shipped": False, "interval": "1s"},
+            "alertmanager": {
+                "route": {
+                    "receiver": "hook",
+                    "group_by": ["alertname"],
+                    "group_wait": "0s",
+                    "group_interval": "1s",
+                },
+                "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook.url}]}],
+            },
+        },
+    )
+
+    async def failed() -> bool:
+        return "fleetowl_notifications_failed_total" in await process.metrics()
+
+    await wait_for(failed, 20, "a failed attempt")
+    await process.kill()
+    webhook.status = 200
+    await process.start()
+    await process.ready()
+
+    async def told() -> bool:
+        return any(state[0] == "Hot" for state in webhook.states())
+
+    await wait_for(told, 30, "the notification after the kill\n" + process.tail())
