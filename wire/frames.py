@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import sys
 import zlib
 from array import array
 from collections.abc import Mapping, Sequence
@@ -119,17 +120,14 @@ def schema_frame(schema: Schema, boot_id: bytes, sequence: int, time: int, inter
 def pack_values(values: Sequence[float | None]) -> bytes:
     """Payload of a VALUES frame; None is "absent this time"."""
     count = len(values)
-    bits = 0
-    if None in values:
-        for column, value in enumerate(values):
-            if value is not None:
-                bits |= 1 << column
-    else:
-        bits = (1 << count) - 1
+    bitmap = bytearray((count + 7) // 8)
+    for column, value in enumerate(values):
+        if value is not None:
+            bitmap[column >> 3] |= 1 << (column & 7)
     floats = array("d", [0.0 if value is None else value for value in values])
-    if struct.pack("=H", 1) != struct.pack("<H", 1):
+    if sys.byteorder == "big":
         floats.byteswap()
-    return _LENGTH.pack(count) + bits.to_bytes((count + 7) // 8, "little") + floats.tobytes()
+    return _LENGTH.pack(count) + bytes(bitmap) + floats.tobytes()
 
 
 def split_values(payload: bytes, count: int) -> tuple[memoryview, memoryview]:
@@ -249,7 +247,7 @@ def _decode_one(body: bytes, position: int, limits: FrameLimits) -> tuple[Frame,
         raise MalformedFrame(f"cut off: {len(body) - start} of {length} bytes")
     payload = body[start + _HEAD.size : end - 4]
     (checksum,) = _LENGTH.unpack_from(body, end - 4)
-    magic, version, kind, flags, *fields = _HEAD.unpack_from(body, start)
+    magic, version, kind, flags, boot_id, sequence, time, interval, name = _HEAD.unpack_from(body, start)
     if magic != _MAGIC:
         raise MalformedFrame("not a frame")
     if version != VERSION:
@@ -260,7 +258,7 @@ def _decode_one(body: bytes, position: int, limits: FrameLimits) -> tuple[Frame,
         raise MalformedFrame(f"kind {kind}, flags {flags}")
     if flags & _COMPRESSED:
         payload = _inflate(payload, limits.frame_bytes)
-    frame = Frame(Kind(kind), *fields, payload)
+    frame = Frame(Kind(kind), boot_id, sequence, time, interval, name, payload)
     if frame.kind is Kind.SCHEMA and hash_of(payload) != frame.schema_hash:
         raise MalformedFrame("the schema does not have the hash that it claims")
     return frame, end

@@ -1,0 +1,359 @@
+"""The part of Go's text/template that alert rules use, filled in as Prometheus does.
+
+Compiled at load, so that an unknown function or piece of syntax is an error of the rule file and not a
+broken page at night. There are pipelines, `$labels`, `$value`, `$externalLabels`, `$externalURL` (also as
+`.Labels` and so on), variables, `if` and `with` with `else`, comments, trim markers, and the functions of
+wire/functions.py. There is no `query`, `range`, `define` or `template`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from wire.functions import FUNCTIONS
+from wire.gotext import TemplateValueError, Value, go_text
+
+
+class TemplateError(ValueError):
+    """The template does not compile; the message names what is not understood."""
+
+
+_VARIABLES = {
+    "$labels": "Labels",
+    "$value": "Value",
+    "$externalLabels": "ExternalLabels",
+    "$externalURL": "ExternalURL",
+}
+_CONSTANTS: Mapping[str, Value] = {"true": True, "false": False, "nil": None}
+_LATER = frozenset({"range", "define", "template", "block", "break", "continue"})
+_ACTION = re.compile(
+    r"\{\{(?P<left>-(?=\s))?"
+    r'(?P<code>(?:/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|`[^`]*`|\}(?!\})|[^"`}])*?)'
+    r"(?P<right>(?<=\s)-)?\}\}",
+    re.DOTALL,
+)
+_TOKEN = re.compile(
+    r'\s*(?:(?P<string>"(?:[^"\\\n]|\\.)*"|`[^`]*`)'
+    r"|(?P<number>[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w.]))"
+    r"|(?P<variable>\$\w*)|(?P<field>\.\w+)|(?P<dot>\.)|(?P<word>[A-Za-z_]\w*)|(?P<mark>:=|=|[|(),]))"
+)
+_ESCAPE = re.compile(
+    r'\\(?:([abfnrtv"\'\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))'
+)
+_ESCAPED = dict(zip("abfnrtv\"'\\", "\a\b\f\n\r\t\v\"'\\", strict=True))
+
+
+class _Scope:
+    """What expressions see while a template is rendered."""
+
+    def __init__(self, root: Mapping[str, Value]) -> None:
+        self.root = root
+        self.dots: list[Value] = []  # empty: the dot is the root
+        self.variables = {name: root[field] for name, field in _VARIABLES.items()}
+
+
+_Expression = Callable[[_Scope], Value]
+_Node = Callable[[_Scope], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled template."""
+
+    text: str
+    nodes: tuple[_Node, ...]
+
+    def render(
+        self,
+        labels: Mapping[str, str],
+        value: float,
+        external_labels: Mapping[str, str] | None = None,
+        external_url: str = "",
+    ) -> str:
+        """The text for one alert.
+
+        What cannot be computed (humanize of a word) gives `<error expanding template: ...>`, as in
+        Prometheus: a page with a flaw is better than no page.
+        """
+        root: dict[str, Value] = {
+            "Labels": labels,
+            "Value": float(value),
+            "ExternalLabels": external_labels or {},
+            "ExternalURL": external_url,
+        }
+        try:
+            return _run(self.nodes, _Scope(root))
+        except TemplateValueError as error:
+            return f"<error expanding template: {error}>"
+
+
+def compile(text: str) -> Template:
+    """A template ready to be rendered. Raises TemplateError.
+
+    >>> compile('{{ $labels.pod }}: {{ $value | humanizePercentage }}').render({"pod": "a"}, 0.25)
+    'a: 25%'
+    """
+    parser = _Parser(text)
+    nodes, end = parser.block()
+    if end is not None:
+        raise TemplateError(f"unexpected {{{{ {end} }}}}")
+    return Template(text, tuple(nodes))
+
+
+def _run(nodes: tuple[_Node, ...] | list[_Node], scope: _Scope) -> str:
+    return "".join(node(scope) for node in nodes)
+
+
+class _Parser:
+    """Text and actions in turn; blocks nest by recursion."""
+
+    def __init__(self, text: str) -> None:
+        self._pieces = _pieces(text)
+        self._names = set(_VARIABLES)
+        self._inner = 0  # how many `with` are open: within, the dot's fields are not known
+
+    def block(self) -> tuple[list[_Node], str | None]:
+        """Nodes up to `end` or `else`, and that action; None at the end of the text."""
+        nodes: list[_Node] = []
+        for is_action, piece in self._pieces:
+            if not is_action:
+                nodes.append(_literal(piece))
+                continue
+            keyword = piece.split(maxsplit=1)[0] if piece else ""
+            if keyword in ("end", "else"):
+                return nodes, piece
+            nodes.append(self._action(keyword, piece))
+        return nodes, None
+
+    def _action(self, keyword: str, code: str) -> _Node:
+        if keyword in _LATER:
+            raise TemplateError(f"{keyword} is not supported")
+        if keyword in ("if", "with"):
+            return self._branch(keyword, code[len(keyword) :])
+        name, expression = self._statement(code)
+        if name is None:
+            return lambda scope: go_text(expression(scope))
+
+        def assign(scope: _Scope) -> str:
+            scope.variables[name] = expression(scope)
+            return ""
+
+        return assign
+
+    def _branch(self, keyword: str, code: str) -> _Node:
+        outer = set(self._names)
+        name, condition = self._statement(code)
+        is_with = keyword == "with"
+        self._inner += is_with
+        then, end = self.block()
+        self._inner -= is_with
+        self._names = set(outer)
+        otherwise: list[_Node] = []
+        if end is not None and end.startswith("else"):
+            rest = end[len("else") :].strip()
+            if rest:
+                following = rest.split(maxsplit=1)[0]
+                if following not in ("if", "with"):
+                    raise TemplateError(f"unexpected {{{{ {end} }}}}")
+                otherwise = [self._branch(following, rest[len(following) :])]
+                end = "end"
+            else:
+                otherwise, end = self.block()
+                self._names = outer
+        if end != "end":
+            raise TemplateError(f"{{{{ {keyword} }}}} without {{{{ end }}}}")
+        return _branch_node(name, condition, is_with, then, otherwise)
+
+    def _statement(self, code: str) -> tuple[str | None, _Expression]:
+        """`$x := pipeline`, `$x = pipeline` or a pipeline alone."""
+        tokens = _tokens(code)
+        if not tokens:
+            raise TemplateError("an empty action")
+        name = None
+        if len(tokens) > 1 and tokens[0][0] == "variable" and tokens[1][1] in (":=", "="):
+            name = tokens[0][1]
+            if tokens[1][1] == "=" and name not in self._names:
+                raise TemplateError(f"undefined variable {name}")
+            tokens = tokens[2:]
+        expression, rest = _Pipeline(self._names, self._inner == 0).parse(tokens)
+        if rest:
+            raise TemplateError(f"unexpected {rest[0][1]!r} in {{{{ {code.strip()} }}}}")
+        if name is not None:
+            self._names.add(name)
+        return name, expression
+
+
+_Tokens = list[tuple[str, str]]
+
+
+class _Pipeline:
+    """`operand`, `function argument ...`, and pipes between them."""
+
+    def __init__(self, names: set[str], at_root: bool) -> None:
+        self._names = names
+        self._at_root = at_root
+
+    def parse(self, tokens: _Tokens) -> tuple[_Expression, _Tokens]:
+        """The expression at the front of `tokens`, and what follows it."""
+        expression, tokens = self._command(tokens, None)
+        while tokens and tokens[0][1] == "|" and tokens[0][0] == "mark":
+            expression, tokens = self._command(tokens[1:], expression)
+        return expression, tokens
+
+    def _command(self, tokens: _Tokens, piped: _Expression | None) -> tuple[_Expression, _Tokens]:
+        if not tokens:
+            raise TemplateError("missing value for command")
+        kind, text = tokens[0]
+        if kind == "word" and text not in _CONSTANTS:
+            return self._call(text, tokens[1:], piped)
+        if piped is not None:
+            raise TemplateError(f"{text} cannot take a piped value: it is no function")
+        return self._operand(tokens)
+
+    def _call(self, name: str, tokens: _Tokens, piped: _Expression | None) -> tuple[_Expression, _Tokens]:
+        function = FUNCTIONS.get(name)
+        if function is None:
+            raise TemplateError(f"function {name!r} is not supported")
+        arguments: list[_Expression] = []
+        while tokens and tokens[0][1] not in ("|", ")"):
+            argument, tokens = self._operand(tokens)
+            arguments.append(argument)
+        if piped is not None:
+            arguments.append(piped)
+        if not function.least <= len(arguments) <= function.most:
+            raise TemplateError(f"{name} takes {function.least} arguments, not {len(arguments)}")
+        call = function.call
+        return lambda scope: call(*[argument(scope) for argument in arguments]), tokens
+
+    def _operand(self, tokens: _Tokens) -> tuple[_Expression, _Tokens]:
+        (kind, text), rest = tokens[0], tokens[1:]
+        if kind == "string":
+            return _constant(_unquote(text)), rest
+        if kind == "number":
+            return _constant(float(text) if set(text) & set(".eE") else int(text)), rest
+        if kind == "word" and text in _CONSTANTS:
+            return _constant(_CONSTANTS[text]), rest
+        if kind == "word":
+            return self._call(text, [], None)[0], rest
+        if kind == "mark" and text == "(":
+            expression, rest = self.parse(rest)
+            if not rest or rest[0][1] != ")":
+                raise TemplateError("unclosed parenthesis")
+            return expression, rest[1:]
+        if kind in ("variable", "field", "own", "dot"):
+            return self._reference(tokens)
+        raise TemplateError(f"unexpected {text!r}")
+
+    def _reference(self, tokens: _Tokens) -> tuple[_Expression, _Tokens]:
+        """`$name.field...`, `.field...` or the dot."""
+        kind, text = tokens[0]
+        path: list[str] = [text[1:]] if kind in ("field", "own") else []
+        rest = tokens[1:]
+        while kind != "dot" and rest and rest[0][0] == "field":
+            path.append(rest[0][1][1:])
+            rest = rest[1:]
+        if kind == "variable" and text != "$":
+            if text not in self._names:
+                raise TemplateError(f"undefined variable {text}")
+            return _walk(lambda scope: scope.variables[text], path), rest
+        if text == "$" or self._at_root:
+            return self._root(path), rest
+        return _walk(lambda scope: scope.dots[-1], path), rest
+
+    def _root(self, path: list[str]) -> _Expression:
+        if not path or path[0] not in _VARIABLES.values():
+            raise TemplateError(f"unknown field .{'.'.join(path)}")
+        return _walk(lambda scope: scope.root[path[0]], path[1:])
+
+
+def _branch_node(
+    name: str | None, condition: _Expression, is_with: bool, then: list[_Node], otherwise: list[_Node]
+) -> _Node:
+    def branch(scope: _Scope) -> str:
+        value = condition(scope)
+        if name is not None:
+            scope.variables[name] = value
+        if not value:
+            return _run(otherwise, scope)
+        if not is_with:
+            return _run(then, scope)
+        scope.dots.append(value)
+        try:
+            return _run(then, scope)
+        finally:
+            scope.dots.pop()
+
+    return branch
+
+
+def _walk(start: _Expression, path: list[str]) -> _Expression:
+    def walk(scope: _Scope) -> Value:
+        value = start(scope)
+        for field in path:
+            if not isinstance(value, Mapping):
+                raise TemplateValueError(f"no field {field} in {go_text(value)}")
+            value = value.get(field, "")
+        return value
+
+    return walk
+
+
+def _literal(text: str) -> _Node:
+    return lambda _: text
+
+
+def _constant(value: Value) -> _Expression:
+    return lambda _: value
+
+
+def _pieces(text: str) -> Iterator[tuple[bool, str]]:
+    """(False, literal text) and (True, code of an action), trimmed as the `-` markers ask."""
+    position, trim = 0, False
+    while True:
+        opened = text.find("{{", position)
+        literal = text[position : opened if opened >= 0 else len(text)]
+        literal = literal.lstrip() if trim else literal
+        if opened < 0:
+            yield False, literal
+            return
+        found = _ACTION.match(text, opened)
+        if found is None:
+            raise TemplateError(f"unclosed action at {text[opened : opened + 30]!r}")
+        yield False, literal.rstrip() if found["left"] else literal
+        code = found["code"].strip()
+        if not (code.startswith("/*") and code.endswith("*/")):
+            yield True, code
+        position, trim = found.end(), bool(found["right"])
+
+
+def _tokens(code: str) -> _Tokens:
+    tokens: _Tokens = []
+    position, end = 0, len(code.rstrip())
+    while position < end:
+        found = _TOKEN.match(code, position)
+        if found is None:
+            raise TemplateError(f"unexpected {code[position:].strip()[:20]!r}")
+        kind = str(found.lastgroup)
+        if kind == "field" and code[found.start(kind) - 1 : found.start(kind)].strip() == "" and tokens:
+            kind = "own"  # a gap before the dot: a field of the dot, not of what stands before
+        tokens.append((kind, found[str(found.lastgroup)]))
+        position = found.end()
+    return tokens
+
+
+def _unquote(text: str) -> str:
+    if text.startswith("`"):
+        return text[1:-1]
+
+    def one(found: re.Match[str]) -> str:
+        if found[1]:
+            return _ESCAPED[found[1]]
+        code = found[2] or found[3] or found[4]
+        return chr(int(code, 16) if code else int(found[5], 8))
+
+    plain = _ESCAPE.sub(one, text[1:-1])
+    if _ESCAPE.sub("", text[1:-1]).count("\\"):
+        raise TemplateError(f"unknown escape in {text}")
+    return plain
