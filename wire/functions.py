@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from wire.gotext import (
+    QueriedSample,
     TemplateValueError,
     Value,
     go_printf,
@@ -79,8 +80,26 @@ def _index(container: Value, key: Value) -> Value:
     return container.get(go_text(key), "")
 
 
+def _first(samples: Value) -> Value:
+    if not isinstance(samples, list) or not samples:
+        raise TemplateValueError("first() called on vector with no elements")
+    return samples[0]
+
+
+def _value(sample: Value) -> float:
+    if not isinstance(sample, QueriedSample):
+        raise TemplateValueError("value of what is no sample")
+    return sample.value
+
+
+def _label(name: Value, sample: Value) -> str:
+    if not isinstance(sample, QueriedSample):
+        raise TemplateValueError("label of what is no sample")
+    return sample.labels.get(go_text(name), "")
+
+
 def _length(value: Value) -> int:
-    if not isinstance(value, str | Mapping):
+    if not isinstance(value, str | Mapping | list):
         raise TemplateValueError(f"len of {go_text(value)}")
     return len(value.encode()) if isinstance(value, str) else len(value)
 
@@ -105,6 +124,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "match": Function(_match, 2, 2),
     "reReplaceAll": Function(_replace_all, 3, 3),
     "index": Function(_index, 2, 2),
+    "first": Function(_first, 1, 1),
+    "value": Function(_value, 1, 1),
+    "label": Function(_label, 2, 2),
     "len": Function(_length, 1, 1),
     "not": Function(lambda value: not value, 1, 1),
     "and": Function(_both, 1, 99),

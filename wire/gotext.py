@@ -8,10 +8,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from model.moment import format_moment
 
-Value = str | float | int | bool | Mapping[str, str] | None
+
+class QueriedSample(NamedTuple):
+    """One result of the template function `query`."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+Value = str | float | int | bool | Mapping[str, str] | QueriedSample | list[QueriedSample] | None
 """What a template expression can be worth: float is Go's float64, int a literal, Mapping the labels."""
 
 _VERB = re.compile(r"%([-+# 0]*)(\d+)?(?:\.(\d*))?([a-zA-Z%])")

@@ -3,7 +3,8 @@
 Compiled at load, so that an unknown function or piece of syntax is an error of the rule file and not a
 broken page at night. There are pipelines, `$labels`, `$value`, `$externalLabels`, `$externalURL` (also as
 `.Labels` and so on), variables, `if` and `with` with `else`, comments, trim markers, and the functions of
-wire/functions.py. There is no `query`, `range`, `define` or `template`.
+wire/functions.py. `query` asks what the caller of render() gives it. There is no `range`, `define` or
+`template`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from wire.functions import FUNCTIONS
-from wire.gotext import TemplateValueError, Value, go_text
+from wire.functions import FUNCTIONS, Function
+from wire.gotext import QueriedSample, TemplateValueError, Value, go_text
 
 
 class TemplateError(ValueError):
@@ -27,6 +28,7 @@ _VARIABLES = {
     "$externalURL": "ExternalURL",
 }
 _CONSTANTS: Mapping[str, Value] = {"true": True, "false": False, "nil": None}
+_QUERY = Function(lambda expression: expression, 1, 1)  # needs the scope, see _queried
 _LATER = frozenset({"range", "define", "template", "block", "break", "continue"})
 _ACTION = re.compile(
     r"\{\{(?P<left>-(?=\s))?"
@@ -45,11 +47,16 @@ _ESCAPE = re.compile(
 _ESCAPED = dict(zip("abfnrtv\"'\\", "\a\b\f\n\r\t\v\"'\\", strict=True))
 
 
+Query = Callable[[str], list[QueriedSample]]
+"""Evaluates PromQL for the template function `query`."""
+
+
 class _Scope:
     """What expressions see while a template is rendered."""
 
-    def __init__(self, root: Mapping[str, Value]) -> None:
+    def __init__(self, root: Mapping[str, Value], query: Query | None) -> None:
         self.root = root
+        self.query = query
         self.dots: list[Value] = []  # empty: the dot is the root
         self.variables = {name: root[field] for name, field in _VARIABLES.items()}
 
@@ -71,6 +78,7 @@ class Template:
         value: float,
         external_labels: Mapping[str, str] | None = None,
         external_url: str = "",
+        query: Query | None = None,
     ) -> str:
         """The text for one alert.
 
@@ -84,7 +92,7 @@ class Template:
             "ExternalURL": external_url,
         }
         try:
-            return _run(self.nodes, _Scope(root))
+            return _run(self.nodes, _Scope(root, query))
         except TemplateValueError as error:
             return f"<error expanding template: {error}>"
 
@@ -213,7 +221,7 @@ class _Pipeline:
         return self._operand(tokens)
 
     def _call(self, name: str, tokens: _Tokens, piped: _Expression | None) -> tuple[_Expression, _Tokens]:
-        function = FUNCTIONS.get(name)
+        function = _QUERY if name == "query" else FUNCTIONS.get(name)
         if function is None:
             raise TemplateError(f"function {name!r} is not supported")
         arguments: list[_Expression] = []
@@ -224,6 +232,8 @@ class _Pipeline:
             arguments.append(piped)
         if not function.least <= len(arguments) <= function.most:
             raise TemplateError(f"{name} takes {function.least} arguments, not {len(arguments)}")
+        if function is _QUERY:
+            return _queried(arguments[0]), tokens
         call = function.call
         return lambda scope: call(*[argument(scope) for argument in arguments]), tokens
 
@@ -266,6 +276,15 @@ class _Pipeline:
         if not path or path[0] not in _VARIABLES.values():
             raise TemplateError(f"unknown field .{'.'.join(path)}")
         return _walk(lambda scope: scope.root[path[0]], path[1:])
+
+
+def _queried(argument: _Expression) -> _Expression:
+    def ask(scope: _Scope) -> Value:
+        if scope.query is None:
+            raise TemplateValueError("there is nothing to query here")
+        return scope.query(go_text(argument(scope)))
+
+    return ask
 
 
 def _branch_node(
