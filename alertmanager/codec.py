@@ -1,0 +1,78 @@
+"""Alerts and notifications as JSON values, as the state database keeps them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from alertmanager.notification import Delivery, Notification
+from model.alert import Alert
+from model.labels import Labels, format_fingerprint
+
+
+def alert_to_json(alert: Alert) -> dict[str, Any]:
+    """The whole alert; a value that JSON cannot hold (NaN, infinities) as text."""
+    return {
+        "labels": dict(alert.labels),
+        "annotations": dict(alert.annotations),
+        "starts_at": alert.starts_at,
+        "ends_at": alert.ends_at,
+        "value": alert.value if math.isfinite(alert.value) else str(alert.value),
+        "generator_url": alert.generator_url,
+        "incident": alert.incident,
+    }
+
+
+def alert_from_json(body: dict[str, Any]) -> Alert:
+    """The reverse of `alert_to_json`."""
+    return Alert(
+        labels=Labels(body["labels"]),
+        annotations=body["annotations"],
+        starts_at=body["starts_at"],
+        ends_at=body["ends_at"],
+        value=float(body["value"]),
+        generator_url=body["generator_url"],
+        incident=body["incident"],
+    )
+
+
+def notification_to_json(notification: Notification) -> dict[str, Any]:
+    """All but the delivery, which is the key of its row."""
+    return {
+        "group_labels": dict(notification.group_labels),
+        "alerts": [alert_to_json(alert) for alert in notification.alerts],
+        "firing": hex_list(notification.firing),
+        "resolved": hex_list(notification.resolved),
+        "at": notification.at,
+        "sequence": notification.sequence,
+        "dedup_key": notification.dedup_key,
+        "why": notification.why,
+        "attempt": notification.attempt,
+    }
+
+
+def notification_from_json(delivery: Delivery, body: dict[str, Any]) -> Notification:
+    """The reverse of `notification_to_json`."""
+    return Notification(
+        delivery=delivery,
+        group_labels=Labels(body["group_labels"]),
+        alerts=tuple(alert_from_json(alert) for alert in body["alerts"]),
+        firing=from_hex(body["firing"]),
+        resolved=from_hex(body["resolved"]),
+        at=body["at"],
+        sequence=body["sequence"],
+        dedup_key=body["dedup_key"],
+        why=body["why"],
+        attempt=body["attempt"],
+    )
+
+
+def hex_list(fingerprints: Iterable[int]) -> list[str]:
+    """Fingerprints as sorted hexadecimal text."""
+    return [format_fingerprint(fingerprint) for fingerprint in sorted(fingerprints)]
+
+
+def from_hex(texts: Iterable[str]) -> frozenset[int]:
+    """The reverse of `hex_list`."""
+    return frozenset(int(text, 16) for text in texts)

@@ -1,0 +1,302 @@
+"""From alerts to notifications: which group tells which integration what, and when.
+
+    notifications = dispatcher.step(now, alerts)      # decide
+    persist(database, [..., dispatcher])              # keep what was decided
+    outcome = await sender.send(notification)         # tell
+    dispatcher.record(notification, outcome, now)     # note the answer, kept with the next tick
+
+Each group and integration has at most one notification under way; it is frozen, and repeated as it is
+until the receiver takes it or it is given up. What changed meanwhile is told right after. So an
+integration that fails neither holds up the others nor makes them hear the same twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from alertmanager.alerts import Alerts
+from alertmanager.grouping import Group, GroupId, Groups, Told
+from alertmanager.metrics import Stats, gauges
+from alertmanager.nflog import LogEntry, needs_update
+from alertmanager.notification import Delivery, Notification, Outcome, dedup_key
+from alertmanager.outbox import GivenUp, Pending, after_failure
+from alertmanager.route import build_route
+from alertmanager.settings import AlertmanagerSettings
+from alertmanager.stages import Held, Stage, Stages
+from alertmanager.tables import kept_log, kept_pending
+from model.alert import Alert
+from model.decision import Decision, allow, refuse
+from model.metric import Sample
+from model.moment import HOUR, MINUTE, format_duration
+
+log = logging.getLogger("fleetowl.alertmanager")
+
+UNANSWERED = 5 * MINUTE
+"""A notification whose outcome nobody recorded for so long is handed out again (same dedup key)."""
+
+
+class Dispatcher:
+    """The whole of the alertmanager's decisions; implements Durable."""
+
+    def __init__(self, settings: AlertmanagerSettings, stages: Sequence[Stage] = ()) -> None:
+        self.stats = Stats()
+        self.stages = Stages(stages)
+        self.held: dict[int, Held] = {}
+        self._log = kept_log()
+        self._outbox = kept_pending()
+        self._under_way: dict[Delivery, int] = {}
+        self._behind: set[Delivery] = set()
+        self._cleaned_at = 0
+        self._configure(settings)
+        self._alerts = Alerts(settings.global_.resolve_timeout)
+        self._groups = self._new_groups()
+
+    def step(self, now: int, alerts: Sequence[Alert]) -> list[Notification]:
+        """Take in these alerts and return what is to be sent now, the most urgent first."""
+        for alert in alerts:
+            for key in self._alerts.take(alert, now):
+                self._groups.place(key, now)
+        for key in self._alerts.expire(now):
+            self._groups.place(key, now)
+        for group in self._groups:
+            if group.due_at <= now:
+                self._flush(group, now)
+            elif self._behind:
+                self._catch_up(group, now)
+        if now - self._cleaned_at >= HOUR:
+            self._clean(now)
+        return self._leaving(now)
+
+    def record(self, notification: Notification, outcome: Outcome, now: int) -> Decision:
+        """Note a receiver's answer; the sentence belongs into the incidents' timelines."""
+        delivery = notification.delivery
+        pending = self._outbox.get(delivery)
+        if pending is None or pending.notification.dedup_key != notification.dedup_key:
+            return refuse(f"{delivery} answered for a notification that is not under way any more")
+        self._under_way.pop(delivery, None)
+        if outcome.ok:
+            self.stats.sent[delivery[1:]] += 1
+            self._close(delivery, pending, now, delivered=True)
+            return allow(f"notified {delivery} of {_what(notification)}: {outcome.answer}")
+        kind = "failed" if outcome.retry else "refused"
+        self.stats.failed[(delivery.receiver, delivery.integration, kind)] += 1
+        return self._failed(delivery, pending, outcome, now)
+
+    def reconfigure(self, settings: AlertmanagerSettings, now: int) -> None:
+        """Take other settings; what is under way goes on where its receiver is still there."""
+        self._configure(settings)
+        self._alerts.resolve_timeout = settings.global_.resolve_timeout
+        self._regroup(now)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something is not on disk yet."""
+        return self._alerts.kept.dirty or self._log.dirty or self._outbox.dirty
+
+    def load(self, tx: Connection, now: int) -> None:
+        """Take over what was kept; what was under way is sent again at the next step."""
+        for kept in (self._alerts.kept, self._log, self._outbox):
+            kept.load(tx)
+        self._alerts.restored(now)
+        self._regroup(now)
+
+    def save(self, tx: Connection) -> None:
+        """Write what changed."""
+        for kept in (self._alerts.kept, self._log, self._outbox):
+            kept.save(tx)
+
+    def saved(self) -> None:
+        """The commit succeeded."""
+        for kept in (self._alerts.kept, self._log, self._outbox):
+            kept.saved()
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """Every accepted alert that fires, or whose end somebody must still hear of."""
+        return list(self._alerts.kept.values())
+
+    @property
+    def pending(self) -> list[Notification]:
+        """What waits for an answer, for the API and for a graceful stop."""
+        return [pending.notification for pending in self._outbox.values()]
+
+    def samples(self, now: int) -> Iterator[Sample]:
+        """Own metrics."""
+        yield from self.stats.samples()
+        for stage, count in self.stages.counts.items():
+            yield Sample("fleetowl_alertmanager_stage_held_total", {"stage": stage}, count)
+        ended = (alert.resolved_at(now) for alert in self._alerts.kept.values())
+        yield from gauges(ended, len(self._groups), (delivery[1:] for delivery in self._outbox))
+
+    def _configure(self, settings: AlertmanagerSettings) -> None:
+        self._settings = settings
+        self._root = build_route(settings.route)
+        self._send_resolved = {
+            receiver.name: {
+                f"{kind}[{position}]": config.send_resolved
+                for kind, position, config in receiver.integrations()
+            }
+            for receiver in settings.receivers
+        }
+
+    def _new_groups(self) -> Groups:
+        return Groups(self._root, self._settings.fleetowl, self._alerts, self._told)
+
+    def _regroup(self, now: int) -> None:
+        self._under_way.clear()
+        self._behind.clear()
+        for delivery in list(self._outbox):
+            if delivery.integration not in self._send_resolved.get(delivery.receiver, {}):
+                log.error("%s is not configured any more: what it was to be told is dropped", delivery)
+                del self._outbox[delivery]
+        self._groups = self._new_groups()
+        for key in list(self._alerts):
+            self._groups.place(key, now)
+
+    def _told(self, group: GroupId) -> Told | None:
+        entries = [self._log[delivery] for delivery in self._deliveries(group) if delivery in self._log]
+        if not entries:
+            return None
+        firing = frozenset().union(*(entry.firing for entry in entries))
+        return Told(max(entry.at for entry in entries), firing)
+
+    def _deliveries(self, group: GroupId) -> list[Delivery]:
+        key, receiver = group
+        return [Delivery(key, receiver, integration) for integration in self._send_resolved[receiver]]
+
+    def _flush(self, group: Group, now: int) -> None:
+        """Decide for every integration of the group what it must hear."""
+        batch = self._batch(group, now)
+        group.due_at = now + group.route.group_interval
+        group.flushed = True
+        group.told = frozenset(alert.fingerprint for alert in batch if not alert.resolved_at(now))
+        group.ended = {
+            fingerprint: self._alerts[key]
+            for fingerprint, key in group.members.items()
+            if self._alerts[key].resolved_at(now)
+        }
+        for delivery in self._deliveries(group.id):
+            self._decide(delivery, group, batch, now)
+        self._settle(group)
+
+    def _catch_up(self, group: Group, now: int) -> None:
+        """Flush for those integrations only that were busy when the group was flushed."""
+        behind = [
+            delivery
+            for delivery in self._deliveries(group.id)
+            if delivery in self._behind and delivery not in self._outbox
+        ]
+        if behind:
+            batch = self._batch(group, now)
+            for delivery in behind:
+                self._decide(delivery, group, batch, now)
+            self._settle(group)
+
+    def _batch(self, group: Group, now: int) -> list[Alert]:
+        """The group's alerts that no stage holds back, in the order in which they began."""
+        alerts = sorted(
+            (self._alerts[key] for key in group.members.values()),
+            key=lambda alert: (alert.starts_at, alert.labels.pairs),
+        )
+        going, held = self.stages.sift(alerts, now)
+        for alert in going:
+            self.held.pop(alert.fingerprint, None)
+        self.held.update((stays.alert.fingerprint, stays) for stays in held)
+        return going
+
+    def _decide(self, delivery: Delivery, group: Group, batch: Sequence[Alert], now: int) -> None:
+        if delivery in self._outbox:
+            self._behind.add(delivery)
+            return
+        self._behind.discard(delivery)
+        if not batch:
+            return
+        ended = frozenset(alert.fingerprint for alert in batch if alert.resolved_at(now))
+        firing = frozenset(alert.fingerprint for alert in batch) - ended
+        send_resolved = self._send_resolved[delivery.receiver][delivery.integration]
+        entry = self._log.get(delivery)
+        decision = needs_update(
+            entry,
+            firing,
+            ended,
+            send_resolved=send_resolved,
+            repeat_interval=group.route.repeat_interval,
+            now=now,
+        )
+        if not decision:
+            return
+        sequence = entry.sequence + 1 if entry else 1
+        told = tuple(alert for alert in batch if send_resolved or alert.fingerprint in firing)
+        if not told:  # it does not want to hear of ends, but the log must know them
+            self._log[delivery] = LogEntry(firing, ended, now, sequence)
+            return
+        key = dedup_key(delivery, told, now, sequence)
+        notification = Notification(
+            delivery, group.labels, told, firing, ended, now, sequence, key, decision.why
+        )
+        self._outbox[delivery] = Pending(notification, next_at=now)
+
+    def _settle(self, group: Group) -> None:
+        """Let go of the ended alerts of the last flush, once every integration knows of them."""
+        deliveries = self._deliveries(group.id)
+        if any(delivery in self._outbox or delivery in self._behind for delivery in deliveries):
+            return
+        for fingerprint in list(group.ended):
+            self._groups.remove(group, fingerprint)
+            self.held.pop(fingerprint, None)
+        self._groups.drop_if_empty(group)
+
+    def _close(self, delivery: Delivery, pending: Pending, now: int, *, delivered: bool) -> None:
+        """The receiver knows (or was given up): note it, and let the group go on."""
+        told = pending.notification
+        self._log[delivery] = LogEntry(told.firing, told.resolved, told.at, told.sequence, delivered)
+        del self._outbox[delivery]
+        group = self._groups.get((delivery.group_key, delivery.receiver))
+        if group is None:
+            self._behind.discard(delivery)
+        else:
+            self._settle(group)
+
+    def _failed(self, delivery: Delivery, pending: Pending, outcome: Outcome, now: int) -> Decision:
+        notification = pending.notification
+        what = f"{delivery} did not take {_what(notification)}: {outcome.answer}"
+        next_try = after_failure(pending, outcome, self._settings.fleetowl.retry, now)
+        if isinstance(next_try, GivenUp):
+            self.stats.given_up[delivery[1:]] += 1
+            self._close(delivery, pending, now, delivered=False)
+            why = f"{what}; given up, for {next_try.why}"
+            log.error(why)
+            return refuse(why)
+        wait, refusals = next_try
+        again = replace(notification, attempt=notification.attempt + 1)
+        self._outbox[delivery] = Pending(again, now + wait, refusals)
+        why = f"{what}; attempt {again.attempt} in {format_duration(wait)}"
+        log.warning(why)
+        return refuse(why)
+
+    def _leaving(self, now: int) -> list[Notification]:
+        leaving = []
+        for delivery, pending in self._outbox.items():
+            since = self._under_way.get(delivery)
+            if pending.next_at <= now and (since is None or now - since >= UNANSWERED):
+                self._under_way[delivery] = now
+                leaving.append(pending.notification)
+        return sorted(leaving, key=lambda notification: (notification.tier, notification.at))
+
+    def _clean(self, now: int) -> None:
+        """Forget what was notified long ago of groups that are gone."""
+        self._cleaned_at = now
+        retention = self._settings.fleetowl.log_retention
+        for delivery, entry in list(self._log.items()):
+            if now - entry.at > retention and (delivery.group_key, delivery.receiver) not in self._groups:
+                del self._log[delivery]
+
+
+def _what(notification: Notification) -> str:
+    count = len(notification.alerts)
+    alerts = f"{count} alert{'s' if count != 1 else ''}"
+    return f"{alerts} ({notification.status}, {', '.join(notification.incidents) or 'no incident'})"

@@ -1,0 +1,82 @@
+"""What this room says about itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from model.metric import Metric, Sample
+
+_INTEGRATION = ("receiver", "integration")
+
+METRICS = (
+    Metric("fleetowl_alertmanager_alerts", "gauge", "Accepted alerts by state.", ("state",)),
+    Metric("fleetowl_alertmanager_groups", "gauge", "Groups of alerts."),
+    Metric(
+        "fleetowl_alertmanager_notifications_total",
+        "counter",
+        "Notifications that a receiver took.",
+        _INTEGRATION,
+    ),
+    Metric(
+        "fleetowl_alertmanager_notification_failures_total",
+        "counter",
+        "Attempts that a receiver did not take; refused = it would not take the same later either.",
+        (*_INTEGRATION, "kind"),
+    ),
+    Metric(
+        "fleetowl_alertmanager_notifications_given_up_total",
+        "counter",
+        "Notifications that are not tried any more.",
+        _INTEGRATION,
+    ),
+    Metric(
+        "fleetowl_alertmanager_notifications_pending",
+        "gauge",
+        "Notifications that wait for a receiver's answer.",
+        _INTEGRATION,
+    ),
+    Metric(
+        "fleetowl_alertmanager_stage_held_total",
+        "counter",
+        "Times that a stage held an alert back from a notification.",
+        ("stage",),
+    ),
+)
+
+Place = tuple[str, str]
+"""Receiver and integration."""
+
+
+@dataclass
+class Stats:
+    """The counts since the process started."""
+
+    sent: Counter[Place] = field(default_factory=Counter)
+    failed: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    given_up: Counter[Place] = field(default_factory=Counter)
+
+    def samples(self) -> Iterator[Sample]:
+        """The counters."""
+        names = [metric.name for metric in METRICS]
+        for place, count in self.sent.items():
+            yield Sample(names[2], _labels(place), count)
+        for (receiver, integration, kind), count in self.failed.items():
+            yield Sample(names[3], {**_labels((receiver, integration)), "kind": kind}, count)
+        for place, count in self.given_up.items():
+            yield Sample(names[4], _labels(place), count)
+
+
+def gauges(states: Iterable[bool], groups: int, pending: Iterable[Place]) -> Iterator[Sample]:
+    """The state of the moment; `states` is True for each alert that has ended."""
+    ended = Counter(states)
+    yield Sample(METRICS[0].name, {"state": "firing"}, ended[False])
+    yield Sample(METRICS[0].name, {"state": "resolved"}, ended[True])
+    yield Sample(METRICS[1].name, {}, groups)
+    for place, count in Counter(pending).items():
+        yield Sample(METRICS[5].name, _labels(place), count)
+
+
+def _labels(place: Place) -> dict[str, str]:
+    return dict(zip(_INTEGRATION, place, strict=True))

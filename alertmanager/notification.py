@@ -1,0 +1,90 @@
+"""A notification, the answer of a receiver, and the key by which a receiver knows a repetition."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from model.alert import Alert, Tier
+from model.labels import Labels, format_fingerprint
+
+
+class Delivery(NamedTuple):
+    """Who is told about what: one group through one integration of one receiver."""
+
+    group_key: str
+    receiver: str
+    integration: str
+
+    def __str__(self) -> str:
+        return f"{self.receiver} ({self.integration})"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What one integration is told, frozen when it was decided (`at`, ms): a repetition is equal to it.
+
+    `alerts` is what is sent; `firing` and `resolved` are the fingerprints that the notification log
+    keeps, which also hold what the receiver does not want to hear of (send_resolved: false).
+    """
+
+    delivery: Delivery
+    group_labels: Labels
+    alerts: tuple[Alert, ...]
+    firing: frozenset[int]
+    resolved: frozenset[int]
+    at: int
+    sequence: int
+    dedup_key: str
+    why: str = ""
+    attempt: int = 1
+
+    @property
+    def receiver(self) -> str:
+        """The receiver's name."""
+        return self.delivery.receiver
+
+    @property
+    def group_key(self) -> str:
+        """Alertmanager's groupKey."""
+        return self.delivery.group_key
+
+    @property
+    def status(self) -> str:
+        """`firing` while one of its alerts was."""
+        return "firing" if self.firing else "resolved"
+
+    @property
+    def tier(self) -> Tier:
+        """The most urgent of its firing alerts, or of all where none fires."""
+        firing = [alert.tier for alert in self.alerts if not alert.resolved_at(self.at)]
+        return min(firing or [alert.tier for alert in self.alerts], default=Tier.P3)
+
+    @property
+    def incidents(self) -> list[str]:
+        """The incidents that it is about, sorted."""
+        return sorted({alert.incident for alert in self.alerts if alert.incident})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a receiver answered. `retry` is False for a refusal that will not change by itself.
+
+    `retry_after` (ms) is what the receiver asked for; `answer` holds no secret.
+    """
+
+    ok: bool
+    retry: bool
+    answer: str
+    retry_after: int = 0
+
+
+def dedup_key(delivery: Delivery, alerts: Sequence[Alert], at: int, sequence: int) -> str:
+    """The same for the same state of the same group, also when a restarted process decides it again."""
+    state = sorted(
+        (format_fingerprint(alert.fingerprint), alert.starts_at, alert.resolved_at(at)) for alert in alerts
+    )
+    return hashlib.sha256(json.dumps([*delivery, state, sequence]).encode()).hexdigest()[:32]
