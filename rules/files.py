@@ -1,0 +1,229 @@
+"""Standard Prometheus rule files, read and checked as a whole.
+
+Everything that is wrong in all files is said at once, with the file, the rule and what to change;
+nothing runs from a file that has a flaw.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from model.labels import NAME
+from model.moment import format_duration
+from model.settings import ConfigurationError, Duration, Problem, Settings, problems_of
+from rules.document import read_document
+from rules.group import AlertRule, RecordingRule, Rule, RuleGroup
+from rules.promql.errors import PromQLError
+from rules.promql.expression import Expression, parse
+from rules.promql.scrapes import Span, parse_span
+from rules.sidefile import Extras, load_side_file, side_file
+from wire.template import Template, TemplateError, compile
+
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+
+def _to_span(value: object) -> Span:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a duration: write for example 5m or $scrapes(2)")
+    return parse_span(value)
+
+
+def _empty_map(value: object) -> object:
+    return {} if value in ("", None) else value
+
+
+Hold = Annotated[Span, BeforeValidator(_to_span)]
+Texts = Annotated[dict[str, str], BeforeValidator(_empty_map)]
+
+
+class RuleText(Settings):
+    """One rule as it stands in the file."""
+
+    record: str = Field(default="", description="Name of the series that a recording rule writes.")
+    alert: str = Field(default="", description="Name of the alert.")
+    expr: str = Field(min_length=1, description="PromQL; ranges may be `[$scrapes(n)]`.")
+    hold: Hold = Field(default=Span(), alias="for", description="How long it must be true before it fires.")
+    keep_firing_for: Hold = Field(default=Span(), description="How long it goes on firing afterwards.")
+    labels: Texts = Field(default={}, description="Labels to add; templates.")
+    annotations: Texts = Field(default={}, description="What to tell the person; templates.")
+
+
+class GroupText(Settings):
+    """One group as it stands in the file."""
+
+    name: str = Field(min_length=1, description="Name of the group, unique in its file.")
+    interval: Duration = Field(default=0, description="How often it is evaluated; default as configured.")
+    query_offset: Duration = Field(default=0, description="Evaluate this far in the past, for late data.")
+    limit: int = Field(default=0, ge=0, description="More results than this are an error of the rule.")
+    labels: Texts = Field(default={}, description="Labels to add to every rule of the group.")
+    rules: list[Any] = Field(default=[], description="The rules, evaluated in order.")
+
+
+def load_rule_files(paths: Iterable[Path], retention: int | None = None) -> list[RuleGroup]:
+    """The groups of these files, and of the `*.yml` and `*.yaml` files in these folders.
+
+    With `retention` (ms) a range that reaches further back is an error. Raises ConfigurationError with
+    all problems of all files.
+    """
+    groups: list[RuleGroup] = []
+    problems: list[Problem] = []
+    for path in rule_files(paths):
+        try:
+            groups.extend(load_rule_file(path, retention))
+        except ConfigurationError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigurationError(problems)
+    return groups
+
+
+def rule_files(paths: Iterable[Path]) -> list[Path]:
+    """The rule files among and below `paths`, without side files."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted([*path.rglob("*.yml"), *path.rglob("*.yaml")])
+            found.extend(file for file in inside if not file.name.endswith(".fleetowl.yml"))
+        else:
+            found.append(path)
+    return found
+
+
+def load_rule_file(path: Path, retention: int | None = None) -> list[RuleGroup]:
+    """The groups of one file, joined with its side file. Raises ConfigurationError."""
+    reader = _Reader(str(path), retention)
+    texts = reader.groups(read_document(path))
+    alerts = {group.name: {rule.alert for rule in rules if rule.alert} for group, rules in texts}
+    extras: dict[tuple[str, str], Extras] = {}
+    try:
+        extras = load_side_file(side_file(path), alerts)
+    except ConfigurationError as error:
+        reader.problems.extend(error.problems)
+    groups = [reader.group(group, rules, extras) for group, rules in texts]
+    if reader.problems:
+        raise ConfigurationError(reader.problems)
+    return groups
+
+
+class _Reader:
+    """Reads one file and gathers what is wrong with it."""
+
+    def __init__(self, file: str, retention: int | None) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
+        self._retention = retention
+
+    def _wrong(self, key: str, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(self._file, key, message, hint))
+
+    def groups(self, document: Any) -> list[tuple[GroupText, list[RuleText]]]:
+        """The groups and rules as text, names checked."""
+        if not isinstance(document, dict) or not isinstance(document.get("groups", []), list):
+            self._wrong("", "is no rule file", "it starts with `groups:` and a list")
+            return []
+        for key in document.keys() - {"groups"}:
+            self._wrong(str(key), "unknown key", "known keys: groups")
+        texts: list[tuple[GroupText, list[RuleText]]] = []
+        for number, entry in enumerate(document.get("groups", [])):
+            group = self._validated(GroupText, entry, f"groups[{number}]")
+            if group is None:
+                continue
+            if group.name in {known.name for known, _ in texts}:
+                self._wrong(f"group {group.name}", "the name stands twice in this file", "rename one")
+            texts.append((group, self._rules(group)))
+        return texts
+
+    def _rules(self, group: GroupText) -> list[RuleText]:
+        rules = []
+        for number, entry in enumerate(group.rules, start=1):
+            name = (entry.get("alert") or entry.get("record") or "") if isinstance(entry, dict) else ""
+            rule = self._validated(RuleText, entry, _place(group.name, number, name))
+            if rule is not None:
+                rules.append(rule)
+        return rules
+
+    def _validated(self, model: type[Any], entry: Any, key: str) -> Any:
+        try:
+            return model.model_validate(entry)
+        except ValidationError as error:
+            self.problems.extend(problems_of(error, model, self._file, key))
+            return None
+
+    def group(
+        self, text: GroupText, rules: list[RuleText], extras: Mapping[tuple[str, str], Extras]
+    ) -> RuleGroup:
+        """The group, its rules compiled as far as they can be."""
+        self._check_label_names(f"group {text.name}.labels", text.labels)
+        compiled: list[Rule] = []
+        for number, rule in enumerate(rules, start=1):
+            key = _place(text.name, number, rule.alert or rule.record)
+            found = self._rule(rule, text, key, extras.get((text.name, rule.alert), Extras()))
+            if found is not None:
+                compiled.append(found)
+        return RuleGroup(self._file, text.name, tuple(compiled), text.interval, text.query_offset, text.limit)
+
+    def _rule(self, text: RuleText, group: GroupText, key: str, extras: Extras) -> Rule | None:
+        if bool(text.record) == bool(text.alert):
+            self._wrong(key, "must have exactly one of `record` and `alert`")
+            return None
+        expression = self._expression(text.expr, f"{key}.expr")
+        self._check_label_names(f"{key}.labels", text.labels)
+        labels = {**group.labels, **text.labels}
+        if text.record:
+            self._check_recording(text, key)
+            return RecordingRule(text.record, expression, labels) if expression else None
+        templates = self._templates(labels, f"{key}.labels")
+        annotations = self._templates(text.annotations, f"{key}.annotations")
+        if expression is None:
+            return None
+        return AlertRule(
+            text.alert, expression, templates, annotations, text.hold, text.keep_firing_for, extras
+        )
+
+    def _expression(self, text: str, key: str) -> Expression | None:
+        try:
+            expression = parse(text)
+        except PromQLError as error:
+            self._wrong(key, str(error))
+            return None
+        longest = expression.longest_range(0)
+        if self._retention is not None and longest > self._retention:
+            kept = format_duration(self._retention)
+            self._wrong(
+                key,
+                f"reads {format_duration(longest)} back, but only {kept} are kept",
+                f"shorten the range to {kept} or raise telemetry.retention",
+            )
+        return expression
+
+    def _check_recording(self, text: RuleText, key: str) -> None:
+        if not _METRIC_NAME.fullmatch(text.record):
+            self._wrong(f"{key}.record", f"{text.record!r} is not a metric name")
+        if text.annotations:
+            self._wrong(f"{key}.annotations", "a recording rule has no annotations", "remove them")
+        for name, span in (("for", text.hold), ("keep_firing_for", text.keep_firing_for)):
+            if span != Span():
+                self._wrong(f"{key}.{name}", f"a recording rule has no `{name}`", "remove it")
+
+    def _check_label_names(self, key: str, labels: Mapping[str, str]) -> None:
+        for name in labels:
+            if not name or name == NAME:
+                self._wrong(f"{key}.{name}", f"{name!r} cannot be set by a rule", "use another label name")
+
+    def _templates(self, texts: Mapping[str, str], key: str) -> dict[str, Template]:
+        templates = {}
+        for name, text in texts.items():
+            try:
+                templates[name] = compile(text)
+            except TemplateError as error:
+                self._wrong(f"{key}.{name}", str(error))
+        return templates
+
+
+def _place(group: str, number: int, name: str) -> str:
+    return f"group {group}, rule {number}" + (f" {name}" if name else "")

@@ -1,0 +1,181 @@
+"""Aggregations over the rows of a vector: sum, min, max, avg, count, group, topk and their kin.
+
+Grouping depends on the labels only. It is worked out once a frame: an order that puts the rows of a
+group side by side, and where each group begins. Then each aggregation is a reduction of segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.labels import NAME
+from rules.promql.context import Context
+from rules.promql.errors import EvaluationError
+from rules.promql.frame import Bools, Column, Floats, Frame, Integers, Projection, frame_of
+from rules.promql.node import Node, column, number
+from rules.promql.sums import group_sums
+
+
+@dataclass(slots=True)
+class Groups:
+    """How the rows of `source` fall into the rows of `frame`."""
+
+    source: Frame
+    frame: Frame
+    number: Integers
+    order: Integers
+    starts: Integers
+
+
+def group(frame: Frame, projection: Projection) -> Groups:
+    """Group the rows by the labels that `projection` leaves."""
+    known: dict[object, int] = {}
+    numbers = np.array([known.setdefault(key, len(known)) for key in frame.keys(projection)], dtype=np.int64)
+    order = np.argsort(numbers, kind="stable")
+    starts = np.searchsorted(numbers[order], np.arange(len(known)))
+    labels = [projection.apply(frame[int(order[start])]) for start in starts]
+    intervals = np.maximum.reduceat(frame.intervals[order], starts) if len(order) else frame.intervals
+    return Groups(frame, frame_of(labels, intervals), numbers, order, starts)
+
+
+Reduce = Callable[[Groups, Floats, Bools, Integers], Floats]
+"""(groups, values, presence, present rows of each group) to one value a group."""
+
+
+def _sums(groups: Groups, values: Floats, present: Bools, _counts: Integers) -> Floats:
+    return group_sums(np.where(present, values, 0.0), groups.order, groups.starts)
+
+
+def _means(groups: Groups, values: Floats, present: Bools, counts: Integers) -> Floats:
+    means = _sums(groups, values, present, counts) / counts
+    infinite = np.where(present & np.isinf(values), 1.0, 0.0)
+    overflowed = np.isinf(means) & (np.add.reduceat(infinite[groups.order], groups.starts) == 0)
+    if overflowed.any():
+        means = np.where(overflowed, _sums(groups, values / counts[groups.number], present, counts), means)
+    return means
+
+
+def _smallest(groups: Groups, values: Floats, present: Bools, _counts: Integers) -> Floats:
+    return np.fmin.reduceat(np.where(present, values, np.nan)[groups.order], groups.starts)
+
+
+def _largest(groups: Groups, values: Floats, present: Bools, _counts: Integers) -> Floats:
+    return np.fmax.reduceat(np.where(present, values, np.nan)[groups.order], groups.starts)
+
+
+def _variances(groups: Groups, values: Floats, present: Bools, counts: Integers) -> Floats:
+    means = _means(groups, values, present, counts)
+    return _sums(groups, (values - means[groups.number]) ** 2, present, counts) / counts
+
+
+REDUCTIONS: dict[str, Reduce] = {
+    "sum": _sums,
+    "avg": _means,
+    "min": _smallest,
+    "max": _largest,
+    "count": lambda _groups, _values, _present, counts: counts.astype(np.float64),
+    "group": lambda _groups, _values, _present, counts: np.ones(len(counts)),
+    "stdvar": _variances,
+    "stddev": lambda groups, *rest: np.sqrt(_variances(groups, *rest)),
+}
+
+
+class _Grouped:
+    """What aggregations share: their operand, and its groups while its frame stays the same."""
+
+    def __init__(self, operand: Node, by: bool, labels: tuple[str, ...]) -> None:
+        self._operand = operand
+        names = frozenset(labels)
+        self._projection = Projection(True, names) if by else Projection(False, names | {NAME})
+        self._groups: Groups | None = None
+
+    def _grouped(self, vector: Column) -> Groups:
+        if self._groups is None or self._groups.source is not vector.frame:
+            self._groups = group(vector.frame, self._projection)
+        return self._groups
+
+
+class Aggregation(_Grouped):
+    """One value for each group."""
+
+    def __init__(self, op: str, operand: Node, by: bool, labels: tuple[str, ...]) -> None:
+        super().__init__(operand, by, labels)
+        self._reduce = REDUCTIONS[op]
+
+    def evaluate(self, context: Context) -> Column:
+        """A row for each group that has a present row."""
+        vector = column(self._operand, context)
+        groups = self._grouped(vector)
+        if not len(groups.order):
+            return Column(groups.frame, np.empty(0), np.empty(0, dtype=np.bool_))
+        counts = np.add.reduceat(vector.present[groups.order].astype(np.int64), groups.starts)
+        with np.errstate(all="ignore"):
+            values = self._reduce(groups, vector.values, vector.present, np.maximum(counts, 1))
+        return Column(groups.frame, values, counts > 0)
+
+
+class Ranking(_Grouped):
+    """`topk` and `bottomk`: the k largest (smallest) rows of each group, labels and all."""
+
+    def __init__(self, op: str, count: Node, operand: Node, by: bool, labels: tuple[str, ...]) -> None:
+        super().__init__(operand, by, labels)
+        self._count = count
+        self._sign = -1.0 if op == "topk" else 1.0
+
+    def evaluate(self, context: Context) -> Column:
+        """The rows that are kept; NaN ranks last."""
+        wanted, vector = number(self._count, context), column(self._operand, context)
+        if np.isnan(wanted):
+            raise EvaluationError("parameter value is NaN")
+        groups = self._grouped(vector)
+        rows = np.flatnonzero(vector.present)
+        order = rows[np.lexsort((vector.values[rows] * self._sign, groups.number[rows]))]
+        numbers = groups.number[order]
+        first = np.searchsorted(numbers, numbers)
+        kept = order[np.arange(len(order)) - first < wanted]
+        present = np.zeros(len(vector.present), dtype=np.bool_)
+        present[kept] = True
+        return Column(vector.frame, vector.values, present)
+
+
+class Quantile(_Grouped):
+    """`quantile(q, v)`: interpolated between the two values around the rank, NaN smallest."""
+
+    def __init__(self, wanted: Node, operand: Node, by: bool, labels: tuple[str, ...]) -> None:
+        super().__init__(operand, by, labels)
+        self._wanted = wanted
+
+    def evaluate(self, context: Context) -> Column:
+        """A row for each group that has a present row."""
+        wanted, vector = number(self._wanted, context), column(self._operand, context)
+        groups = self._grouped(vector)
+        rows = np.flatnonzero(vector.present)
+        values, numbers = vector.values[rows], groups.number[rows]
+        # Two keys, so that NaN sorts before all numbers and not behind them.
+        order = np.lexsort((values, ~np.isnan(values), numbers))
+        values, numbers = values[order], numbers[order]
+        there = np.arange(len(groups.frame))
+        first = np.searchsorted(numbers, there)
+        counts = np.searchsorted(numbers, there, side="right") - first
+        known = counts > 0
+        result = np.full(len(there), np.nan)
+        if known.any():
+            result[known] = _interpolate(values, first[known], counts[known], wanted)
+        return Column(groups.frame, result, known)
+
+
+def _interpolate(values: Floats, first: Integers, counts: Integers, wanted: float) -> Floats:
+    if np.isnan(wanted):
+        return np.full(len(first), np.nan)
+    if wanted < 0 or wanted > 1:
+        return np.full(len(first), -np.inf if wanted < 0 else np.inf)
+    rank = wanted * (counts - 1)
+    lower = np.maximum(0, np.floor(rank)).astype(np.int64)
+    upper = np.minimum(counts - 1, lower + 1)
+    weight = rank - np.floor(rank)
+    with np.errstate(all="ignore"):
+        result: Floats = values[first + lower] * (1 - weight) + values[first + upper] * weight
+    return result

@@ -1,0 +1,88 @@
+"""An expression: parsed and checked once, evaluated as often as one likes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import promql_parser
+
+from model.labels import Labels
+from model.matcher import Matcher
+from rules.promql.compile import Compiler
+from rules.promql.context import DEFAULT_INTERVAL, LOOKBACK, Context
+from rules.promql.errors import PromQLError
+from rules.promql.frame import Floats, Integers
+from rules.promql.scrapes import Span, substitute
+from telemetry.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """An instant vector: labels and values, aligned, and of each row the scrape interval (ms, 0 unknown)."""
+
+    labels: list[Labels]
+    values: Floats
+    intervals: Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A number."""
+
+    value: float
+
+
+class Expression:
+    """A compiled expression. It remembers label work of the window it was last evaluated on."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        compiler = Compiler()
+        try:
+            self._root = compiler.node(promql_parser.parse(substitute(text)))
+        except ValueError as error:
+            raise PromQLError(str(error)) from error
+        self.asks_for_absence = compiler.asks_for_absence
+        """Whether it uses absent(): a window that has just started to fill says nothing then."""
+        self._series = compiler.series
+        self._reach = compiler.reach
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    @property
+    def selectors(self) -> list[tuple[Matcher, ...]]:
+        """The matchers of each selector in it."""
+        return [series.matchers for series in self._series]
+
+    @property
+    def spans(self) -> list[Span]:
+        """The ranges it reads, as written; those of instant selectors are 0."""
+        return [span for _, span, _ in self._reach]
+
+    def longest_range(self, interval: int) -> int:
+        """How far back (ms) its ranges and offsets read, for series scraped every `interval` ms."""
+        return max((span.at(interval) + max(offset, 0) for _, span, offset in self._reach), default=0)
+
+    def evaluate(
+        self,
+        window: Window,
+        at: int,
+        lookback: int = LOOKBACK,
+        default_interval: int = DEFAULT_INTERVAL,
+    ) -> Vector | Scalar | str:
+        """Its value at `at` (ms). Raises EvaluationError where the data allow no answer."""
+        value = self._root.evaluate(Context(window, at, lookback, default_interval))
+        if isinstance(value, float):
+            return Scalar(value)
+        if isinstance(value, str):
+            return value
+        rows = np.flatnonzero(value.present)
+        frame = value.frame
+        return Vector([frame[int(row)] for row in rows], value.values[rows], frame.intervals[rows])
+
+
+def parse(text: str) -> Expression:
+    """An expression that is ready to be evaluated. Raises PromQLError naming what is not supported."""
+    return Expression(text)

@@ -1,0 +1,185 @@
+"""Functions of instant vectors and scalars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from model.labels import NAME, Labels
+from model.matcher import Matcher, Op
+from rules.promql.context import Context
+from rules.promql.frame import Column, Floats, Value, empty, frame_of
+from rules.promql.node import Node, column, number
+from rules.promql.selectors import InstantSelector, RangeSelector
+
+Arithmetic = Callable[..., Floats]
+
+
+def _round(values: Floats, nearest: float = 1.0) -> Floats:
+    # As Prometheus: the inverse first, so that round(x, 0.1) has no stray digits.
+    inverse = 1.0 / nearest
+    result: Floats = np.floor(values * inverse + 0.5) / inverse
+    return result
+
+
+ELEMENTWISE: dict[str, Arithmetic] = {
+    "abs": np.abs,
+    "ceil": np.ceil,
+    "floor": np.floor,
+    "exp": np.exp,
+    "ln": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "sqrt": np.sqrt,
+    "sgn": np.sign,
+    "deg": np.degrees,
+    "rad": np.radians,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "round": _round,
+    "clamp_min": np.maximum,
+    "clamp_max": np.minimum,
+}
+"""Each takes the values of a vector, and the scalar arguments of its function, to new values."""
+
+
+class Elementwise:
+    """A function of each value by itself; the metric name is dropped."""
+
+    def __init__(self, name: str, operand: Node, arguments: Sequence[Node]) -> None:
+        self._compute = ELEMENTWISE[name]
+        self._operand = operand
+        self._arguments = arguments
+
+    def evaluate(self, context: Context) -> Column:
+        """The same rows with new values."""
+        vector = column(self._operand, context)
+        arguments = [number(argument, context) for argument in self._arguments]
+        with np.errstate(all="ignore"):
+            values = self._compute(vector.values, *arguments)
+        return Column(vector.frame.without_name(), values, vector.present).checked()
+
+
+class Clamp:
+    """`clamp(v, min, max)`: nothing if the bounds are crossed."""
+
+    def __init__(self, operand: Node, low: Node, high: Node) -> None:
+        self._operand, self._low, self._high = operand, low, high
+
+    def evaluate(self, context: Context) -> Column:
+        """The values, kept between the bounds."""
+        vector = column(self._operand, context)
+        low, high = number(self._low, context), number(self._high, context)
+        values = np.maximum(low, np.minimum(high, vector.values))
+        present = vector.present & (not low > high)
+        return Column(vector.frame.without_name(), values, present).checked()
+
+
+class Constant:
+    """`time()` and `pi()`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def evaluate(self, context: Context) -> float:
+        """Seconds since the epoch, or pi."""
+        return context.at / 1000 if self._name == "time" else float(np.pi)
+
+
+_ONE_ROW = frame_of([Labels()])
+
+
+class ToVector:
+    """`vector(s)`: one row without labels."""
+
+    def __init__(self, operand: Node) -> None:
+        self._operand = operand
+
+    def evaluate(self, context: Context) -> Column:
+        """The number as a vector."""
+        return Column(_ONE_ROW, np.array([number(self._operand, context)]), np.ones(1, dtype=np.bool_))
+
+
+class ToScalar:
+    """`scalar(v)`: the value of the only row, NaN if there is not exactly one."""
+
+    def __init__(self, operand: Node) -> None:
+        self._operand = operand
+
+    def evaluate(self, context: Context) -> float:
+        """The vector as a number."""
+        vector = column(self._operand, context)
+        values = vector.values[vector.present]
+        return float(values[0]) if len(values) == 1 else float("nan")
+
+
+class Timestamp:
+    """`timestamp(v)`: when each sample was taken, in seconds."""
+
+    def __init__(self, operand: Node) -> None:
+        self._operand = operand
+
+    def evaluate(self, context: Context) -> Column:
+        """Of a selector the times of its samples, of anything else the moment of evaluation."""
+        if isinstance(self._operand, InstantSelector):
+            vector, times = self._operand.read(context)
+            values = times / 1000
+        else:
+            vector = column(self._operand, context)
+            values = np.full(len(vector.values), context.at / 1000)
+        return Column(vector.frame.without_name(), values, vector.present).checked()
+
+
+class AsIs:
+    """`sort` and `sort_desc`: the order of a vector means nothing to a rule."""
+
+    def __init__(self, operand: Node) -> None:
+        self._operand = operand
+
+    def evaluate(self, context: Context) -> Value:
+        """The operand."""
+        return self._operand.evaluate(context)
+
+
+class Absent:
+    """`absent(v)` and `absent_over_time(v[r])`: 1 while there is nothing."""
+
+    def __init__(self, operand: Node | RangeSelector, labels: Labels) -> None:
+        self._operand = operand
+        self._frame = frame_of([labels])
+
+    def evaluate(self, context: Context) -> Column:
+        """One row with the labels that the selector demands, or none."""
+        return (
+            empty()
+            if self._anything(context)
+            else Column(self._frame, np.ones(1), np.ones(1, dtype=np.bool_))
+        )
+
+    def _anything(self, context: Context) -> bool:
+        if isinstance(self._operand, RangeSelector):
+            return any(block.present.any() for block in self._operand.read(context))
+        return bool(column(self._operand, context).present.any())
+
+
+def absent_labels(matchers: Sequence[Matcher]) -> Labels:
+    """The labels that an absent series would surely have: those that stand once and with `=`."""
+    names = [matcher.name for matcher in matchers]
+    return Labels(
+        [
+            (matcher.name, matcher.value)
+            for matcher in matchers
+            if matcher.op is Op.EQUAL and matcher.name != NAME and names.count(matcher.name) == 1
+        ]
+    )

@@ -1,0 +1,52 @@
+"""Results of rules as series of the window: recording rules, ALERTS and ALERTS_FOR_STATE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.labels import Labels
+from telemetry.window import IdRemap, LimitExceeded, Target, Window
+
+_NONE = np.empty(0, dtype=np.int64)
+
+
+class Recorder:
+    """Writes what one rule yields; a series that it no longer yields is marked stale."""
+
+    def __init__(self, window: Window, target: Target) -> None:
+        self._window = window
+        self._target = target
+        self._labels: list[Labels] = []
+        self._ids: NDArray[np.int64] = _NONE
+
+    def write(self, labels: Sequence[Labels], values: NDArray[np.float64], at: int) -> str:
+        """Samples at `at` (ms). Answers with what the window refused, empty if nothing."""
+        refused = ""
+        if self._labels != labels:
+            ids, refused = self._resolve(labels)
+            gone = np.setdiff1d(self._ids, ids)
+            if len(gone):
+                self._window.mark_stale(self._target, at, gone)
+            self._labels, self._ids = list(labels), ids
+        known = self._ids >= 0
+        if known.any():
+            self._window.append(self._target, at, self._ids[known], values[known])
+        return refused
+
+    def _resolve(self, labels: Sequence[Labels]) -> tuple[NDArray[np.int64], str]:
+        ids, refused = np.full(len(labels), -1, dtype=np.int64), ""
+        for row, series in enumerate(labels):
+            try:
+                ids[row] = self._window.series(self._target, series, "gauge")
+            except LimitExceeded as error:
+                refused = str(error)
+        return ids, refused
+
+    def remap(self, remap: IdRemap) -> None:
+        """The window has renumbered its series: look them up again at the next write."""
+        self._ids = remap.apply(self._ids[self._ids >= 0])
+        self._ids = self._ids[self._ids >= 0]
+        self._labels = []

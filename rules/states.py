@@ -1,0 +1,162 @@
+"""The life of an alert: inactive, pending, firing, resolved.
+
+Source: prometheus/prometheus rules/alerting.go, AlertingRule.Eval. Beyond it: an evaluation that fails
+changes nothing, and an alert that was restored after a restart stays as it was until the window has
+seen enough of its target to judge it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from model.alert import Alert
+from model.labels import NAME, Labels
+from rules.group import AlertRule
+from rules.promql.errors import EvaluationError
+from rules.promql.expression import Vector
+from wire.template import Template
+
+PENDING = "pending"
+FIRING = "firing"
+
+
+@dataclass(slots=True)
+class ActiveAlert:
+    """A pending or firing alert. `source` are the labels of the row that it stands for."""
+
+    labels: Labels
+    source: Labels
+    annotations: Mapping[str, str]
+    value: float
+    active_at: int
+    state: str = PENDING
+    fired_at: int = 0
+    keep_since: int = 0
+    """Since when (ms) only `keep_firing_for` holds it; 0 while the expression does."""
+    restored: bool = False
+    seen_at: int = 0
+    """When (ms) its target was first seen after the restart; 0 not yet."""
+    interval: int = 0
+    """The longest scrape interval (ms) of its sources, known once it was seen after the restart."""
+
+    def alert(self, ends_at: int | None = None) -> Alert:
+        """What is told to those who handle alerts."""
+        return Alert(self.labels, self.annotations, self.fired_at, ends_at, self.value)
+
+
+@dataclass(slots=True)
+class Step:
+    """What one evaluation did: the alerts that changed state, and those that ended."""
+
+    changed: list[ActiveAlert] = field(default_factory=list)
+    dropped: list[ActiveAlert] = field(default_factory=list)
+
+    @property
+    def resolved(self) -> list[ActiveAlert]:
+        """Those that were firing."""
+        return [active for active in self.dropped if active.state == FIRING]
+
+
+class AlertStates:
+    """The active alerts of one rule, by their labels."""
+
+    def __init__(self, rule: AlertRule, key: str, default_interval: int, external_url: str = "") -> None:
+        self.rule = rule
+        self.key = key
+        self.active: dict[Labels, ActiveAlert] = {}
+        self._default_interval = default_interval
+        self._external_url = external_url
+        self._constant = not any("{{" in template.text for template in rule.labels.values())
+        self._labels: dict[Labels, Labels] = {}
+
+    def update(self, result: Vector, now: int, held: frozenset[Labels] = frozenset()) -> Step:
+        """Take the rows of an evaluation at `now` (ms); alerts in `held` stay as they are.
+
+        Raises EvaluationError if two rows make the same alert; nothing has changed then.
+        """
+        found = self._identify(result)
+        step = Step()
+        for labels, row in found.items():
+            self._observe(labels, row, result, now, held, step)
+        for labels in [labels for labels in self.active if labels not in found and labels not in held]:
+            self._miss(self.active[labels], now, step)
+        return step
+
+    def _identify(self, result: Vector) -> dict[Labels, int]:
+        found: dict[Labels, int] = {}
+        for row, source in enumerate(result.labels):
+            labels = self._alert_labels(source, float(result.values[row]))
+            if labels in found:
+                raise EvaluationError(
+                    f"two results have the same labels after the labels of the rule were applied: {labels}"
+                )
+            found[labels] = row
+        return found
+
+    def _alert_labels(self, source: Labels, value: float) -> Labels:
+        """The identity of the alert: the row's labels without the name, the rule's, and alertname last."""
+        known = self._labels.get(source)
+        if known is not None:
+            return known
+        added = {name: self._render(template, source, value) for name, template in self.rule.labels.items()}
+        labels = source.without(NAME).merged({**added, "alertname": self.rule.name})
+        if self._constant:
+            if len(self._labels) > 2 * len(self.active) + 1024:
+                self._labels.clear()
+            self._labels[source] = labels
+        return labels
+
+    def _observe(
+        self, labels: Labels, row: int, result: Vector, now: int, held: frozenset[Labels], step: Step
+    ) -> None:
+        value, source = float(result.values[row]), result.labels[row]
+        active = self.active.get(labels)
+        if active is None:
+            active = ActiveAlert(labels, source.without(NAME), {}, value, now)
+            active.annotations = self._annotations(source, value)
+            self.active[labels] = active
+            step.changed.append(active)
+        elif active.restored or not _same(active.value, value):
+            active.value, active.annotations = value, self._annotations(source, value)
+        if labels in held:
+            return
+        active.restored = False
+        if active.keep_since:
+            active.keep_since = 0
+            step.changed.append(active)
+        self._judge(active, int(result.intervals[row]), now, step)
+
+    def _judge(self, active: ActiveAlert, interval: int, now: int, step: Step) -> None:
+        hold = self.rule.hold.at(interval or self._default_interval)
+        if active.state == PENDING and now - active.active_at >= hold:
+            active.state, active.fired_at = FIRING, now
+            step.changed.append(active)
+
+    def _miss(self, active: ActiveAlert, now: int, step: Step) -> None:
+        keep = self.rule.keep_firing_for.at(self._default_interval)
+        if active.state == FIRING and keep:
+            if not active.keep_since:
+                active.keep_since = now
+                step.changed.append(active)
+            if now - active.keep_since < keep:
+                return
+        del self.active[active.labels]
+        step.dropped.append(active)
+
+    def _annotations(self, source: Labels, value: float) -> dict[str, str]:
+        return {
+            name: self._render(template, source, value) for name, template in self.rule.annotations.items()
+        }
+
+    def _render(self, template: Template, source: Labels, value: float) -> str:
+        return template.render(source, value, external_url=self._external_url)
+
+    def firing(self) -> Iterator[ActiveAlert]:
+        """Those that fire."""
+        return (active for active in self.active.values() if active.state == FIRING)
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
