@@ -31,6 +31,10 @@ class Host:
         self.clock = clock
         self._read_this_round: dict[str, bytes] = {}
 
+    def again(self) -> Host:
+        """The same host with nothing read yet."""
+        return Host(self.node, Path(self.procfs), Path(self.sysfs), Path(self.rootfs), self.clock)
+
     def begin_round(self) -> None:
         """Forget what was read for the round before."""
         self._read_this_round.clear()

@@ -124,14 +124,11 @@ class Round:
         self._asked_support: dict[str, float] = {}
         self._labels = {each.name: Labels({"collector": each.name}) for each in self.collectors}
 
-    def collect(self, skip: Collection[str] = ()) -> list[Sample]:
-        """The samples of all collectors but those named in `skip` (hung ones), and how each fared."""
+    def collect(self) -> list[Sample]:
+        """The samples of all collectors, how each fared and how long it took."""
         self._host.begin_round()
         samples: list[Sample] = []
         for collector in self.collectors:
-            if collector.name in skip:
-                self._note(collector.name, Outcome("hung", "an earlier call has not returned"))
-                continue
             self.current = collector
             started = self._timer()
             samples += self._ask(collector)

@@ -93,7 +93,7 @@ class Spool:
         self._head = -1
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """What the spool takes on disk."""
         return sum(segment.size for segment in self._segments)
 
@@ -185,7 +185,7 @@ class Spool:
         """False if the frame is larger than the whole spool."""
         if needed > self.max_bytes:
             return False
-        while self._segments and self.bytes + needed > self.max_bytes:
+        while self._segments and self.size + needed > self.max_bytes:
             oldest = self._segments[0]
             self.stats.dropped_full += oldest.pending
             self._remove(oldest)
@@ -248,7 +248,8 @@ class Spool:
                     if kind == _SCHEMA:
                         self._head_schemas[key] = data
             file.seek(start)
-            records, end, taken = [], start, 0
+            records: list[Record] = []
+            end, taken = start, 0
             for offset, kind, key, data in self._records(file.read(segment.size - start), start):
                 if kind == _SCHEMA:
                     self._head_schemas[key] = data
@@ -293,7 +294,9 @@ class Spool:
     def _fail(self, error: OSError | ValueError) -> None:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if reason != self.trouble:
-            log.warning("The spool %s cannot be used: %s. Frames it should keep are lost.", self.folder, reason)
+            log.warning(
+                "The spool %s cannot be used: %s. Frames it should keep are lost.", self.folder, reason
+            )
         self.trouble = reason
 
 

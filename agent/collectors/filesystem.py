@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -22,7 +23,8 @@ _EXCLUDED_MOUNTS = re.compile(
     r"/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"
 )
 _ESCAPE = re.compile(r"\\([0-7]{3})")
-_DEADLINE = 0.5
+# Seconds for a mount, for all mounts of a round, and for each one once that is used up.
+_DEADLINE, _ROUND, _LEAST = 0.25, 0.5, 0.01
 _LABELS = ("device", "mountpoint", "fstype")
 
 
@@ -71,17 +73,20 @@ class Filesystem(Collector):
         host: Host,
         statvfs: Callable[[str], os.statvfs_result] = os.statvfs,
         deadline: float = _DEADLINE,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(host)
         self._statvfs = statvfs
         self._deadline = deadline
+        self._timer = timer
         self._worker = Worker("statvfs")
         self._stuck: dict[str, Worker] = {}
 
     def collect(self) -> Iterator[Sample]:
         """Seven samples a mount; where statvfs fails or hangs, only device_error."""
+        until = self._timer() + _ROUND
         for mount in self._mounts():
-            answer = self._ask(mount.point)
+            answer = self._ask(mount.point, max(_LEAST, min(self._deadline, until - self._timer())))
             labels = mount.labels
             yield Sample("node_filesystem_device_error", labels, float(answer is None))
             if answer is None:
@@ -113,7 +118,7 @@ class Filesystem(Collector):
         except (NoData, PermissionError):
             return self.host.proc("self/mounts")
 
-    def _ask(self, point: str) -> os.statvfs_result | None:
+    def _ask(self, point: str, deadline: float) -> os.statvfs_result | None:
         stuck = self._stuck.get(point)
         if stuck is not None:
             if stuck.busy:
@@ -121,7 +126,7 @@ class Filesystem(Collector):
             self._stuck.pop(point).close()
         path = os.path.normpath(f"{self.host.rootfs}/{point}")
         try:
-            return self._worker.call(lambda: self._statvfs(path), self._deadline)
+            return self._worker.call(lambda: self._statvfs(path), deadline)
         except (DeadlinePassed, StillBusy):
             self._stuck[point], self._worker = self._worker, Worker("statvfs")
         except OSError:

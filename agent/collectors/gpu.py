@@ -12,7 +12,8 @@ from agent.registry import Collector, register
 from agent.worker import DeadlinePassed, StillBusy, Worker
 from model.metric import Metric, Sample
 
-_DEADLINE = 2.0
+_DEADLINE = 0.3
+_HUNG_SECONDS = 5.0  # a driver without persistence mode takes seconds to wake up
 _RETRY_SECONDS = 30.0
 
 
@@ -30,7 +31,7 @@ class Gpu(Collector):
         Metric(
             "fleetowl_gpu_status",
             "gauge",
-            "Always 1; the state is ready, absent (no GPU: healthy), failing or hung, the reason says why.",
+            "Always 1; the state is ready, absent (no GPU: healthy), waiting, hung or failing.",
             ("state", "reason"),
         ),
     )
@@ -50,18 +51,22 @@ class Gpu(Collector):
         self._driver: Driver | None = None
         self._absent = ""
         self._retry_at = float("-inf")
+        self._called_at = 0.0
 
     def collect(self) -> list[Sample]:
         """The state, the count where it is known, and the readings of each GPU that answers."""
         if self._absent and self._timer() < self._retry_at:
             return self._no_gpu(self._absent)
+        if not self._worker.busy:
+            self._called_at = self._timer()
         try:
             return [_status("ready", ""), *self._worker.call(self._sweep, self._deadline)]
         except NoGPU as nothing:
             self._absent, self._retry_at = str(nothing), self._timer() + _RETRY_SECONDS
             return self._no_gpu(self._absent)
-        except (DeadlinePassed, StillBusy) as hung:
-            return [_status("hung", f"the driver call has not returned: {hung}")]
+        except (DeadlinePassed, StillBusy):
+            hung = self._timer() - self._called_at >= _HUNG_SECONDS
+            return [_status("hung" if hung else "waiting", "a driver call has not returned")]
         # NVMLError's class exists only once the module is loaded, and a half-installed driver raises
         # what it likes; all of it means that the driver failed, which is a state to report.
         except Exception as error:

@@ -1,0 +1,338 @@
+"""Delivery of frames to one analyzer: live ones first, what could not be delivered from the spool after them.
+
+A live frame leaves at its tick. If it fails, it and all that follow go to the spool at once, so a kill
+during an outage loses nothing, and after a pause that grows the next live frame tries again. Once one
+is accepted, the spool is sent along behind the live frames, oldest first and no faster than its rate.
+A frame that is not answered when the next one is made goes to the spool too; should it have arrived
+after all, the analyzer knows it by its boot and sequence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.reading import Outgoing
+from agent.spool import Batch, Spool
+from model.labels import Labels
+from model.metric import Metric, Sample
+
+log = logging.getLogger("fleetowl.agent")
+
+_ANALYZER = ("analyzer",)
+METRICS = (
+    Metric(
+        "fleetowl_agent_frames_sent_total",
+        "counter",
+        "Frames that the analyzer accepted, by origin: live or spool.",
+        ("analyzer", "origin"),
+    ),
+    Metric("fleetowl_agent_frames_spooled_total", "counter", "Frames written to the spool.", _ANALYZER),
+    Metric(
+        "fleetowl_agent_frames_dropped_total",
+        "counter",
+        "Frames given up: spool_full (the oldest go), unwritable, corrupt, rejected or too_large.",
+        ("analyzer", "reason"),
+    ),
+    Metric(
+        "fleetowl_agent_push_failures_total",
+        "counter",
+        "Requests that failed: connection, timeout, token, unauthorized, overload, schema or status.",
+        ("analyzer", "reason"),
+    ),
+    Metric(
+        "fleetowl_agent_push_last_success_timestamp_seconds",
+        "gauge",
+        "When the analyzer last accepted frames; 0 if it never has.",
+        _ANALYZER,
+    ),
+    Metric("fleetowl_agent_spool_bytes", "gauge", "Bytes that the spool takes on disk.", _ANALYZER),
+    Metric("fleetowl_agent_spool_frames", "gauge", "Frames that wait in the spool.", _ANALYZER),
+    Metric("fleetowl_agent_spool_writable", "gauge", "0 if the last write to the spool failed.", _ANALYZER),
+)
+
+_BATCH_FRAMES = 100
+_BATCH_BYTES = 1 << 20
+_MOST_SECONDS = 10.0  # of the backfill rate that may be saved up between ticks
+_LONGEST_RETRY_AFTER = 300.0
+_PATIENCE = 0.5  # seconds; frames of one tick come within it, an answer mostly does
+_NEED_SCHEMA = 409
+_TOO_LARGE = 413
+_MALFORMED = 400
+_OVERLOAD = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request: the HTTP status (0: none came), and the reason in a word and in full."""
+
+    status: int
+    kind: str = ""
+    why: str = ""
+    retry_after: float | None = None
+
+
+class Post(Protocol):
+    """Sends a body to the analyzer. Never raises but CancelledError."""
+
+    def __call__(self, body: bytes) -> Awaitable[Answer]:
+        """What the analyzer answered."""
+
+
+@dataclass(slots=True)
+class PushStats:
+    """Counts since the agent began."""
+
+    sent_live: int = 0
+    sent_spooled: int = 0
+    rejected: int = 0
+    too_large: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    last_success: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait after failures, in seconds; the actual pause is half of it to all of it, at random."""
+
+    shortest: float = 1.0
+    longest: float = 10.0
+
+    def pause(self, failures: int, chance: float) -> float:
+        """After so many failures in a row; `chance` in [0, 1)."""
+        full = min(self.longest, self.shortest * 2.0 ** min(failures - 1, 30))
+        return full * (0.5 + chance / 2)
+
+
+@dataclass(slots=True)
+class _Live:
+    """The frames of a tick, and whether they are in the spool already."""
+
+    frames: list[Outgoing]
+    since: float
+    kept: bool = False
+
+
+class _Failed(Exception):
+    """The analyzer did not take the frames; they are to be tried again later."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.why)
+        self.answer = answer
+
+
+class Pusher:
+    """Delivers the frames of this agent to one analyzer. `timer` and `clock` give seconds."""
+
+    def __init__(
+        self,
+        name: str,
+        post: Post,
+        spool: Spool,
+        backoff: Backoff = Backoff(),
+        backfill_rate: float = 200.0,
+        timer: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self.stats = PushStats()
+        self.spool = spool
+        self._post = post
+        self._backoff = backoff
+        self._rate = backfill_rate
+        self._timer, self._clock, self._chance = timer, clock, chance
+        self._announced: set[bytes] = set()
+        self._failures = 0
+        self._reason = ""
+        self._retry_at = float("-inf")
+        self._allowance = 0.0
+        self._allowed_at = timer()
+        self._waiting: _Live | None = None
+        self._in_flight: _Live | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def away(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failures > 0
+
+    def offer(self, frames: Sequence[Outgoing]) -> None:
+        """The frames of a tick. Returns at once; they are on their way or on disk."""
+        now = self._timer()
+        live = _Live(list(frames), now)
+        earlier = [each for each in (self._waiting, self._in_flight) if each is not None]
+        if self.away or any(now - each.since >= _PATIENCE for each in earlier):
+            # Memory holds one tick; what has not been answered by the next one goes to the disk.
+            for each in (*earlier, live):
+                self._keep(each)
+            self._waiting = None if self._in_flight is not None or self._pausing(now) else live
+        elif self._waiting is not None:
+            self._waiting.frames += live.frames
+        else:
+            self._waiting = live
+        if self._waiting is not None and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._deliver())
+
+    def _pausing(self, now: float) -> bool:
+        return self.away and now < self._retry_at
+
+    async def settle(self) -> None:
+        """Wait until what is on its way has been answered."""
+        if self._task is not None:
+            await self._task
+
+    async def push_event(self, event: Outgoing) -> None:
+        """Send one event at once, past everything that waits; if that fails it is spooled."""
+        answer = await self._post(self._body([event]))
+        if answer.status == 200:
+            self.stats.sent_live += 1
+        elif answer.status in (_MALFORMED, _TOO_LARGE):
+            self._drop(answer)
+        else:
+            self._keep(_Live([event], self._timer()))
+
+    async def close(self, farewell: Outgoing | None, grace: float = 2.0) -> None:
+        """Finish: what is under way gets `grace` seconds, the rest goes to the spool; then say goodbye."""
+        try:
+            async with asyncio.timeout(grace):
+                await self.settle()
+                if farewell is not None and not self.away:
+                    await self._post(farewell.data)
+        except TimeoutError:
+            log.info("The analyzer %s did not answer before the agent stopped.", self.name)
+        finally:
+            self._keep(self._waiting)
+            self._keep(self._in_flight)
+            self.spool.close()
+
+    async def _deliver(self) -> None:
+        try:
+            while True:
+                if self._waiting is not None:
+                    await self._send_live()
+                elif not await self._send_spooled():
+                    return
+        except _Failed as failure:
+            self._note_failure(failure.answer)
+
+    async def _send_live(self) -> None:
+        live, self._waiting = self._waiting, None
+        assert live is not None
+        self._in_flight = live
+        try:
+            await self._send(live.frames)
+        except (_Failed, asyncio.CancelledError):
+            self._keep(live)
+            raise
+        finally:
+            self._in_flight = None
+        self.stats.sent_live += len(live.frames)
+        self._note_success()
+
+    async def _send_spooled(self) -> bool:
+        """One batch from the spool; False if there is none or the rate does not allow it yet."""
+        now = self._timer()
+        most = self._rate * _MOST_SECONDS
+        self._allowance = min(most, self._allowance + (now - self._allowed_at) * self._rate)
+        self._allowed_at = now
+        if self.away or self._allowance < 1:
+            return False
+        batch = self.spool.batch(min(_BATCH_FRAMES, int(self._allowance)), _BATCH_BYTES)
+        if batch is None:
+            return False
+        self._allowance -= len(batch.records)
+        await self._send([_outgoing(batch, index) for index in range(len(batch.records))])
+        self.spool.acknowledge(batch)
+        self.stats.sent_spooled += len(batch.records)
+        self._note_success()
+        return True
+
+    async def _send(self, frames: Sequence[Outgoing]) -> None:
+        """Deliver, or drop what the analyzer will never take. Raises _Failed if it should be tried again."""
+        answer = await self._post(self._body(frames))
+        if answer.status == _NEED_SCHEMA:
+            self._announced.clear()
+            answer = await self._post(self._body(frames))
+        if answer.status == 200:
+            self._announced |= {frame.key for frame in frames}
+        elif answer.status not in (_MALFORMED, _TOO_LARGE):
+            raise _Failed(answer)
+        elif len(frames) > 1:
+            # One of them is at fault, or all together are too many: find out by halves.
+            middle = len(frames) // 2
+            await self._send(frames[:middle])
+            await self._send(frames[middle:])
+        else:
+            self._drop(answer)
+
+    def _body(self, frames: Sequence[Outgoing]) -> bytes:
+        schemas = {frame.key: frame.schema for frame in frames if frame.key not in self._announced}
+        return b"".join([*schemas.values(), *(frame.data for frame in frames)])
+
+    def _drop(self, answer: Answer) -> None:
+        if answer.status == _TOO_LARGE:
+            self.stats.too_large += 1
+        else:
+            self.stats.rejected += 1
+        log.warning("The analyzer %s rejected a frame (%s); it is dropped.", self.name, answer.why)
+
+    def _keep(self, live: _Live | None) -> None:
+        """On disk, unless they are there."""
+        if live is not None and not live.kept:
+            live.kept = True
+            for frame in live.frames:
+                self.spool.append(frame.key, frame.schema, frame.data)
+
+    def _note_success(self) -> None:
+        if self.away:
+            log.info("The analyzer %s takes frames again; %d are spooled.", self.name, self.spool.frames)
+        self._failures, self._reason = 0, ""
+        self.stats.last_success = self._clock()
+
+    def _note_failure(self, answer: Answer) -> None:
+        self._failures += 1
+        self._announced.clear()  # it may come back as another process
+        self.stats.failures[answer.kind] = self.stats.failures.get(answer.kind, 0) + 1
+        pause = self._backoff.pause(self._failures, self._chance())
+        if answer.status == _OVERLOAD and answer.retry_after is not None:
+            pause = max(pause, min(answer.retry_after, _LONGEST_RETRY_AFTER))
+        self._retry_at = self._timer() + pause
+        if answer.kind != self._reason:
+            log.warning("The analyzer %s does not take frames: %s. They are spooled.", self.name, answer.why)
+        self._reason = answer.kind
+
+    def samples(self) -> list[Sample]:
+        """This pusher's own metrics."""
+        stats, kept = self.stats, self.spool.stats
+        return [
+            self._sample("frames_sent_total", stats.sent_live, origin="live"),
+            self._sample("frames_sent_total", stats.sent_spooled, origin="spool"),
+            self._sample("frames_spooled_total", kept.spooled),
+            self._sample("frames_dropped_total", kept.dropped_full, reason="spool_full"),
+            self._sample("frames_dropped_total", kept.dropped_unwritable, reason="unwritable"),
+            self._sample("frames_dropped_total", kept.corrupt, reason="corrupt"),
+            self._sample("frames_dropped_total", stats.rejected, reason="rejected"),
+            self._sample("frames_dropped_total", stats.too_large, reason="too_large"),
+            *(
+                self._sample("push_failures_total", count, reason=kind)
+                for kind, count in stats.failures.items()
+            ),
+            self._sample("push_last_success_timestamp_seconds", stats.last_success),
+            self._sample("spool_bytes", self.spool.size),
+            self._sample("spool_frames", self.spool.frames),
+            self._sample("spool_writable", not self.spool.trouble),
+        ]
+
+    def _sample(self, name: str, value: float, **labels: str) -> Sample:
+        return Sample(f"fleetowl_agent_{name}", Labels({"analyzer": self.name, **labels}), float(value))
+
+
+def _outgoing(batch: Batch, index: int) -> Outgoing:
+    record = batch.records[index]
+    return Outgoing(record.key, batch.schemas.get(record.key, b""), record.data)

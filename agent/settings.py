@@ -1,0 +1,195 @@
+"""Settings of the agent: the section `agent` of the configuration."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
+
+from model.moment import MINUTE, SECOND, format_duration
+from model.settings import Duration, Settings
+from wire.scrape import HTTPClientSettings, TLSConfig
+
+_RESERVED = ("job", "instance", "node")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_MIB = 1 << 20
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{value!r} is not an http:// or https:// URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("credentials do not belong in the URL: use authorization, basic_auth or a token")
+    return value
+
+
+URL = Annotated[str, AfterValidator(_http_url)]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def parse_listen(value: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:9482`, `[::1]:9482` or `:9482` (every address). Raises ValueError."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65_535 or (":" in host and not host.startswith("[")):
+        raise ValueError(f"{value!r} is not an address: write for example 127.0.0.1:9482")
+    return host.strip("[]"), int(port)
+
+
+def _listen(value: str) -> str:
+    parse_listen(value)
+    return value
+
+
+def default_node() -> str:
+    """The environment's NODE_NAME (Kubernetes' downward API), else the host's name."""
+    return os.environ.get("NODE_NAME") or socket.gethostname()
+
+
+class CollectorSettings(Settings):
+    """Which collectors are on besides, or in spite of, the defaults."""
+
+    enable: list[str] = Field([], description="Collectors that are off by default and shall run.")
+    disable: list[str] = Field([], description="Collectors that shall not run.")
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        from agent.registry import discover
+
+        known = discover()
+        for name in (*self.enable, *self.disable):
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+                raise ValueError(f"no collector is called {name!r}: {hint}")
+        both = set(self.enable) & set(self.disable)
+        if both:
+            raise ValueError(f"both enabled and disabled: {', '.join(sorted(both))}")
+        return self
+
+
+class EngineSettings(HTTPClientSettings):
+    """A serving engine or application on this node whose metrics are scraped and passed through."""
+
+    job: str = Field(min_length=1, description="Label `job` of its series: what it is, for example `vllm`.")
+    url: URL = Field(description="URL of its metrics page.")
+    instance: str = Field("", description="Label `instance`; default: host and port of the URL.")
+    interval: Duration | None = Field(
+        None, ge=100, description="Time between scrapes; default: the agent's interval."
+    )
+    timeout: Duration | None = Field(
+        None, gt=0, description="A scrape that takes longer fails; default: four fifths of its interval."
+    )
+    labels: dict[str, str] = Field({}, description="Further labels of its series.")
+    body_size_limit: ByteSize = Field(
+        ByteSize(16 * _MIB), gt=0, description="A larger answer fails the scrape (`16MiB`)."
+    )
+
+    @model_validator(mode="after")
+    def _labels_are_free(self) -> Self:
+        for name in self.labels:
+            if name in _RESERVED or not _LABEL_NAME.fullmatch(name):
+                raise ValueError(f"labels: {name!r} cannot be set here")
+        return self
+
+    def timeout_within(self, interval: int) -> int:
+        """The timeout in ms: a scrape ends before the next one is due."""
+        return self.timeout if self.timeout is not None else interval * 4 // 5
+
+
+class SpoolSettings(Settings):
+    """Where frames wait on disk while an analyzer does not take them."""
+
+    directory: Path = Field(Path("data/spool"), description="Folder of the spool; made if it is not there.")
+    max_bytes: ByteSize = Field(
+        ByteSize(256 * _MIB), ge=_MIB, description="The oldest frames go when the spool is larger (`256MiB`)."
+    )
+    backfill_rate: int = Field(
+        200, gt=0, description="Spooled frames sent per second once the analyzer is back; live ones go first."
+    )
+
+
+class PushSettings(Settings):
+    """Where the agent sends its frames."""
+
+    url: Annotated[list[URL], BeforeValidator(_as_list)] = Field(
+        [],
+        description="Analyzers' base URLs (`http://analyzer:9480`), one or a list; each gets all frames. "
+        "Empty: nothing is pushed.",
+    )
+    token: SecretStr | None = Field(None, description="Bearer token of the analyzer.")
+    token_file: Path | None = Field(
+        None, description="File that holds the token; read again for each request, so it may rotate."
+    )
+    tls_config: TLSConfig = Field(TLSConfig(), description="TLS of the connection to the analyzer.")
+    timeout: Duration = Field(5 * SECOND, gt=0, description="A request that takes longer has failed.")
+    min_backoff: Duration = Field(SECOND, gt=0, description="Pause after the first failure; it doubles.")
+    max_backoff: Duration = Field(10 * SECOND, gt=0, description="Longest pause between attempts.")
+    spool: SpoolSettings = Field(SpoolSettings(), description="Frames that wait for an analyzer.")
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.token is not None and self.token_file is not None:
+            raise ValueError("at most one of token and token_file")
+        if len(set(self.url)) != len(self.url):
+            raise ValueError("url: the same analyzer is named twice")
+        return self
+
+
+class AgentSettings(Settings):
+    """The node agent."""
+
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
+        "127.0.0.1:9482", description="Address of /metrics and the health pages; port 0 takes a free one."
+    )
+    node: str = Field(
+        default_factory=default_node,
+        min_length=1,
+        description="Name of this node; default: the environment's NODE_NAME, else the host name.",
+    )
+    job: str = Field(
+        "fleetowl-agent",
+        min_length=1,
+        description="Label `job` of the host's series; `node-exporter` suits rules written for that.",
+    )
+    interval: Duration = Field(
+        5 * SECOND, ge=100, le=5 * MINUTE, description="Time between collections, and between frames."
+    )
+    collectors: CollectorSettings = Field(
+        default_factory=CollectorSettings, description="Collectors switched on and off."
+    )
+    procfs: Path = Field(Path("/proc"), description="Where the host's procfs is mounted.")
+    sysfs: Path = Field(Path("/sys"), description="Where the host's sysfs is mounted.")
+    rootfs: Path = Field(
+        Path("/"), description="Where the host's root is mounted, if the agent runs in a container."
+    )
+    engines: list[EngineSettings] = Field([], description="Local engines and applications to scrape.")
+    export_engines: bool = Field(
+        True, description="Whether /metrics shows the scraped engines' series besides the host's."
+    )
+    push: PushSettings = Field(PushSettings(), description="Where frames go.")
+
+    @model_validator(mode="after")
+    def _engines_fit(self) -> Self:
+        names = set()
+        for engine in self.engines:
+            interval = engine.interval or self.interval
+            if engine.timeout is not None and engine.timeout > interval:
+                raise ValueError(
+                    f"engines: the timeout of {engine.job} ({format_duration(engine.timeout)}) is longer "
+                    f"than its interval ({format_duration(interval)})"
+                )
+            name = (engine.job, engine.instance or urlsplit(engine.url).netloc)
+            if name in names:
+                raise ValueError(f"engines: job {name[0]}, instance {name[1]} is there twice; set instance")
+            names.add(name)
+        return self
