@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 
+from agent.client import TLS, why
 from agent.push import Answer
 from agent.settings import PushSettings
 from model.settings import read_secret
@@ -28,67 +27,57 @@ _KINDS = {
 _SAID_BYTES = 300  # of an error page that are worth a line in the log
 
 
-class Clock(Protocol):
-    """Seconds since the epoch."""
-
-    def __call__(self) -> float:
-        """Now."""
-
-
 class HttpPost:
-    """Posts frames to one analyzer. The token is read for each request: its file may rotate."""
+    """Posts frames to one analyzer. The token is read for each request: its file may rotate.
+
+    `clock` gives seconds since the epoch, for a Retry-After that names a date.
+    """
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, settings: PushSettings, clock: Clock
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        settings: PushSettings,
+        clock: Callable[[], float],
     ) -> None:
         self._session = session
         self._url = url.rstrip("/") + _PATH
         self._settings = settings
         self._clock = clock
-        self._ssl: ssl.SSLContext | bool | None = None
+        self._tls = TLS(HTTPClientSettings(tls_config=settings.tls_config), url)
 
     async def __call__(self, body: bytes) -> Answer:
         """What the analyzer answered; a failure to reach it is an answer with status 0."""
         try:
             token = read_secret(self._settings.token, self._settings.token_file)
-            tls = self._tls()
         except OSError as error:
-            return Answer(0, "token", f"the token or certificate cannot be read: {error}")
+            return Answer(0, "token", f"the token cannot be read: {error}")
         headers = {"Content-Type": CONTENT_TYPE}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:
             async with asyncio.timeout(self._settings.timeout / 1000):
-                return await self._post(body, headers, tls)
+                return await self._post(body, headers)
         except TimeoutError:
             return Answer(0, "timeout", f"no answer within {self._settings.timeout} ms")
         except (aiohttp.ClientError, OSError) as error:
-            return Answer(0, "connection", f"{type(error).__name__}: {error}")
+            return Answer(0, "connection", why(error))
 
-    async def _post(self, body: bytes, headers: dict[str, str], tls: ssl.SSLContext | bool) -> Answer:
+    async def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
         async with self._session.post(
             self._url,
             data=body,
             headers=headers,
-            ssl=tls,
-            server_hostname=self._settings.tls_config.server_name or None,
+            ssl=self._tls.context(),
+            server_hostname=self._tls.server_hostname,
             allow_redirects=False,
         ) as answer:
             said = await answer.content.read(_SAID_BYTES)
             if answer.status == 200:
                 return Answer(200)
-            why = (
-                f"it answered {answer.status} {answer.reason or ''}: {said.decode(errors='replace').strip()}"
-            )
+            text = f"it answered {answer.status}: {said.decode(errors='replace').strip() or answer.reason}"
             kind = _KINDS.get(answer.status, "status")
-            return Answer(answer.status, kind, why, self._retry_after(answer.headers.get("Retry-After")))
-
-    def _tls(self) -> ssl.SSLContext | bool:
-        if self._ssl is None:
-            https = urlsplit(self._url).scheme == "https"
-            client = HTTPClientSettings(tls_config=self._settings.tls_config)
-            self._ssl = client.ssl_context() if https else True
-        return self._ssl
+            return Answer(answer.status, kind, text, self._retry_after(answer.headers.get("Retry-After")))
 
     def _retry_after(self, header: str | None) -> float | None:
         """Seconds, from a number of them or from a date (RFC 9110, section 10.2.3)."""
