@@ -29,7 +29,7 @@ from runbooks.ledger import AuditEntry, Ledger
 from runbooks.model import Budget, Runbook
 from runbooks.run import HOLDING, Intent, Outcome, Result, Run, State, run_id
 from runbooks.settings import RunbookSettings
-from runbooks.target import Resolution, resolve, variables
+from runbooks.target import Resolution, claims, resolve, variables
 
 MAX_ATTEMPTS = 3
 RETRY = 10 * SECOND
@@ -184,7 +184,10 @@ class RunbookEngine:
     def _resolve(self, runbook: Runbook, alert: Alert, view: ClusterView | None) -> Resolution:
         if view is None:
             age = format_duration(self._settings.max_view_age)
-            return Resolution(None, refuse(f"there is no node list of the last {age} to decide upon"))
+            claimed = ", ".join(claims(alert, runbook.target, self._topology))
+            return Resolution(
+                None, refuse(f"there is no node list of the last {age} to decide upon"), claimed
+            )
         return resolve(alert, runbook.target, self._topology, view)
 
     def _run_of(self, runbook: Runbook, alert: Alert, resolution: Resolution) -> Run:

@@ -1,4 +1,4 @@
-"""Carries out intents: looks at the cluster as it is now, writes the audit line, acts, says what became of it.
+"""Carries out intents: looks at the cluster as it is now, writes the audit line, acts, says what came of it.
 
 It decides nothing but to stop: the guards are checked once more on a fresh list of nodes, and what is
 already so is not done again.

@@ -15,6 +15,7 @@ from runbooks.cluster import FIELD_MANAGER, PRIOR_ANNOTATION, RUN_ANNOTATION, No
 from runbooks.settings import RunbookSettings
 
 if TYPE_CHECKING:
+    from httpx2 import Response
     from lightkube import AsyncClient
 
 _PAGE = 500
@@ -124,7 +125,7 @@ class KubeWriter:
             waited = format_duration(limit)
             raise Unanswered(f"{what}: the API server did not answer within {waited}") from error
         except httpx2.HTTPStatusError as error:
-            raise _refusal(what, error.response.status_code, str(error)) from error
+            raise _refusal(what, error.response.status_code, _message(error.response)) from error
         except httpx2.TransportError as error:
             raise Unanswered(f"{what}: the API server cannot be reached ({error})") from error
         except (ConfigError, httpx2.HTTPError, OSError, KeyError, ValueError) as error:
@@ -136,9 +137,16 @@ class KubeWriter:
         return self._client
 
 
+def _message(response: Response) -> str:
+    """What a Kubernetes Status says; the start of anything else, a proxy's page for example."""
+    try:
+        return str(response.json()["message"])
+    except (ValueError, LookupError, TypeError):
+        return response.text.strip()[:80] or "no text"
+
+
 def _refusal(what: str, status: int, message: str) -> KubeError:
-    first = message.splitlines()[0] if message else ""
-    sentence = f"{what}: the API server answered {status} ({first})"
+    sentence = f"{what}: the API server answered {status} ({message})"
     if status == 409:
         return Conflict(sentence)
     if status == 429 or status >= 500:

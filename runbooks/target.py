@@ -25,24 +25,28 @@ def resolve(alert: Alert, target: Target, topology: Topology, view: ClusterView)
 
     All that the alert says must agree; a name that is only similar is no name.
     """
-    named = {alert.labels.value(label) for label in target.node_labels} - {""}
-    carried = {name for label in target.gpu_labels for name in _carriers(alert.labels.value(label), topology)}
-    claimed = ", ".join(sorted(named | carried))
-    if not claimed:
-        return Resolution(
-            None, refuse(f"the alert {alert.name} names neither a node nor a GPU that is known")
-        )
-    found = {name: view.named(name) for name in sorted(named | carried)}
+    names = claims(alert, target, topology)
+    claimed = ", ".join(names)
+    if not names:
+        return Resolution(None, refuse(f"{alert.name} names neither a node nor a GPU that is known"))
+    found = {name: view.named(name) for name in names}
     missing = [name for name, node in found.items() if node is None]
     if missing:
         why = f"no node of the cluster is called or addressed {missing[0]}, and similar names do not count"
         return Resolution(None, refuse(why), claimed)
     nodes = {node.uid: node for node in found.values() if node is not None}
     if len(nodes) > 1:
-        names = " and ".join(sorted(node.name for node in nodes.values()))
-        return Resolution(None, refuse(f"labels and topology disagree about the node: {names}"), claimed)
+        both = " and ".join(sorted(node.name for node in nodes.values()))
+        return Resolution(None, refuse(f"labels and topology disagree about the node: {both}"), claimed)
     (node,) = nodes.values()
     return Resolution(node, allow(f"the alert {alert.name} is about {node.name} (uid {node.uid})"), claimed)
+
+
+def claims(alert: Alert, target: Target, topology: Topology) -> list[str]:
+    """Every name that the alert's labels, or the topology for its GPU, give the node."""
+    named = {alert.labels.value(label) for label in target.node_labels} - {""}
+    carried = {name for label in target.gpu_labels for name in _carriers(alert.labels.value(label), topology)}
+    return sorted(named | carried)
 
 
 def variables(alert: Alert, target: Target, node: NodeView) -> dict[str, str]:
