@@ -49,7 +49,11 @@ class Appended:
 def distinct(ids: Ints) -> bool:
     """Whether no id occurs twice."""
     # Senders keep their order, and ids are given in that order: mostly the first test decides.
-    return len(ids) < 2 or bool((ids[1:] > ids[:-1]).all()) or len(np.unique(ids)) == len(ids)
+    if len(ids) < 2 or bool((ids[1:] > ids[:-1]).all()):
+        return True
+    if int(ids.max()) < 16 * len(ids):
+        return int(np.bincount(ids).max()) == 1  # cheaper than sorting while ids are dense
+    return len(np.unique(ids)) == len(ids)
 
 
 def rounds(times: Ints, ids: Ints) -> Iterator[Ints]:
@@ -58,7 +62,8 @@ def rounds(times: Ints, ids: Ints) -> Iterator[Ints]:
     Samples of equal id and time keep the order in which they came.
     """
     if distinct(ids):
-        yield np.arange(len(ids))
+        if len(ids):
+            yield np.arange(len(ids))
         return
     order = np.lexsort((times, ids))
     first = np.ones(len(ids), np.bool_)

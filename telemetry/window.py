@@ -151,6 +151,11 @@ class Window:
         """The id of a series, None if there is none."""
         return self.registry.id_of.get(labels)
 
+    def alive(self, ids: Ints) -> Flags:
+        """Which ids belong to series that were not dropped."""
+        living: Flags = self.storage.series.owner[ids] != NOBODY
+        return living
+
     def labels(self, sid: int) -> Labels:
         """The labels of a series."""
         return self.registry.labels[sid]

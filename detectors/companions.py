@@ -1,0 +1,111 @@
+"""Results that somebody asked for, as series of the window beside their source."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from detectors.arrays import grown
+from detectors.level import Scores
+from model.labels import NAME, Labels
+from telemetry.bits import STALE_NAN, Flags, Floats, Ints
+from telemetry.window import LimitExceeded, Window
+
+NAMES = ("fleetowl_anomaly_score", "fleetowl_expected_low", "fleetowl_expected_high")
+_NONE = -1
+_LOG = logging.getLogger("fleetowl.detectors")
+
+
+class Companions:
+    """For each source of a demanded metric the ids of its results: `[ids, 3]`, made at the first score."""
+
+    def __init__(self, window: Window, detector: str) -> None:
+        self.refused = 0
+        self._window = window
+        self._detector = detector
+        self._metrics: set[str] = set()
+        self._wanted: Flags = np.empty(0, np.bool_)
+        self._ids: Ints = np.empty((0, len(NAMES)), np.int64)
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        """What is demanded."""
+        return frozenset(self._metrics)
+
+    def demand(self, metric: str) -> None:
+        """Write the results of this metric from now on; those that it has already are marked."""
+        self._metrics.add(metric)
+        self.notice(0)
+
+    def notice(self, known: int) -> None:
+        """Mark the series from id `known` on that are demanded."""
+        self._wanted = grown(self._wanted, self._window.size, False)
+        if not self._metrics:
+            return
+        for sid in range(known, self._window.size):
+            self._wanted[sid] = self._window.labels(sid).name in self._metrics
+
+    def write(self, times: Ints, ids: Ints, scores: Scores) -> None:
+        """Store the scores of those sources that are demanded; `times` and `scores` align with `ids`."""
+        if not self._metrics:
+            return
+        chosen = np.flatnonzero(self._wanted[ids] & ~np.isnan(scores.score))
+        results = self._results_of(ids[chosen])
+        self._append(times[chosen], results, np.stack([column[chosen] for column in scores], axis=1))
+
+    def end(self, times: Ints, ids: Ints) -> None:
+        """The sources ended at these times: so do their results."""
+        if not self._metrics or not len(ids):
+            return
+        self._ids = _rows(self._ids, self._window.size)
+        chosen = np.flatnonzero(self._wanted[ids] & (self._ids[ids, 0] != _NONE))
+        results = self._ids[ids[chosen]]
+        self._append(times[chosen], results, np.full(results.shape, STALE_NAN))
+
+    def remap(self, new_ids: Ints, size: int) -> None:
+        """Follow a renumbering; results that are gone are made anew at the next score."""
+        old = np.flatnonzero(new_ids[: len(self._ids)] >= 0)
+        moved = np.full((size, len(NAMES)), _NONE)
+        results = self._ids[old]
+        moved[new_ids[old]] = np.where(results == _NONE, _NONE, new_ids[results])
+        self._ids = moved
+        self._wanted = np.zeros(size, np.bool_)
+        self.notice(0)
+
+    def _results_of(self, sources: Ints) -> Ints:
+        self._ids = _rows(self._ids, self._window.size)
+        results = self._ids[sources]
+        lacking = (results == _NONE).any(axis=1) | ~self._window.alive(np.maximum(results, 0)).all(axis=1)
+        for sid in sources[lacking].tolist():
+            self._make(sid)
+        return self._ids[sources]
+
+    def _make(self, sid: int) -> None:
+        source, target = self._window.labels(sid), self._window.target_of(sid)
+        try:
+            for column, name in enumerate(NAMES):
+                labels = result_labels(source, name, self._detector)
+                self._ids[sid, column] = self._window.series(target, labels, "gauge")
+        except LimitExceeded as error:
+            self.refused += 1
+            _LOG.warning("No results of %s are kept: %s", source, error)
+
+    def _append(self, times: Ints, results: Ints, values: Floats) -> None:
+        whole = (results != _NONE).all(axis=1)
+        times, results, values = times[whole], results[whole], values[whole]
+        if len(times):
+            each = np.repeat(times, len(NAMES))
+            appended = self._window.append_beside(each, results.ravel(), values.ravel())
+            self.refused += sum(appended.refused.values())
+
+
+def _rows(ids: Ints, size: int) -> Ints:
+    if len(ids) >= size:
+        return ids
+    return np.concatenate([ids, np.full((size - len(ids), ids.shape[1]), _NONE)])
+
+
+def result_labels(source: Labels, name: str, detector: str) -> Labels:
+    """The labels of a result: those of its source, the result's name, `metric` and `detector`."""
+    return source.merged({NAME: name, "metric": source.name, "detector": detector})

@@ -1,0 +1,113 @@
+"""The level detector: how far is a value from where its series has been lately.
+
+Every sample is first scored by what was known before it, then learned from. There is no look-ahead.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from detectors.arrays import grown, remapped
+from detectors.settings import LevelSettings
+from telemetry.bits import Floats, Ints
+
+_LEAST = 1e-9  # the scale of a series that has always been 0
+
+
+class Scores(NamedTuple):
+    """By sample: the score (> 1 is anomalous) and the expected band; NaN in warm-up."""
+
+    score: Floats
+    low: Floats
+    high: Floats
+
+
+class LevelDetector:
+    """Exponentially weighted level and robust scale, for all series at once: flat arrays by dense id.
+
+    With x the value, m the level, s the scale, both as they were before x:
+
+        e = x - m            s' = max(s, floor * |m|)
+        low, high = m -/+ band * s'
+        score = |e| / (band * s'), at most `most`
+        m += level_weight * clip(e, band * s')
+        s += scale_weight * (min(|e|, clip * s') - s)
+
+    The clipping keeps an anomaly from poisoning level and scale: a spike moves the level by no more than the
+    edge of the band would, a lasting shift is learned as the scale widens, two per cent a sample. The weights
+    start as those of a plain mean, and during warm-up nothing is clipped.
+
+    When it fails: a slow drift is learned as normal; a daily rhythm that is fast against the time constant
+    (50 samples) is scored at every edge; a shift that lasts stops being anomalous after some 150 samples; a
+    series that jumps between two values has a scale as wide as the jump, so nothing between them is seen;
+    a value that stays at 0 for ever has no scale, so its first move scores `most`.
+
+    Source: the recipe is that of Roberts, "Control chart tests based on geometric moving averages" (1959),
+    with the mean absolute deviation as scale and Winsorised updates (Huber).
+
+    >>> detector = LevelDetector(LevelSettings(warm_up=4))
+    >>> ids = np.array([0])
+    >>> for value in (10.0, 12.0, 10.0, 12.0, 11.0, 30.0):
+    ...     score, low, high = detector.step(ids, np.array([value]))
+    ...     print(value, score.round(4), low.round(4), high.round(4))
+    10.0 [nan] [nan] [nan]
+    12.0 [nan] [nan] [nan]
+    10.0 [nan] [nan] [nan]
+    12.0 [nan] [nan] [nan]
+    11.0 [0.] [2.3333] [19.6667]
+    30.0 [2.9231] [4.5] [17.5]
+    """
+
+    ARRAYS = ("count", "level", "scale")
+
+    def __init__(self, settings: LevelSettings | None = None) -> None:
+        self.settings = settings or LevelSettings()
+        self.count: Ints = np.empty(0, np.int64)  # samples learned from
+        self.level: Floats = np.empty(0)
+        self.scale: Floats = np.empty(0)
+
+    def reserve(self, size: int) -> None:
+        """Make room for the ids below `size`."""
+        for name in self.ARRAYS:
+            setattr(self, name, grown(getattr(self, name), size, 0.0))
+
+    def step(self, ids: Ints, values: Floats) -> Scores:
+        """Score the values of distinct series, then learn from them; finite values only, `[n]` each."""
+        if len(ids):
+            self.reserve(int(ids.max()) + 1)
+        settings = self.settings
+        count, level, scale = self.count[ids], self.level[ids], self.scale[ids]
+        residual = values - level
+        size = np.abs(residual)
+        wide = np.maximum(scale, settings.floor * np.abs(level))
+        unknown = (wide <= _LEAST) | (count < settings.warm_up)
+        band = settings.band * np.maximum(wide, _LEAST)
+        scores = self._scores(count, level, size, band)
+        self._learn(ids, count, residual, size, np.where(unknown, np.inf, wide))
+        return scores
+
+    def _scores(self, count: Ints, level: Floats, size: Floats, band: Floats) -> Scores:
+        warming = count < self.settings.warm_up
+        score = np.minimum(size / band, self.settings.most)
+        low, high = level - band, level + band
+        if warming.any():
+            score[warming] = low[warming] = high[warming] = np.nan
+        return Scores(score, low, high)
+
+    def _learn(self, ids: Ints, count: Ints, residual: Floats, size: Floats, wide: Floats) -> None:
+        settings = self.settings
+        edge = settings.band * wide
+        scale = self.scale[ids]
+        # Weights of a plain mean as long as those are larger; the first sample has no residual.
+        level_weight = np.maximum(settings.level_weight, 1.0 / (count + 1))
+        scale_weight = np.where(count, np.maximum(settings.scale_weight, 1.0 / np.maximum(count, 1)), 0.0)
+        self.level[ids] += level_weight * np.clip(residual, -edge, edge)
+        self.scale[ids] = scale + scale_weight * (np.minimum(size, settings.clip * wide) - scale)
+        self.count[ids] = count + 1
+
+    def remap(self, new_ids: Ints, size: int) -> None:
+        """Follow a renumbering: `new_ids[old id]`, -1 = gone."""
+        for name in self.ARRAYS:
+            setattr(self, name, remapped(getattr(self, name), new_ids, size, 0.0))
