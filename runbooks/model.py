@@ -169,7 +169,7 @@ class Runbook(Settings):
     target: Target = Field(Target(), description="What it acts on.")
     evidence: Evidence = Field(description="What proves the fault.")
     guards: Guards = Field(Guards(), description="What limits it.")
-    steps: tuple[Step, ...] = Field(min_length=1, max_length=1, description="What it does: one step for now.")
+    steps: tuple[Step] = Field(description="What it does: one step for now.")
     verify: Verify = Field(description="What must hold afterwards.")
     on_verify_fail: Literal["undo"] = Field("undo", description="Own changes are taken back.")
 

@@ -180,7 +180,7 @@ class Signs:
 XID, VANISHED = "XID_ERRORS", "unless"
 
 
-def alert(node: str, starts_at: int = START, **labels: str) -> Alert:
+def alert(node: str, starts_at: int = START, /, **labels: str) -> Alert:
     base = {"alertname": "GpuLost", "tier": "P0", "Hostname": node, "UUID": f"GPU-{node}-3", "gpu": "3"}
     return Alert(Labels({**base, **labels}), starts_at=starts_at)
 
