@@ -121,6 +121,7 @@ class Engine:
             if not request.first_token:
                 request.cached = int(request.cached * self.cache_hit)
                 self.stats.queried_tokens += request.prompt
+                self.stats.hit_tokens += request.cached
             request.scheduled = start
             request.to_prefill = request.prompt - request.cached + request.generated
             self._prefilling.append(request)

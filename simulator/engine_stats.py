@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from simulator.histogram import (
+    CHOICES,
     HTTP,
     HTTP_FINE,
     ITERATION,
@@ -28,7 +29,8 @@ class EngineStats:
         self.started = started
         self.running = self.waiting = 0
         self.kv_usage = 0.0
-        self.prompt_tokens = self.cached_tokens = self.queried_tokens = 0
+        self.prompt_tokens = self.cached_tokens = 0
+        self.queried_tokens = self.hit_tokens = 0  # at admission, before the prefill is done
         self.generation_tokens = self.preemptions = 0
         self.success: Counter[str] = Counter()
         self.http: Counter[str] = Counter()
@@ -40,7 +42,7 @@ class EngineStats:
         self.request_prompt, self.request_generation = Histogram(edges), Histogram(edges)
         self.request_max_generation, self.request_max_tokens = Histogram(edges), Histogram(edges)
         self.request_prefill_computed = Histogram(edges)
-        self.request_preemptions = Histogram(PREEMPTIONS)
+        self.request_preemptions, self.choices = Histogram(PREEMPTIONS), Histogram(CHOICES)
         self.http_fine, self.http_duration = Histogram(HTTP_FINE), Histogram(HTTP)
 
     def first_token(self, request: Request, at: float) -> None:
@@ -67,6 +69,7 @@ class EngineStats:
         self.request_max_tokens.observe(output_limit)
         self.request_prefill_computed.observe(request.prompt - request.cached)
         self.request_preemptions.observe(request.preemptions)
+        self.choices.observe(1)
         self.answered("2xx", (request.last_token - request.arrived) / 1000)
 
     def answered(self, status: str, seconds: float) -> None:
