@@ -67,8 +67,11 @@ def _largest(groups: Groups, values: Floats, present: Bools, _counts: Integers) 
 
 
 def _variances(groups: Groups, values: Floats, present: Bools, counts: Integers) -> Floats:
-    means = _means(groups, values, present, counts)
-    return _sums(groups, (values - means[groups.number]) ** 2, present, counts) / counts
+    # Distances from a value of the group: what does not vary has variance 0, to the last bit.
+    origin = _largest(groups, values, present, counts)
+    distances = values - origin[groups.number]
+    means = _means(groups, distances, present, counts)
+    return _sums(groups, (distances - means[groups.number]) ** 2, present, counts) / counts
 
 
 REDUCTIONS: dict[str, Reduce] = {

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.labels import NAME
 from rules.promql.aggregation import Groups, group
 from rules.promql.context import Context
 from rules.promql.frame import Bools, Column, Floats, Frame, Integers, Projection
 from rules.promql.node import Node, column, number
 
-_WITHOUT_LE = Projection(False, frozenset({NAME, "le"}))
+_WITHOUT_LE = Projection(False, frozenset({"le"}))
 _SMALL_DELTA = 1e-12
 
 
@@ -69,8 +68,8 @@ class HistogramQuantile:
         there[cells] = True
         with np.errstate(all="ignore"):
             values = _quantiles(wanted, counts, there, layout.edges)
-        present: Bools = there.any(axis=1)
-        return Column(layout.groups.frame, values, present)
+        present = np.asarray(there.any(axis=1))
+        return Column(layout.groups.frame.without_name(), values, present).checked()
 
 
 def _quantiles(wanted: float, counts: Floats, there: Bools, edges: Floats) -> Floats:

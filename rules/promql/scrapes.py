@@ -18,6 +18,8 @@ _WHOLE = re.compile(r"\$scrapes\(\s*([1-9]\d{0,2})\s*\)")
 _LEFT_OVER = re.compile(r"\$\w+")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`')
 
+_BYTES = re.compile(r"\\x[89a-fA-F][0-9a-fA-F]|\\[23][0-7]{2}")
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -42,6 +44,10 @@ def parse_span(text: str) -> Span:
 
 def substitute(text: str) -> str:
     """The expression with sentinels for `[$scrapes(n)]`. Raises PromQLError for any other use of `$`."""
+    if _BYTES.search("".join(_STRING.findall(text))):
+        raise PromQLError(
+            "a byte escape above \\x7f in a string is not supported: write the character itself"
+        )
     outside = _STRING.sub('""', text)
     left_over = _LEFT_OVER.search(_IN_RANGE.sub("", outside))
     if left_over is not None:

@@ -61,8 +61,10 @@ def last_over_time(block: Block) -> Result:
 def stdvar_over_time(block: Block) -> Result:
     """The population variance."""
     counts = np.maximum(block.counts, 1)
-    mean = exact_sums(block.values, block.present) / counts
-    squares = np.where(block.present, (block.values - mean) ** 2, 0.0)
+    # Distances from the first value: what does not vary has variance 0, to the last bit.
+    distances = block.values - block.pick(block.values, block.first)
+    mean = exact_sums(distances, block.present) / counts
+    squares = np.where(block.present, (distances - mean) ** 2, 0.0)
     return squares.sum(axis=0) / counts, block.counts > 0
 
 

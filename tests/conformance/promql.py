@@ -1,0 +1,330 @@
+"""Runs Prometheus' own PromQL test files against Fleetowl's evaluator.
+
+    python -m tests.conformance.promql DIR [--json]
+
+Every `eval` counts once: passed, failed (a wrong answer, or a line that cannot be read) or unsupported
+(an error at load that names what is missing). Annotations and error messages are not compared.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from model.labels import NAME, Labels
+from model.moment import DAY, parse_duration
+from rules.promql.errors import EvaluationError, PromQLError
+from rules.promql.expression import Expression, Scalar, parse
+from telemetry.bits import STALE_NAN
+from telemetry.window import Window, WindowLimits
+
+_TOLERANCE = 1e-6  # as promqltest
+_EVAL = re.compile(r"eval(_\w+)?\s+(instant|range)\s+(.*)", re.DOTALL)
+_INSTANT = re.compile(r"at\s+(\S+)\s+(.*)", re.DOTALL)
+_RANGE = re.compile(r"from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)\s+(.*)", re.DOTALL)
+_LABEL = re.compile(
+    r'\s*(?:"((?:[^"\\]|\\.)*)"|([\w.:]+))\s*(?:=\s*("(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'))?\s*,?'
+)
+_NUMBER = r"[-+]?(?:0x[0-9a-fA-F]+|\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|[iI]nf|[nN]a[nN])"
+_REPEATED = re.compile(rf"({_NUMBER})x(\d+)")
+_STEPPED = re.compile(rf"({_NUMBER})([-+])({_NUMBER.removeprefix('[-+]?')})x(\d+)")
+
+
+class Unreadable(Exception):
+    """A test file uses what this runner does not know."""
+
+
+@dataclass
+class Outcome:
+    """How many evals passed, and what happened to the others."""
+
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+    unsupported: list[str] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.unsupported += other.unsupported
+
+
+@dataclass
+class Block:
+    """A command with the indented lines below it."""
+
+    line: int
+    command: str
+    body: list[str]
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """The commands of a test file."""
+    current: Block | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line[0] in " \t" and current is not None:
+            current.body.append(line.strip())
+            continue
+        if current is not None:
+            yield current
+        current = Block(number, line.strip(), [])
+    if current is not None:
+        yield current
+
+
+def run_file(path: Path) -> Outcome:
+    """Run one test file."""
+    outcome, window, native = Outcome(), _window(), False
+    for block in blocks(path.read_text()):
+        if block.command == "clear":
+            window, native = _window(), False
+        elif block.command.startswith("load"):
+            native = native or "nhcb" in block.command or any("{{" in line for line in block.body)
+            _load(window, block)
+        elif block.command.startswith("eval"):
+            place = f"{path.name}:{block.line}: {block.command}"
+            try:
+                wrong = _evaluate(window, block)
+            except PromQLError as error:
+                outcome.unsupported.append(f"{place}: {error}")
+                continue
+            except Unreadable as error:
+                wrong = f"unreadable: {error}"
+            if wrong and native:
+                outcome.unsupported.append(f"{place}: native histograms were loaded")
+            elif wrong:
+                outcome.failed.append(f"{place}: {wrong}")
+            else:
+                outcome.passed += 1
+    return outcome
+
+
+def _window() -> Window:
+    return Window(retention=400 * DAY, limits=WindowLimits.model_validate({"max_ahead": "4000d"}))
+
+
+def _load(window: Window, block: Block) -> None:
+    step = _milliseconds(block.command.split()[1])
+    target = window.target("load", 0)
+    # A series that stands twice in a load counts once, as it stands last.
+    series = {labels: _sequence(rest) for labels, rest in map(_series, block.body) if "{{" not in rest}
+    for labels, sequence in series.items():
+        sid = window.series(target, labels)
+        samples = [(k * step, value) for k, value in enumerate(sequence) if value is not None]
+        times = np.array([time for time, _ in samples], dtype=np.int64)
+        values = np.array([value for _, value in samples], dtype=np.float64)
+        window.append_each(target, times, np.full(len(times), sid), values)
+
+
+def _series(line: str) -> tuple[Labels, str]:
+    """The label set at the head of a line, and the rest of it."""
+    name = re.match(r"[\w:.]*", line)
+    assert name is not None
+    pairs = [(NAME, name[0])] if name[0] else []
+    position = name.end()
+    if line[position : position + 1] == "{":
+        position += 1
+        while line[position] != "}":
+            found = _LABEL.match(line, position)
+            if found is None or found.end() == position:
+                raise Unreadable(f"labels of {line!r}")
+            key = found[1] if found[1] is not None else found[2]
+            pairs.append((key, _unquoted(found[3])) if found[3] else (NAME, key))
+            position = found.end()
+            while line[position] == " ":
+                position += 1
+        position += 1
+    return Labels(pairs), line[position:].strip()
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", lambda c: {"n": "\n", "t": "\t"}.get(c[1], c[1]), text[1:-1])
+
+
+def _sequence(text: str) -> list[float | None]:
+    values: list[float | None] = []
+    for word in text.split():
+        stepped, repeated = _STEPPED.fullmatch(word), _REPEATED.fullmatch(word)
+        if word == "_":
+            values.append(None)
+        elif word == "stale":
+            values.append(STALE_NAN)
+        elif found := re.fullmatch(r"_x(\d+)", word):
+            values.extend([None] * int(found[1]))
+        elif stepped:
+            start, by = _number(stepped[1]), _number(stepped[3]) * (-1 if stepped[2] == "-" else 1)
+            values.extend(start + by * k for k in range(int(stepped[4]) + 1))
+        elif repeated:
+            values.extend([_number(repeated[1])] * (int(repeated[2]) + 1))
+        else:
+            values.append(_number(word))
+    return values
+
+
+def _number(text: str) -> float:
+    try:
+        if "0x" in text.lower():
+            return float(int(text.replace("_", ""), 16))
+        return float(text.replace("_", ""))
+    except ValueError as error:
+        raise Unreadable(f"number {text!r}") from error
+
+
+def _milliseconds(text: str) -> int:
+    if text.startswith("-"):
+        return -_milliseconds(text[1:])
+    try:
+        return round(float(text) * 1000)
+    except ValueError:
+        return parse_duration(text)
+
+
+@dataclass
+class _Expected:
+    fails: bool = False
+    string: str | None = None
+    scalar: list[float | None] | None = None
+    rows: dict[Labels, list[float | None]] = field(default_factory=dict)
+
+
+def _expectation(block: Block, kind: str) -> _Expected:
+    expected = _Expected(fails=kind == "_fail")
+    for line in block.body:
+        if line.startswith(("expect ", "expected_fail")):
+            expected.fails = expected.fails or line.startswith(("expect fail", "expected_fail"))
+            if found := re.match(r"expect string (.*)", line):
+                expected.string = _unquoted(found[1])
+            continue
+        if re.match(r"[{a-zA-Z_]", line) and not re.match(r"(?:[nN]a[nN]|[iI]nf)\b", line):
+            labels, rest = _series(line)
+            if "{{" in rest:
+                raise Unreadable("native histogram in the result")
+            expected.rows[labels] = _sequence(rest)
+        elif line[0] in "\"'":
+            expected.string = _unquoted(line)
+        else:
+            expected.scalar = _sequence(line)
+    return expected
+
+
+def _evaluate(window: Window, block: Block) -> str:
+    """What is wrong with the answer, empty if nothing."""
+    found = _EVAL.fullmatch(block.command)
+    if found is None:
+        raise Unreadable(block.command)
+    expected = _expectation(block, found[1] or "")
+    moments, text = _moments(found[2], found[3])
+    try:
+        expression = parse(text)
+    except PromQLError:
+        if expected.fails:
+            return ""
+        raise
+    try:
+        actual = _answers(window, expression, moments)
+    except EvaluationError as error:
+        return "" if expected.fails else f"raised {error}"
+    if _wants_native_histogram(window, expression):
+        raise PromQLError("native histograms are not supported (this load makes some from classic buckets)")
+    return "an error was expected" if expected.fails else _difference(expected, actual, len(moments))
+
+
+def _wants_native_histogram(window: Window, expression: Expression) -> bool:
+    """Whether it selects `x` where only `x_bucket` was loaded: upstream converts those while loading."""
+    names = set(window.metric_names())
+    wanted = {m.value for matchers in expression.selectors for m in matchers if m.name == NAME}
+    return any(name not in names and f"{name}_bucket" in names for name in wanted)
+
+
+def _moments(kind: str, rest: str) -> tuple[list[int], str]:
+    if kind == "instant":
+        instant = _INSTANT.fullmatch(rest)
+        if instant is None:
+            raise Unreadable(rest)
+        return [_milliseconds(instant[1])], instant[2]
+    found = _RANGE.fullmatch(rest)
+    if found is None:
+        raise Unreadable(rest)
+    start, end, step = (_milliseconds(found[k]) for k in (1, 2, 3))
+    return list(range(start, end + 1, step)), found[4]
+
+
+_Rows = dict[Labels | None, list[float | None]]
+
+
+def _answers(window: Window, expression: Expression, moments: list[int]) -> _Rows | str:
+    """Values by labels over the moments; a number stands under None."""
+    rows: _Rows = {}
+    for place, at in enumerate(moments):
+        value = expression.evaluate(window, at)
+        if isinstance(value, str):
+            return value
+        pairs: list[tuple[Labels | None, float]] = (
+            [(None, value.value)]
+            if isinstance(value, Scalar)
+            else [(labels, float(number)) for labels, number in zip(value.labels, value.values, strict=True)]
+        )
+        for labels, number in pairs:
+            rows.setdefault(labels, [None] * len(moments))[place] = number
+    return rows
+
+
+def _difference(expected: _Expected, actual: _Rows | str, steps: int) -> str:
+    if isinstance(actual, str) or expected.string is not None:
+        return "" if actual == expected.string else f"got {actual!r}"
+    wanted: _Rows = {**expected.rows}
+    if expected.scalar is not None:
+        wanted = {
+            None: expected.scalar if steps == 1 or len(expected.scalar) > 1 else expected.scalar * steps
+        }
+    if wanted.keys() != actual.keys():
+        return f"rows differ: expected {sorted(map(str, wanted))}, got {sorted(map(str, actual))}"
+    for labels, values in wanted.items():
+        padded = values + [None] * (steps - len(values))
+        for one, other in zip(padded, actual[labels], strict=True):
+            if not _close(one, other):
+                return f"{labels}: expected {padded}, got {actual[labels]}"
+    return ""
+
+
+def _close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return one == other or math.isclose(one, other, rel_tol=_TOLERANCE)
+
+
+def run(folder: Path) -> Outcome:
+    """Run every `*.test` file of a folder."""
+    outcome = Outcome()
+    for path in sorted(folder.glob("*.test")):
+        outcome.add(run_file(path))
+    return outcome
+
+
+def main(arguments: list[str]) -> int:
+    """Print what failed and the counts; exit status 1 if anything failed."""
+    outcome = run(Path(arguments[0]))
+    for line in (*outcome.failed, *(f"unsupported: {line}" for line in outcome.unsupported)):
+        print(line)
+    counts = {
+        "passed": outcome.passed,
+        "failed": len(outcome.failed),
+        "unsupported": len(outcome.unsupported),
+        "annotations_missed": 0,
+    }
+    print(json.dumps(counts) if "--json" in arguments else ", ".join(f"{n} {k}" for k, n in counts.items()))
+    return 1 if outcome.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
