@@ -28,60 +28,9 @@ from pydantic import Field, PositiveInt, SecretStr, field_validator, model_valid
 from alertmanager.matching import parse_matchers
 from model.moment import DAY, HOUR, MINUTE, SECOND
 from model.settings import Duration, Settings
+from wire.scrape import HTTPClientSettings
 
 PositiveDuration = Annotated[Duration, Field(gt=0)]
-
-
-class Authorization(Settings):
-    """The Authorization header of a webhook, as Prometheus spells it."""
-
-    type: str = Field("Bearer", description="The scheme in front of the credentials.")
-    credentials: SecretStr | None = Field(None, description="The credentials themselves.")
-    credentials_file: Path | None = Field(None, description="A file that holds the credentials.")
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Authorization:
-        if (self.credentials is None) == (self.credentials_file is None):
-            raise ValueError("exactly one of credentials and credentials_file must be there")
-        return self
-
-
-class BasicAuth(Settings):
-    """User name and password of a webhook."""
-
-    username: str = Field(description="The user name.")
-    password: SecretStr | None = Field(None, description="The password itself.")
-    password_file: Path | None = Field(None, description="A file that holds the password.")
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> BasicAuth:
-        if (self.password is None) == (self.password_file is None):
-            raise ValueError("exactly one of password and password_file must be there")
-        return self
-
-
-class TlsConfig(Settings):
-    """How the webhook's certificate is checked, and our own."""
-
-    ca_file: Path | None = Field(None, description="Certificates to trust instead of the system's.")
-    cert_file: Path | None = Field(None, description="Our own certificate.")
-    key_file: Path | None = Field(None, description="The key of our own certificate.")
-    server_name: str | None = Field(None, description="The name expected in the certificate.")
-    insecure_skip_verify: bool = Field(False, description="Do not check the certificate at all.")
-
-
-class HttpConfig(Settings):
-    """How a webhook is called."""
-
-    authorization: Authorization | None = Field(None, description="An Authorization header.")
-    basic_auth: BasicAuth | None = Field(None, description="User name and password.")
-    tls_config: TlsConfig = Field(TlsConfig(), description="TLS.")
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> HttpConfig:
-        if self.authorization and self.basic_auth:
-            raise ValueError("at most one of authorization and basic_auth may be there")
-        return self
 
 
 class IntegrationConfig(Settings):
@@ -95,7 +44,7 @@ class WebhookConfig(IntegrationConfig):
 
     url: SecretStr | None = Field(None, description="Where to; treated as a secret.")
     url_file: Path | None = Field(None, description="A file that holds the URL.")
-    http_config: HttpConfig = Field(HttpConfig(), description="Authorization and TLS.")
+    http_config: HTTPClientSettings = Field(HTTPClientSettings(), description="Authorization and TLS.")
     max_alerts: int = Field(0, ge=0, description="At most so many alerts in one message; 0 is no limit.")
     timeout: PositiveDuration = Field(10 * SECOND, description="How long an answer may take.")
 

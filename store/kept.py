@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMapping
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, delete, select
+from sqlalchemy import Connection, Select, Table, bindparam, delete, select
 
 from store.columns import upsert
 
@@ -70,9 +70,15 @@ class Kept(MutableMapping[Key, Value], Generic[Key, Value]):
         """Whether a change waits to be written."""
         return bool(self._changed)
 
-    def load(self, tx: Connection) -> None:
-        """Replace everything by what the table holds."""
-        self._records = dict(self._read(row) for row in tx.execute(select(self._table)))
+    def evict(self, key: Key) -> None:
+        """Forget a record in memory; its row stays."""
+        if key not in self._changed:
+            del self._records[key]
+
+    def load(self, tx: Connection, rows: Select[Any] | None = None) -> None:
+        """Replace everything by what the table holds, or by those rows of it that a query selects."""
+        found = tx.execute(select(self._table) if rows is None else rows)
+        self._records = dict(self._read(row) for row in found)
         self._changed = set()
 
     def save(self, tx: Connection) -> None:

@@ -13,7 +13,7 @@ from alertmanager.stages import Stage
 from model.alert import Alert
 from model.decision import Decision, allow, refuse
 from model.labels import Labels
-from tests.alertmanager.conftest import FAILED, REFUSED, TOOK, Night
+from tests.alertmanager.night import FAILED, REFUSED, TOOK, Night
 
 Build = Callable[..., Night]
 PLAIN = {"urgent_first": False, "resolve_wait": None}

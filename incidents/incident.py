@@ -1,0 +1,189 @@
+"""An incident: the alerts that are one matter, what they are about, and how far it reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from incidents.entities import links_of, subject_of
+from model.alert import Alert, Tier, tier_of
+from model.labels import Labels, format_fingerprint
+from model.topology import Entity
+
+_ROOT_ORDER = ("gpu", "node", "rack", "replica", "service")
+
+REACH_KINDS = ("node", "gpu", "replica", "service")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One alert of an incident, and why it belongs there. Times are ms; `ends_at` None while it fires."""
+
+    labels: Labels
+    annotations: Mapping[str, str]
+    entities: frozenset[Entity]
+    starts_at: int
+    ends_at: int | None
+    joined_at: int
+    why: str
+    generator_url: str = ""
+
+    @property
+    def name(self) -> str:
+        """The alert's name."""
+        return self.labels.value("alertname")
+
+    @property
+    def tier(self) -> Tier:
+        """The alert's tier."""
+        return tier_of(self.labels)
+
+    @property
+    def firing(self) -> bool:
+        """Whether it has not ended."""
+        return self.ends_at is None
+
+    @property
+    def links(self) -> frozenset[Entity]:
+        """By what it is tied to others."""
+        return links_of(self.entities)
+
+    @property
+    def subject(self) -> Entity | None:
+        """What it is about."""
+        return subject_of(self.entities)
+
+    @property
+    def title(self) -> str:
+        """Name and subject, as sentences use them."""
+        return f"{self.name} on {self.subject}" if self.subject else self.name
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "fingerprint": format_fingerprint(self.labels.fingerprint),
+            "labels": dict(self.labels),
+            "annotations": dict(self.annotations),
+            "entities": [[entity.kind, entity.name] for entity in sorted(self.entities)],
+            "starts_at": self.starts_at,
+            "ends_at": self.ends_at,
+            "joined_at": self.joined_at,
+            "why": self.why,
+            "generator_url": self.generator_url,
+        }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Member:
+        """The reverse of `document`."""
+        return cls(
+            labels=Labels(document["labels"]),
+            annotations=document["annotations"],
+            entities=frozenset(Entity(kind, name) for kind, name in document["entities"]),
+            starts_at=document["starts_at"],
+            ends_at=document["ends_at"],
+            joined_at=document["joined_at"],
+            why=document["why"],
+            generator_url=document["generator_url"],
+        )
+
+
+def member_of(alert: Alert, entities: frozenset[Entity], now: int, why: str) -> Member:
+    """An alert as it joins an incident at `now`."""
+    return Member(
+        alert.labels,
+        alert.annotations,
+        entities,
+        alert.starts_at,
+        alert.ends_at,
+        now,
+        why,
+        alert.generator_url,
+    )
+
+
+@dataclass
+class Incident:
+    """Alerts by fingerprint, and what follows from them. `resolved_at` is None while it is open (ms)."""
+
+    id: str
+    opened_at: int
+    changed_at: int
+    tier: Tier = Tier.P3
+    resolved_at: int | None = None
+    members: dict[int, Member] = field(default_factory=dict)
+    reach: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def open(self) -> bool:
+        """Whether it is not over."""
+        return self.resolved_at is None
+
+    @property
+    def firing(self) -> list[Member]:
+        """The members that have not ended."""
+        return [member for member in self.members.values() if member.firing]
+
+    @property
+    def ended_at(self) -> int | None:
+        """When the last member ended; None while one fires."""
+        ends = [member.ends_at for member in self.members.values()]
+        return None if None in ends else max((end for end in ends if end is not None), default=None)
+
+    @property
+    def only_services(self) -> bool:
+        """Whether nothing in it names a place where a fault could sit."""
+        kinds = {entity.kind for member in self.members.values() for entity in member.links}
+        return kinds <= {"service"} and bool(kinds)
+
+    @property
+    def root(self) -> Member:
+        """The member that most likely explains the others: the lowest in the topology, then the earliest.
+
+        Several GPUs of a node at once point at the node, if that complains too.
+        """
+        gpus = {
+            entity for member in self.members.values() for entity in member.entities if entity.kind == "gpu"
+        }
+        order = ["node", "gpu", *_ROOT_ORDER[2:]] if len(gpus) > 1 else list(_ROOT_ORDER)
+
+        def rank(member: Member) -> tuple[int, int, tuple[tuple[str, str], ...]]:
+            subject = member.subject
+            depth = order.index(subject.kind) if subject else len(order)
+            return depth, member.starts_at, member.labels.pairs
+
+        return min(self.members.values(), key=rank)
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return self.root.title
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: what the store keeps and the API shows."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "state": "open" if self.open else "resolved",
+            "tier": self.tier.name,
+            "opened_at": self.opened_at,
+            "changed_at": self.changed_at,
+            "resolved_at": self.resolved_at,
+            "root": format_fingerprint(self.root.labels.fingerprint),
+            "reach": self.reach,
+            "members": [member.document() for member in self.members.values()],
+        }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Incident:
+        """The reverse of `document`."""
+        members = [Member.of_document(member) for member in document["members"]]
+        return cls(
+            id=document["id"],
+            opened_at=document["opened_at"],
+            changed_at=document["changed_at"],
+            tier=Tier[document["tier"]],
+            resolved_at=document["resolved_at"],
+            members={member.labels.fingerprint: member for member in members},
+            reach={kind: document["reach"][kind] for kind in REACH_KINDS if kind in document["reach"]},
+        )

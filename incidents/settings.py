@@ -1,0 +1,35 @@
+"""The section `incidents:`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from model.moment import HOUR, MINUTE, SECOND
+from model.settings import Duration, Settings
+
+PositiveDuration = Annotated[Duration, Field(gt=0)]
+
+
+class IncidentSettings(Settings):
+    """How alerts become incidents."""
+
+    window: PositiveDuration = Field(
+        10 * MINUTE, description="How long after its last change an incident takes in further alerts."
+    )
+    resolve_hold: Duration = Field(
+        10 * SECOND, description="How long all alerts must have ended before the incident is over."
+    )
+    resolve_timeout: PositiveDuration = Field(
+        5 * MINUTE, description="An alert that nobody has repeated for so long has ended."
+    )
+    topology_keep: PositiveDuration = Field(
+        HOUR, description="How long an edge of the topology outlives the series that showed it."
+    )
+    never: tuple[str, ...] = Field(
+        ("Watchdog",), description="Names of alerts that are never part of an incident."
+    )
+    remembered: int = Field(
+        500, ge=1, description="How many closed incidents are listed; the store keeps all of them."
+    )
