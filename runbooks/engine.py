@@ -123,6 +123,10 @@ class RunbookEngine:
         was, self._ledger.paused = self._ledger.paused, ""
         return allow(f"remediation, paused {was}, goes on ({by})")
 
+    def mode_of(self, runbook: Runbook) -> str:
+        """dry-run or auto: its own mode, unless the settings override it."""
+        return self._settings.mode or runbook.mode
+
     @property
     def paused(self) -> str:
         """Who paused remediation, empty while it runs."""
@@ -216,7 +220,7 @@ class RunbookEngine:
             node=resolution.node.name if resolution.node else resolution.claimed,
             uid=resolution.node.uid if resolution.node else "",
             episode=alert.starts_at,
-            mode=self._settings.mode or runbook.mode,
+            mode=self.mode_of(runbook),
         )
         self._ledger.add(run)
         return run

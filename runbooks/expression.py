@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 
 from model.labels import escape
+from rules.promql.errors import EvaluationError, PromQLError
+from rules.promql.expression import Vector, parse
+from telemetry.window import Window
 
 VARIABLES = ("node", "uuid", "gpu")
 
@@ -36,14 +39,15 @@ def fill(expression: str, values: Mapping[str, str]) -> str:
 
 def checked(expression: str) -> str:
     """The expression if it is PromQL with known variables. Raises ValueError with what is wrong."""
-    import promql_parser
-
     unknown = sorted({name for name in _VARIABLE.findall(expression) if name not in VARIABLES})
     if unknown:
         known = ", ".join(f"${name}" for name in VARIABLES)
         raise ValueError(f"unknown variable ${', $'.join(unknown)}: known are {known}")
     try:
-        promql_parser.parse(fill(expression, dict.fromkeys(VARIABLES, "x")))
-    except ValueError as error:
-        raise ValueError(f"is not PromQL: {error}") from error
+        # On an empty window: what matters is the kind of its answer.
+        answer = parse(fill(expression, dict.fromkeys(VARIABLES, "x"))).evaluate(Window(), at=0)
+    except (PromQLError, EvaluationError) as error:
+        raise ValueError(f"is not PromQL that can be evaluated here: {error}") from error
+    if not isinstance(answer, Vector):
+        raise ValueError("is a number, not a vector: write a condition on series, for example up == 0")
     return expression

@@ -21,8 +21,6 @@ from runbooks.expression import checked
 Mode = Literal["dry-run", "auto"]
 Fact = Literal["node.unschedulable", "node.not_ready", "node.gpu_allocatable_below_capacity"]
 
-LIBRARY = Path(__file__).parent / "library"
-
 
 class Metadata(Settings):
     """Who the runbook is."""

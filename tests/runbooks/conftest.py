@@ -24,7 +24,8 @@ from runbooks.cluster import ClusterView, NodeView
 from runbooks.engine import RunbookEngine
 from runbooks.executor import Executor
 from runbooks.kubernetes import KubeWriter
-from runbooks.model import LIBRARY, Runbook, load_runbooks
+from runbooks.library import shipped
+from runbooks.model import Runbook, load_runbooks
 from runbooks.records import SCHEMA
 from runbooks.run import Intent, Result
 from runbooks.settings import RunbookSettings
@@ -181,7 +182,7 @@ XID, VANISHED = "XID_ERRORS", "unless"
 
 
 def alert(node: str, starts_at: int = START, /, **labels: str) -> Alert:
-    base = {"alertname": "GpuLost", "tier": "P0", "Hostname": node, "UUID": f"GPU-{node}-3", "gpu": "3"}
+    base = {"alertname": "GPULost", "tier": "P0", "Hostname": node, "UUID": f"GPU-{node}-3", "gpu": "3"}
     return Alert(Labels({**base, **labels}), starts_at=starts_at)
 
 
@@ -273,7 +274,7 @@ class Machine:
 @pytest.fixture
 def gpu_lost() -> Runbook:
     """The shipped runbook."""
-    return next(runbook for runbook in load_runbooks([LIBRARY]) if runbook.name == "gpu-lost-cordon")
+    return next(runbook for runbook in load_runbooks([shipped()]) if runbook.name == "gpu-lost-cordon")
 
 
 @pytest.fixture

@@ -79,6 +79,7 @@ def test_a_full_disk_refuses_and_leaves_the_log_whole(path: Path, monkeypatch: p
     with pytest.raises(AuditUnavailable, match="No space left on device"):
         log.append({"run": "lost"})
     monkeypatch.undo()
+    assert str(verify(path)) == f"{path}: 5 lines, none changed or missing"
     assert log.append({"run": "kept"}) == 6
     log.close()
     assert verify(path)

@@ -73,7 +73,7 @@ def test_a_stale_alert_never_acts(bench: Bench, make_alert: MakeAlert) -> None:
     """An hour-old alert, as after a restart: refused, however certain."""
     alert = make_alert("node-3", START - 60 * MINUTE)
     assert not any(bench.step(alert) for _ in range(30))
-    assert bench.sentence == "refused: GpuLost began more than 5m ago, too long to act on"
+    assert bench.sentence == "refused: GPULost began more than 5m ago, too long to act on"
 
 
 def test_nothing_is_handed_out_before_it_is_on_disk(bench: Bench, make_alert: MakeAlert) -> None:
@@ -183,6 +183,25 @@ def test_a_new_episode_of_a_cordoned_node_has_nothing_to_do(bench: Bench, make_a
     assert bench.sentence == (
         f"refused: node-3 is already cordoned by run {intent.run}, there is nothing to do"
     )
+
+
+def test_a_list_of_nodes_from_before_the_action_verifies_nothing(bench: Bench, make_alert: MakeAlert) -> None:
+    """It does not show the cordon yet: that is no sign that someone took it back."""
+    alert = make_alert("node-3")
+    intent = bench.until_intent(alert)
+    before = ClusterView(tuple(bench.nodes.values()), bench.now)
+    bench.engine.record(Result(intent.run, intent.action, Outcome.APPLIED, "done"), bench.now)
+    bench.engine.step(bench.now + SECOND, [alert], everything, before)
+    assert bench.state == "verifying"
+
+
+def test_a_target_that_was_acted_on_rests_also_in_a_new_episode(bench: Bench, make_alert: MakeAlert) -> None:
+    """A GPU that falls off the bus, is given back by hand and falls again: no cordon each time."""
+    intent = bench.until_intent(make_alert("node-3"))
+    bench.engine.record(Result(intent.run, intent.action, Outcome.APPLIED, "done"), bench.now)
+    bench.step()
+    assert not any(bench.step(make_alert("node-3", START + 20 * SECOND)) for _ in range(20))
+    assert bench.sentence == f"refused: node-3 was acted on by run {intent.run} less than 30m ago"
 
 
 def test_an_old_list_of_nodes_is_not_decided_upon(bench: Bench, make_alert: MakeAlert) -> None:

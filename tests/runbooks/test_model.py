@@ -9,10 +9,11 @@ import yaml
 
 from model.settings import ConfigurationError
 from runbooks.expression import UnknownVariable, checked, fill
-from runbooks.model import LIBRARY, load_runbooks
+from runbooks.library import shipped
+from runbooks.model import load_runbooks
 from runbooks.settings import RunbookSettings
 
-SHIPPED = (LIBRARY / "gpu-lost-cordon.yml").read_text()
+SHIPPED = (shipped() / "gpu-lost-cordon.yml").read_text()
 
 
 def broken(folder: Path, **changes: object) -> list[str]:
@@ -31,7 +32,7 @@ def broken(folder: Path, **changes: object) -> list[str]:
 
 
 def test_the_shipped_runbooks_load_and_are_dry_runs() -> None:
-    runbooks = load_runbooks([LIBRARY])
+    runbooks = load_runbooks([shipped()])
     assert [runbook.name for runbook in runbooks] == ["gpu-lost-cordon"]
     assert {runbook.mode for runbook in runbooks} == {"dry-run"}
 
@@ -47,8 +48,13 @@ def test_the_shipped_runbooks_load_and_are_dry_runs() -> None:
         ({"evidence__require": 1}, "evidence.require: Input should be greater than or equal to 2, got 1"),
         ({"evidence__require": 4}, "evidence: 4 kinds are required but the signs have only 3"),
         ({"steps": [{"action": "node.drain", "undo": "node.uncordon"}]}, "steps.0.action: Input should be"),
-        ({"evidence__signs__0__expr": "rate(up"}, "evidence.signs.0.expr: is not PromQL: "),
+        (
+            {"evidence__signs__0__expr": "rate(up"},
+            "evidence.signs.0.expr: is not PromQL that can be evaluated here: ",
+        ),
         ({"evidence__signs__0__expr": "up{a='$pod'}"}, "unknown variable $pod: known are $node, $uuid, $gpu"),
+        ({"evidence__signs__0__expr": "scalar(up) + 1"}, "signs.0.expr: is a number, not a vector"),
+        ({"evidence__signs__0__expr": "holt_winters(up[5m], 1, 1)"}, "signs.0.expr: is not PromQL"),
         ({"evidence__signs__0__fact": "node.not_ready"}, "give exactly one of expr and fact"),
         ({"verify__all": []}, "verify.all: Tuple should have at least 1 item"),
     ],
