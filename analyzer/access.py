@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import web
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from aiohttp.typedefs import Handler, Middleware
 
 READS = frozenset({"/api/v1/query", "/api/v1/query_range", "/api/v1/series", "/api/v1/labels", "/federate"})
 """Paths that Prometheus' clients also call with POST, and that only read."""
@@ -31,7 +30,7 @@ def changes_something(request: web.Request) -> bool:
 
 def require_token(
     read_token: Callable[[], str | None],
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+) -> Middleware:
     """Middleware: 401 for a changing request without the right token, where one is set."""
 
     @web.middleware
@@ -60,7 +59,7 @@ class Overload:
         self._pending = 0
         self.refused = 0
 
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """The aiohttp middleware."""
 
         @web.middleware

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from alertmanager.dispatch import Notification
-from alertmanager.receivers.sender import Outcome, Sender
+from alertmanager.receivers.sender import Sender
+
+from alertmanager.notification import Notification, Outcome
 
 log = logging.getLogger("fleetowl.analyzer")
 

@@ -7,15 +7,14 @@ rule that reports it must know that an engine died and not just any target.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, delete, select
-from telemetry.frame_ingest import FrameReceiver
 
 from model.matcher import Matcher, Op
 from model.metric import Metric, Sample
-from store.columns import Json, upsert
+from store.columns import Moment, upsert
 from store.database import Schema
+from telemetry.frame_ingest import FrameReceiver, NodeRecord
 from telemetry.window import Window
 
 METRICS = (
@@ -44,8 +43,8 @@ _KINDS = Table(
 _PUSHED = Table(
     "analyzer_push_targets",
     _METADATA,
-    Column("id", String(16), primary_key=True),
-    Column("inventory", Json, nullable=False),
+    Column("node", String(255), primary_key=True),
+    Column("interval", Moment, nullable=False),
 )
 SCHEMA = Schema("analyzer", 1, _METADATA)
 
@@ -58,13 +57,17 @@ class Inventory:
         self._frames = frames
         self._kinds: set[tuple[str, str, str]] = set()
         self._unsaved: set[tuple[str, str, str]] = set()
-        self._pushed: Any = None
+        self._pushed: dict[str, int] = {}
         self._generation = -1
 
     @property
     def dirty(self) -> bool:
         """Whether a target appeared since the last committed save."""
-        return bool(self._unsaved) or self._frames.inventory() != self._pushed
+        return bool(self._unsaved) or self._nodes() != self._pushed
+
+    def _nodes(self) -> dict[str, int]:
+        """Push targets and their intervals (ms)."""
+        return {record.node: record.interval for record in self._frames.inventory()}
 
     def learn(self) -> None:
         """Look at the series that are new in the window."""
@@ -92,18 +95,18 @@ class Inventory:
     def load(self, tx: Connection, now: int) -> None:
         """Take over what an earlier process knew."""
         self._kinds = {(row.job, row.instance, row.kind) for row in tx.execute(select(_KINDS))}
-        self._pushed = tx.scalar(select(_PUSHED.c.inventory))
-        if self._pushed is not None:
-            self._frames.restore(self._pushed, now)
+        self._pushed = {row.node: row.interval for row in tx.execute(select(_PUSHED))}
+        records = [NodeRecord(node, interval, now) for node, interval in self._pushed.items()]
+        self._frames.restore(records, now)
 
     def save(self, tx: Connection) -> None:
         """Write what is new."""
         rows = [dict(zip(("job", "instance", "kind"), found, strict=True)) for found in self._unsaved]
         upsert(tx, _KINDS, rows)
         tx.execute(delete(_PUSHED))
-        upsert(tx, _PUSHED, [{"id": "agents", "inventory": self._frames.inventory()}])
+        upsert(tx, _PUSHED, [{"node": node, "interval": ms} for node, ms in self._nodes().items()])
 
     def saved(self) -> None:
         """The commit succeeded."""
         self._unsaved.clear()
-        self._pushed = self._frames.inventory()
+        self._pushed = self._nodes()

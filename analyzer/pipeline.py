@@ -1,18 +1,47 @@
 """The one way through the house: window, scores, rules, alerts, incidents, notifications, actions.
 
-A pipeline does nothing to the outside. `step` takes the moment and returns what is to be done, so a test,
-a replay and the simulator run hours of it in seconds.
+A pipeline does nothing to the outside but keep its state. `step` takes the moment and returns what is to be
+done, so a test, a replay and the simulator run hours of it in seconds.
 """
 
 from __future__ import annotations
 
-import logging
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from alertmanager.dispatch import Notification
-from runbooks.engine import Intent
+from alertmanager.dispatch import Dispatcher
+from alertmanager.notification import Notification, Outcome
+from analyzer.central import CentralSettings
+from analyzer.inventory import Inventory
+from analyzer.tick import Step, Tick
+from analyzer.topology import TopologyWatch
+from detectors.engine import Scoring
+from incidents.correlation import Incidents
+from incidents.topology_feed import TopologyFeed
+from model.alert import Alert
+from model.decision import Decision, allow
+from model.labels import NAME
+from model.matcher import Op
+from model.metric import Metric, Sample
+from model.moment import MINUTE
+from model.topology import Topology
+from rules.engine import RuleEngine
+from rules.group import RuleGroup
+from rules.promql.expression import Expression, Vector, parse
+from runbooks.cluster import ClusterView
+from runbooks.engine import RunbookEngine
+from runbooks.model import Runbook
+from runbooks.run import Intent, Result
+from store.database import Database
+from store.durable import Durable, persist
+from telemetry.frame_ingest import FrameReceiver
+from telemetry.window import Window
 
-log = logging.getLogger("fleetowl.analyzer")
+METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state database takes writes."),)
+COMPACT_INTERVAL = 5 * MINUTE
+COMPACT_SLACK = 0.1
+COMPANIONS = ("fleetowl_anomaly_score", "fleetowl_expected_low", "fleetowl_expected_high")
 
 
 @dataclass
@@ -21,3 +50,151 @@ class Effects:
 
     notifications: list[Notification] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
+
+
+class Pipeline:
+    """The rooms, composed. `started_at` (ms) is when this process began to fill the window."""
+
+    def __init__(
+        self,
+        settings: CentralSettings,
+        groups: list[RuleGroup],
+        runbooks: list[Runbook],
+        window: Window,
+        scoring: Scoring,
+        database: Database,
+        started_at: int,
+    ) -> None:
+        self.window = window
+        self.scoring = scoring
+        self.database = database
+        self.topology = Topology(settings.incidents.topology_keep)
+        self.frames = FrameReceiver(window)
+        self.inventory = Inventory(window, self.frames)
+        self.rules = RuleEngine(
+            window, groups, started_at, settings.rules, time.perf_counter, settings.analyzer.external_url
+        )
+        self.incidents = Incidents(settings.incidents, self.topology)
+        self.dispatcher = Dispatcher(settings.alertmanager)
+        self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
+        self.view: ClusterView | None = None
+        self.kept: Decision = allow("no state changed")
+        self.alerts: list[Alert] = []
+        self.feed = TopologyFeed(self.topology)
+        self._watch = TopologyWatch(window, self.feed)
+        self._compacted_at = started_at
+        self._effects = Effects()
+        self.demand()
+        self.tick = Tick(
+            [
+                Step("targets", self._targets),
+                Step("scores", self._scores),
+                Step("rules", self._rules),
+                Step("incidents", self._incidents),
+                Step("notifications", self._notifications),
+                Step("runbooks", self._runbooks),
+                Step("state", self._keep),
+                Step("window", self._compact),
+            ],
+            settings.analyzer.tick,
+        )
+
+    @property
+    def rooms(self) -> list[Durable]:
+        """Everything that outlives the process."""
+        return [self.inventory, self.feed, self.rules, self.incidents, self.dispatcher, self.runbooks]
+
+    def step(self, now: int) -> Effects:
+        """One tick at `now` (ms)."""
+        self._effects = Effects()
+        self.window.advance(now)
+        self.tick.run(now)
+        return self._effects
+
+    def answered(self, notification: Notification, outcome: Outcome, now: int) -> None:
+        """Record a receiver's answer, on disk before anything else happens."""
+        decision = self.dispatcher.record(notification, outcome, now)
+        kind = "notified" if outcome.ok else "not notified"
+        for incident in notification.incidents:
+            self.incidents.note(incident, now, kind, str(decision))
+        self.keep()
+
+    def acted(self, result: Result, now: int) -> None:
+        """Record what became of an action."""
+        self.runbooks.record(result, now)
+        for run in self.runbooks.runs():
+            if run.id == result.run and run.incident:
+                self.incidents.note(run.incident, now, "action", result.why)
+        self.keep()
+
+    def keep(self) -> None:
+        """Put on disk what changed. A database that refuses is said once, and tried again at each tick."""
+        self.kept = persist(self.database, self.rooms)
+
+    def reload(self, settings: CentralSettings, groups: list[RuleGroup], now: int) -> None:
+        """Take over other rules, routes and receivers; alerts and incidents stay."""
+        self.rules.reload(groups)
+        self.dispatcher.reconfigure(settings.alertmanager, now)
+        self.demand()
+
+    def demand(self) -> None:
+        """Ask the detectors for the bands and scores that the rules select."""
+        for group in self.rules.groups:
+            for rule in group.rules:
+                self.demand_for(rule.rule.expression)
+
+    def demand_for(self, expression: Expression) -> None:
+        """Ask the detectors for what an expression selects; it is there from the next sample on."""
+        for matchers in expression.selectors:
+            named = {m.name: m.value for m in matchers if m.op is Op.EQUAL}
+            if named.get(NAME, "") in COMPANIONS and "metric" in named:
+                self.scoring.demand(named["metric"])
+
+    def samples(self, now: int) -> Iterator[Sample]:
+        """The metrics of every room."""
+        for room in (self.window, self.frames, self.scoring, self.rules, self.incidents, self.runbooks):
+            yield from room.samples()
+        yield from self.inventory.samples()
+        yield from self.dispatcher.samples(now)
+        yield from self.tick.samples()
+        yield Sample("fleetowl_store_up", {}, float(bool(self.kept)))
+
+    # The steps of the tick.
+
+    def _targets(self, now: int) -> None:
+        self.frames.expire(now)
+        self.inventory.learn()
+        self._watch.step(now)
+
+    def _scores(self, now: int) -> None:
+        self.scoring.step(now)
+
+    def _rules(self, now: int) -> None:
+        self.alerts = self.rules.step(now)
+
+    def _incidents(self, now: int) -> None:
+        self.alerts = self.incidents.step(now, self.alerts)
+
+    def _notifications(self, now: int) -> None:
+        self._effects.notifications = self.dispatcher.step(now, self.alerts)
+
+    def _runbooks(self, now: int) -> None:
+        def query(text: str) -> Vector:
+            value = parse(text).evaluate(self.window, now)
+            assert isinstance(value, Vector)  # the runbook's loader admits nothing else
+            return value
+
+        self._effects.intents = self.runbooks.step(now, self.alerts, query, self.view)
+
+    def _keep(self, now: int) -> None:
+        self.keep()
+        self._effects.intents += self.runbooks.due(now)
+
+    def _compact(self, now: int) -> None:
+        if now - self._compacted_at < COMPACT_INTERVAL:
+            return
+        self._compacted_at = now
+        remap = self.window.compact(now, COMPACT_SLACK)
+        if remap is not None:
+            self.scoring.remap(remap)
+            self.rules.remap(remap)

@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
-from telemetry.ingest import TargetIngest
-from telemetry.scrape import ScrapeConfig, ScrapeTarget, targets_of
 
+from model.metric import Sample
 from model.moment import SECOND
+from telemetry.file_sd import FileDiscovery
+from telemetry.ingest import IngestStats, TargetIngest
+from telemetry.ingest_settings import IngestSettings
+from telemetry.scrape import ScrapeConfig, ScrapeTarget, targets_of
 from telemetry.window import Window
 
 log = logging.getLogger("fleetowl.analyzer")
 
-ACCEPT = (
-    "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=1.0.0;q=0.4,"
-    "text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
-)
-FILE_SD_INTERVAL = 5 * SECOND
+ACCEPT = "text/plain;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1"
+FILES_INTERVAL = 5.0
+"""Seconds between two looks at the target files."""
 
 
 class ScrapeFailed(Exception):
@@ -41,14 +43,23 @@ class TargetHealth:
 
 
 @dataclass
+class _Job:
+    config: ScrapeConfig
+    session: aiohttp.ClientSession
+    files: FileDiscovery
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
 class _Loop:
+    job: _Job
     health: TargetHealth
     ingest: TargetIngest
-    task: asyncio.Task[None] = field(init=False)
+    task: asyncio.Task[None] | None = None
 
 
 class Scraper:
-    """Keeps one loop a target and follows the configuration and the file_sd files.
+    """Keeps one loop a target and follows the configuration and the target files.
 
     `now` reads the clock (ms); `scraped` is called after each scrape.
     """
@@ -57,128 +68,156 @@ class Scraper:
         self._window = window
         self._now = now
         self._scraped = scraped
-        self._configs: tuple[ScrapeConfig, ...] = ()
+        self._stats = IngestStats()
+        self._jobs: list[_Job] = []
         self._loops: dict[str, _Loop] = {}
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._watch: asyncio.Task[None] | None = None
 
     def health(self) -> Iterator[TargetHealth]:
         """Every target with its last scrape."""
         return (loop.health for loop in self._loops.values())
 
+    def samples(self) -> Iterator[Sample]:
+        """Own metrics, as telemetry.ingest declares them."""
+        return self._stats.samples()
+
     async def start(self, configs: Sequence[ScrapeConfig]) -> None:
-        """Scrape what `configs` name from now on, and nothing else."""
-        self._configs = tuple(configs)
-        await self._close_sessions()
-        self._sessions = {config.job_name: _session(config) for config in self._configs}
+        """Scrape what `configs` name from now on, and nothing else; what stays keeps its history."""
+        previous, self._jobs = self._jobs, [_job(config) for config in configs]
         for key in list(self._loops):
-            await self._end(key)
-        await self._follow()
+            await self._end(key, leave=False)
+        for job in previous:
+            await job.session.close()
+        self._follow()
         if self._watch is None:
-            self._watch = asyncio.create_task(self._watch_files())
+            self._watch = asyncio.create_task(self._watch_files(), name="target files")
 
     async def stop(self) -> None:
-        """End all loops. The series keep their last samples: a stop is no outage of the targets."""
+        """End all loops. The series keep their last samples: a stop of ours is no outage of the targets."""
         if self._watch is not None:
             await _cancel(self._watch)
             self._watch = None
         for key in list(self._loops):
-            await self._end(key)
-        await self._close_sessions()
+            await self._end(key, leave=False)
+        for job in self._jobs:
+            await job.session.close()
 
     async def _watch_files(self) -> None:
         while True:
-            await asyncio.sleep(FILE_SD_INTERVAL / SECOND)
-            if any(config.file_sd_configs for config in self._configs):
-                await self._follow()
+            await asyncio.sleep(FILES_INTERVAL)
+            changed = [job.files.refresh() for job in self._jobs if job.config.file_sd_configs]
+            if any(changed):
+                gone = self._loops.keys() - {target.key for _, target in self._wanted()}
+                for key in gone:
+                    await self._end(key, leave=True)
+                self._follow()
 
-    async def _follow(self) -> None:
-        """Start the loops of new targets; end those of targets that are gone and mark their series stale."""
-        wanted: dict[str, tuple[ScrapeConfig, ScrapeTarget]] = {}
-        for config in self._configs:
-            for target in targets_of(config):
-                wanted[f"{config.job_name} {target.url} {target.labels!r}"] = (config, target)
-        for key in self._loops.keys() - wanted.keys():
-            loop = self._loops[key]
-            await self._end(key)
-            loop.ingest.retire(self._now())
-        for key in wanted.keys() - self._loops.keys():
-            config, target = wanted[key]
-            self._begin(key, config, target)
+    def _wanted(self) -> Iterator[tuple[_Job, ScrapeTarget]]:
+        for job in self._jobs:
+            targets, problems = targets_of(job.config, job.files.groups)
+            problems += job.files.problems.values()
+            for problem in problems:
+                if problem not in job.problems:
+                    log.warning("%s", problem)
+            job.problems = problems
+            for target in targets:
+                yield job, target
 
-    def _begin(self, key: str, config: ScrapeConfig, target: ScrapeTarget) -> None:
-        loop = _Loop(TargetHealth(target), TargetIngest(self._window, key, target, config))
-        self._loops[key] = loop
-        loop.task = asyncio.create_task(self._beat(key, loop, config), name=f"scrape {target.url}")
+    def _follow(self) -> None:
+        for job, target in self._wanted():
+            if target.key not in self._loops:
+                ingest = TargetIngest(
+                    self._window,
+                    target.key,
+                    target.interval,
+                    target.labels,
+                    IngestSettings.of(job.config),
+                    self._stats,
+                )
+                loop = self._loops[target.key] = _Loop(job, TargetHealth(target), ingest)
+                loop.task = asyncio.create_task(self._beat(loop), name=f"scrape {target.url}")
 
-    async def _end(self, key: str) -> None:
-        await _cancel(self._loops.pop(key).task)
+    async def _end(self, key: str, *, leave: bool) -> None:
+        loop = self._loops.pop(key)
+        if loop.task is not None:
+            await _cancel(loop.task)
+        if leave:
+            loop.ingest.leave(self._now())
 
-    async def _beat(self, key: str, loop: _Loop, config: ScrapeConfig) -> None:
+    async def _beat(self, loop: _Loop) -> None:
         """Scrape at a fixed beat of the monotonic clock, each target at its own offset (as Prometheus)."""
-        interval = config.scrape_interval / SECOND
-        digest = hashlib.md5(key.encode(), usedforsecurity=False).digest()
-        due = time.monotonic() + int.from_bytes(digest[:4]) / 2**32 * min(interval, 1.0)
+        target = loop.health.target
+        interval = target.interval / SECOND
+        digest = hashlib.md5(target.key.encode(), usedforsecurity=False).digest()
+        due = time.monotonic() + int.from_bytes(digest[:4], "big") / 2**32 * min(interval, 1.0)
         while True:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            await self._scrape(loop, config)
+            await self._scrape(loop)
             missed = max(0, int((time.monotonic() - due) / interval))
             due += (missed + 1) * interval
 
-    async def _scrape(self, loop: _Loop, config: ScrapeConfig) -> None:
+    async def _scrape(self, loop: _Loop) -> None:
         health, at, began = loop.health, self._now(), time.perf_counter()
+        self._window.advance(at)
         try:
-            body = await self._fetch(config, health.target)
-            duration = time.perf_counter() - began
-            result = loop.ingest.ingest(body, at, duration)
-            reason = "" if result.ok else result.reason
+            body, content_type = await _fetch(loop.job, health.target)
+            took = time.perf_counter() - began
+            result = loop.ingest.ingest(body, at, took, content_type)
         except ScrapeFailed as error:
-            duration, reason = time.perf_counter() - began, str(error)
-            loop.ingest.fail(at, duration)
-        if reason != health.error:
-            log.warning("%s: %s", health.target.url, reason or "is up again")
-        health.up, health.error, health.scraped_at, health.duration = not reason, reason, at, duration
+            took = time.perf_counter() - began
+            result = loop.ingest.fail(at, str(error), took)
+        if result.reason != health.error:
+            log.warning("%s: %s", health.target.url, result.reason or "is up again")
+        health.up, health.error = result.up, result.reason
+        health.scraped_at, health.duration = at, took
         self._scraped()
 
-    async def _fetch(self, config: ScrapeConfig, target: ScrapeTarget) -> bytes:
-        try:
-            return await _get(self._sessions[config.job_name], config, target)
-        except TimeoutError as error:
-            seconds = config.scrape_timeout / SECOND
-            raise ScrapeFailed(f"no complete answer within {seconds:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise ScrapeFailed(str(error) or type(error).__name__) from error
 
-    async def _close_sessions(self) -> None:
-        for session in self._sessions.values():
-            await session.close()
-
-
-async def _get(session: aiohttp.ClientSession, config: ScrapeConfig, target: ScrapeTarget) -> bytes:
-    async with session.get(target.url, headers=_headers(config)) as response:
-        if response.status != 200:
-            raise ScrapeFailed(f"the target answered {response.status} {response.reason}")
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > config.body_size_limit:
-                raise ScrapeFailed(
-                    f"the body is larger than body_size_limit ({config.body_size_limit} bytes)"
-                )
-        return bytes(body)
-
-
-def _session(config: ScrapeConfig) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(ssl=config.ssl_context() or True, limit=0)
-    timeout = aiohttp.ClientTimeout(total=config.scrape_timeout / SECOND)
-    return aiohttp.ClientSession(connector=connector, timeout=timeout)
-
-
-def _headers(config: ScrapeConfig) -> Mapping[str, str]:
+async def _fetch(job: _Job, target: ScrapeTarget) -> tuple[bytes, str]:
+    """Body and content type. Raises ScrapeFailed."""
     try:
-        return {"Accept": ACCEPT, **config.request_headers()}
+        headers = {"Accept": ACCEPT, **job.config.request_headers()}
     except OSError as error:
         raise ScrapeFailed(f"cannot read the credentials: {error}") from error
+    timeout = aiohttp.ClientTimeout(total=target.timeout / SECOND)
+    try:
+        async with job.session.get(
+            target.url,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=job.config.follow_redirects,
+            server_hostname=job.config.tls_config.server_name or None,
+        ) as response:
+            if response.status != 200:
+                raise ScrapeFailed(f"the target answered {response.status} {response.reason}")
+            body = await _read(response, job.config.body_size_limit)
+            return body, response.headers.get("Content-Type", "")
+    except TimeoutError as error:
+        raise ScrapeFailed(f"no complete answer within {target.timeout / SECOND:g} s") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise ScrapeFailed(str(error) or type(error).__name__) from error
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise ScrapeFailed(f"the body is larger than body_size_limit ({limit} bytes)")
+    return bytes(body)
+
+
+def _job(config: ScrapeConfig) -> _Job:
+    files = FileDiscovery(config.file_sd_configs)
+    files.refresh()
+    try:
+        context: ssl.SSLContext | bool = config.ssl_context() if config.scheme == "https" else True
+    except (OSError, ssl.SSLError) as error:
+        log.error("job %s: TLS files cannot be used: %s; its scrapes will fail", config.job_name, error)
+        context = True
+    headers = {"Accept-Encoding": "gzip"} if config.enable_compression else {"Accept-Encoding": "identity"}
+    connector = aiohttp.TCPConnector(ssl=context, limit=0)
+    return _Job(config, aiohttp.ClientSession(connector=connector, headers=headers), files)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

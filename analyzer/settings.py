@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from model.moment import MINUTE, SECOND
+from model.moment import SECOND
 from model.settings import Duration, Settings, read_secret
 
 
@@ -36,7 +36,6 @@ class AnalyzerSettings(Settings):
         None, description="SQLAlchemy URL of the state database; SQLite in the state directory unless set."
     )
     tick: Duration = Field(SECOND, description="Time between two ticks.")
-    snapshot_interval: Duration = Field(MINUTE, description="Time between two snapshots of the window.")
     max_request_bytes: int = Field(
         64 * 2**20, gt=0, description="Largest request body in bytes; a larger one is answered with 413."
     )

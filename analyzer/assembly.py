@@ -1,0 +1,111 @@
+"""From settings to a pipeline that is ready to run: files are loaded, state is restored."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from alertmanager.tables import SCHEMA as ALERTMANAGER
+from analyzer.central import CentralSettings
+from analyzer.inventory import SCHEMA as ANALYZER
+from analyzer.pipeline import Pipeline
+from analyzer.snapshots import SCORES, SNAPSHOT
+from detectors.engine import Scoring
+from incidents.tables import SCHEMA as INCIDENTS
+from model.moment import SECOND, format_duration
+from model.settings import ConfigurationError, Problem
+from rules.files import load_rule_files
+from rules.group import RuleGroup
+from rules.packs import shipped
+from rules.tables import SCHEMA as RULES
+from runbooks.library import shipped as shipped_runbooks
+from runbooks.model import Runbook, load_runbooks
+from runbooks.records import SCHEMA as RUNBOOKS
+from store.database import Database
+from store.durable import restore
+from store.errors import SchemaTooNew, StoreUnavailable
+from store.opening import open_database
+from telemetry import snapshot
+from telemetry.window import Window
+
+log = logging.getLogger("fleetowl.analyzer")
+
+SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, INCIDENTS, RUNBOOKS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the settings name in files, loaded and checked."""
+
+    settings: CentralSettings
+    groups: list[RuleGroup]
+    runbooks: list[Runbook]
+
+
+def prepare(settings: CentralSettings) -> Plan:
+    """Load the rule files and runbooks. Raises ConfigurationError with everything that is wrong in them."""
+    problems: list[Problem] = []
+    groups: list[RuleGroup] = []
+    runbooks: list[Runbook] = []
+    rules = settings.rules
+    try:
+        paths = [*(shipped() if rules.packs else ()), *rules.files]
+        groups = load_rule_files(paths, settings.telemetry.retention)
+    except ConfigurationError as error:
+        problems += error.problems
+    folders = [shipped_runbooks()] if settings.runbooks.shipped else []
+    if settings.runbooks.directory is not None:
+        folders.append(settings.runbooks.directory)
+    try:
+        runbooks = load_runbooks(folders)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return Plan(settings, groups, runbooks)
+
+
+def assemble(plan: Plan, now: int) -> Pipeline:
+    """A pipeline with the state that an earlier process left. Raises ConfigurationError for a newer state."""
+    settings = plan.settings
+    window, scoring = _restore_window(settings, now)
+    database = _open(settings, now)
+    pipeline = Pipeline(settings, plan.groups, plan.runbooks, window, scoring, database, now)
+    restore(database, pipeline.rooms, now)
+    return pipeline
+
+
+def _restore_window(settings: CentralSettings, now: int) -> tuple[Window, Scoring]:
+    """Window and detectors as the last snapshot has them, or empty ones."""
+    path = settings.analyzer.state_directory / SNAPSHOT
+    own = settings.telemetry
+    if path.exists():
+        try:
+            frozen = snapshot.read(path)
+            window = snapshot.thaw(frozen, own.retention, own.window)
+        except snapshot.SnapshotError as error:
+            log.warning("the window starts empty: %s cannot be used: %s", path, error)
+        else:
+            scoring = Scoring(window, settings.detectors)
+            age = format_duration(max(0, now - frozen.taken_at) // SECOND * SECOND)
+            log.info("the window of %s ago is back; %s", age, scoring.restore(frozen.of(SCORES)))
+            return window, scoring
+    window = Window(own.retention, own.window)
+    return window, Scoring(window, settings.detectors)
+
+
+def _open(settings: CentralSettings, now: int) -> Database:
+    url = settings.analyzer.database_url()
+    try:
+        database, decision = open_database(url, now)
+        log.info("%s", decision)
+        for schema in SCHEMAS:
+            database.create(schema)
+    except SchemaTooNew as error:
+        raise ConfigurationError([Problem(url, "", str(error))]) from error
+    except (StoreUnavailable, OSError) as error:
+        log.error("there is no state database: %s; going on in memory, a restart will forget", error)
+        database = Database("sqlite://")
+        for schema in SCHEMAS:
+            database.create(schema)
+    return database

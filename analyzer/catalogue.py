@@ -1,0 +1,29 @@
+"""Every metric that the central process declares about itself."""
+
+from __future__ import annotations
+
+from alertmanager import metrics as alertmanager
+from analyzer import inventory, pipeline, self_telemetry, snapshots, tick
+from detectors import engine as detectors
+from incidents import correlation as incidents
+from model.metric import Metric
+from rules import engine as rules
+from runbooks import ledger as runbooks
+from telemetry import frame_ingest, ingest, remote_write, window
+
+METRICS: tuple[Metric, ...] = (
+    *window.METRICS,
+    *ingest.METRICS,
+    *frame_ingest.METRICS,
+    *remote_write.METRICS,
+    *detectors.METRICS,
+    *rules.METRICS,
+    *alertmanager.METRICS,
+    *incidents.METRICS,
+    *runbooks.METRICS,
+    *inventory.METRICS,
+    *tick.METRICS,
+    *pipeline.METRICS,
+    *snapshots.METRICS,
+    *self_telemetry.METRICS,
+)

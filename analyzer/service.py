@@ -1,0 +1,193 @@
+"""The central process: it starts the pipeline, feeds it, ticks it, and performs what it asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+from alertmanager.receivers.sender import Sender
+from telemetry.remote_write import RemoteWriteReceiver
+
+from alertmanager.notification import Notification, Outcome
+from analyzer.access import Overload, require_token
+from analyzer.actions import Actions
+from analyzer.api import Api
+from analyzer.assembly import Plan, assemble, prepare
+from analyzer.catalogue import METRICS
+from analyzer.central import CentralSettings
+from analyzer.clock import Clock
+from analyzer.control import Control
+from analyzer.delivery import Delivery
+from analyzer.intake import Intake
+from analyzer.scraper import Scraper
+from analyzer.self_telemetry import SelfTelemetry, process_samples
+from analyzer.snapshots import Snapshots
+from model.metric import Sample
+from model.moment import SECOND
+from model.settings import ConfigurationError, Problem
+
+log = logging.getLogger("fleetowl.analyzer")
+
+DRAIN_SECONDS = 5.0
+"""How long a graceful stop waits for answers; what is given up is sent again after the next start."""
+
+FIXED = ("listen", "state_directory", "database", "tick")
+"""Keys of the section analyzer that a reload cannot change."""
+
+
+class Analyzer:
+    """One analyzer. `load` reads the configuration again for a reload; `version` is shown on /metrics."""
+
+    def __init__(
+        self, settings: CentralSettings, load: Callable[[], CentralSettings], version: str = ""
+    ) -> None:
+        self.clock = Clock()
+        self.version = version
+        self.started_at = self.clock.now()
+        self.plan: Plan = prepare(settings)
+        self.pipeline = assemble(self.plan, self.started_at)
+        self.reloaded = True
+        self.address = settings.analyzer.listen
+        self._load = load
+        self._token = _read_token(settings)
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        own = settings.analyzer
+        self.snapshots = Snapshots(
+            self.pipeline, own.state_directory, settings.telemetry.snapshot_interval, self.clock.now
+        )
+        self.scraper = Scraper(self.pipeline.window, self.clock.now, self.wake)
+        self.delivery = Delivery(Sender(settings.alertmanager), self._answered)
+        self.actions = Actions(settings.runbooks, self.pipeline, self.clock.now, self.wake)
+        self.remote_write = RemoteWriteReceiver(self.pipeline.window)
+        self.overload = Overload(own.max_pending_requests)
+        self.telemetry = SelfTelemetry(self.pipeline.window, METRICS, self._samples, lambda: self.address)
+        self._runner = web.AppRunner(self._application(), access_log=None)
+
+    @property
+    def settings(self) -> CentralSettings:
+        """The settings in force."""
+        return self.plan.settings
+
+    def wake(self) -> None:
+        """Ask for a tick at once."""
+        self._wake.set()
+
+    async def start(self) -> None:
+        """Listen, scrape and tick. Raises ConfigurationError if the address is taken."""
+        own = self.settings.analyzer
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, own.host, own.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            hint = "another process listens there: choose another port"
+            problem = Problem(
+                "configuration", "analyzer.listen", f"cannot listen on {own.listen}: {error}", hint
+            )
+            raise ConfigurationError([problem]) from error
+        host, port = self._runner.addresses[0][:2]
+        self.address = f"{host}:{port}"
+        await self.scraper.start(self.settings.scrape_configs)
+        self._tasks = [
+            asyncio.create_task(self._beat(own.tick / SECOND), name="tick"),
+            asyncio.create_task(self.snapshots.run(), name="snapshots"),
+        ]
+        log.info("the analyzer listens on http://%s", self.address)
+
+    async def stop(self) -> None:
+        """End gracefully: no new data, the answers that are out, then the state and the window to disk."""
+        await self.scraper.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._runner.cleanup()
+        await self.delivery.drain(DRAIN_SECONDS)
+        await self.actions.stop(DRAIN_SECONDS)
+        self.pipeline.keep()
+        await self.snapshots.write()
+        self.pipeline.database.close()
+        log.info("the analyzer has stopped")
+
+    async def reload(self) -> None:
+        """Swap the configuration whole, or keep the old one. Raises ConfigurationError with what is wrong."""
+        try:
+            settings = self._load()
+            plan = prepare(replace_fixed(settings, self.settings))
+            token = _read_token(plan.settings)
+        except ConfigurationError as error:
+            self.reloaded = False
+            log.error("the configuration was not taken over: %s", error)
+            raise
+        self.plan, self._token, self.reloaded = plan, token, True
+        self.pipeline.reload(plan.settings, plan.groups, self.clock.now())
+        await self.delivery.replace(Sender(plan.settings.alertmanager))
+        await self.scraper.start(plan.settings.scrape_configs)
+        self.wake()
+        log.info("the configuration was taken over")
+
+    async def _beat(self, interval: float) -> None:
+        """Tick at the interval, and at once when something woke us."""
+        while True:
+            self._wake.clear()
+            effects = self.pipeline.step(self.clock.now())
+            self.telemetry.step(self.clock.now())
+            self.delivery.submit(effects.notifications)
+            self.actions.submit(effects.intents)
+            try:
+                await asyncio.wait_for(self._wake.wait(), interval)
+            except TimeoutError:
+                continue
+            await asyncio.sleep(0.02)  # arrivals come in bunches; let the rest of this one in
+
+    def _answered(self, notification: Notification, outcome: Outcome) -> None:
+        self.pipeline.answered(notification, outcome, self.clock.now())
+        if not outcome.ok:
+            log.warning("%s: %s", notification.delivery, outcome.answer)
+        self.wake()
+
+    def _samples(self) -> Iterator[Sample]:
+        now = self.clock.now()
+        yield from process_samples(self.version, self.started_at)
+        yield from self.pipeline.samples(now)
+        for part in (self.scraper, self.remote_write, self.snapshots):
+            yield from part.samples()
+        yield Sample("fleetowl_config_last_reload_successful", {}, float(self.reloaded))
+        yield Sample("fleetowl_requests_refused_total", {}, self.overload.refused)
+
+    def _application(self) -> web.Application:
+        own = self.settings.analyzer
+        application = web.Application(
+            client_max_size=own.max_request_bytes,
+            middlewares=[require_token(lambda: self._token), self.overload.middleware()],
+        )
+        intake = Intake(self.pipeline.frames, self.remote_write, self.clock.now, self.wake)
+        api = Api(lambda: self.pipeline, self.scraper.health, self.clock.now)
+        for part in (intake, api, Control(self)):
+            application.add_routes(part.routes())
+        return application
+
+
+def replace_fixed(new: CentralSettings, old: CentralSettings) -> CentralSettings:
+    """The new settings, but with the old values of what only a restart can change; says where they differ."""
+    changed = [key for key in FIXED if getattr(new.analyzer, key) != getattr(old.analyzer, key)]
+    if new.telemetry != old.telemetry:
+        changed.append("telemetry")
+    if changed:
+        log.warning("a reload does not change %s: restart for that", ", ".join(changed))
+    kept = {key: getattr(old.analyzer, key) for key in FIXED}
+    return new.model_copy(
+        update={"analyzer": new.analyzer.model_copy(update=kept), "telemetry": old.telemetry}
+    )
+
+
+def _read_token(settings: CentralSettings) -> str | None:
+    try:
+        return settings.analyzer.read_token()
+    except OSError as error:
+        problem = Problem(
+            str(settings.analyzer.token_file), "analyzer.token_file", f"cannot be read: {error}"
+        )
+        raise ConfigurationError([problem]) from error
