@@ -77,6 +77,17 @@ class Exposition:
     """Changes when the decoder has renumbered its ids."""
 
 
+def types_of_family(family: str, kind: str) -> list[tuple[str, str]]:
+    """The names under which a family's series go, each with its type.
+
+    >>> types_of_family("x", "summary")
+    [('x', 'summary'), ('x_sum', 'summary'), ('x_count', 'summary'), ('x_created', 'gauge')]
+    """
+    suffixes = _SUFFIXES.get(kind, ())
+    created = [(family + "_created", "gauge")] if suffixes else []
+    return [(family, kind), *((family + suffix, kind) for suffix in suffixes), *created]
+
+
 class _Rows:
     """What a pass over the lines collects."""
 
@@ -218,13 +229,8 @@ class TextDecoder:
 
     def _learn_type(self, line: TypeLine) -> None:
         self._families[line.family] = line.type
-        self.types[line.family] = line.type
-        for suffix in _SUFFIXES.get(line.type, ()):
-            if line.family + suffix not in self._families:
-                self.types[line.family + suffix] = line.type
-        created = line.family + "_created"
-        if created not in self._families:
-            self.types.setdefault(created, "gauge")
+        for name, kind in types_of_family(line.family, line.type):
+            self.types[name] = self._families.get(name, kind)
 
     def _exposition(self, rows: _Rows, values: list[float]) -> Exposition:
         ids, refused = rows.ids, rows.refused

@@ -1,0 +1,63 @@
+"""What may come in, and how it is treated, for each of the three ways into the window."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from model.moment import DAY
+from model.settings import Duration, Settings
+from telemetry.relabel import RelabelConfig
+from telemetry.scrape import Bytes, ScrapeConfig
+from wire.frames import FrameLimits
+from wire.text import TextLimits
+
+_MEBIBYTE = 1024 * 1024
+
+
+class IngestSettings(Settings):
+    """How the samples of one scrape target are treated; the fields are those of its scrape configuration."""
+
+    honor_labels: bool = Field(False, description="Keep a target's own label where it clashes with ours.")
+    honor_timestamps: bool = Field(True, description="Take the times that a target gives to its samples.")
+    metric_relabel_configs: list[RelabelConfig] = Field(default=[], description="Relabelling of samples.")
+    sample_limit: int = Field(0, ge=0, description="More samples fail the scrape; 0 is no limit.")
+    label_limit: int = Field(0, ge=0, description="More labels on a series fail the scrape; 0 is no limit.")
+    label_name_length_limit: int = Field(
+        0, ge=0, description="A longer label name fails the scrape; 0: none."
+    )
+    label_value_length_limit: int = Field(
+        0, ge=0, description="A longer label value fails the scrape; 0: none."
+    )
+    text: TextLimits = Field(
+        TextLimits(), description="Limits beyond which single series are refused and the rest is stored."
+    )
+
+    @classmethod
+    def of(cls, config: ScrapeConfig) -> IngestSettings:
+        """The part of a scrape configuration that concerns samples."""
+        own = set(cls.model_fields) - {"text"}
+        return cls.model_construct(**{name: getattr(config, name) for name in own}, text=TextLimits())
+
+
+class RemoteWriteSettings(Settings):
+    """Limits of the remote-write receiver."""
+
+    body_size_limit: Bytes = Field(
+        32 * _MEBIBYTE, gt=0, description="A request may have so many bytes, compressed or not; else 413."
+    )
+    labels: int = Field(128, gt=0, description="Labels of a series, the name included.")
+    label_name_length: int = Field(1024, gt=0, description="Bytes of a label's name.")
+    label_value_length: int = Field(16 * 1024, gt=0, description="Bytes of a label's value.")
+    senders: int = Field(256, gt=0, description="Senders whose series are remembered in spelled-out form.")
+    cached_series: int = Field(250_000, gt=0, description="Series remembered for each sender.")
+
+
+class FrameSettings(Settings):
+    """Limits of the frame receiver, and what becomes of nodes that fall silent."""
+
+    nodes: int = Field(20_000, gt=0, description="Nodes known at once; frames of further ones are refused.")
+    schemas: int = Field(16, gt=0, description="Schemas remembered for each node.")
+    forget_after: Duration = Field(
+        DAY, gt=0, description="A node silent for so long, without a farewell, is no longer reported as down."
+    )
+    limits: FrameLimits = Field(FrameLimits(), description="Limits of single frames.")
