@@ -24,7 +24,7 @@ from agent.schedule import Schedule
 from agent.server import Exposition, Server
 from agent.settings import AgentSettings
 from agent.sources import HostSource, host_of
-from agent.spool import NO_SCHEMA, Spool
+from agent.spool import Spool
 from model.metric import Metric, Sample
 from wire.frames import Frame, Kind, encode, pack_event
 
@@ -120,7 +120,8 @@ class Agent:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.close()
-        await asyncio.gather(*(pusher.close(self._farewell()) for pusher in self.pushers))
+        farewell = self._outgoing(Kind.BYE, _now())
+        await asyncio.gather(*(pusher.close(farewell) for pusher in self.pushers))
         if self._session is not None:
             await self._session.close()
 
@@ -137,7 +138,8 @@ class Agent:
     def push_event(self, kind: str, labels: Mapping[str, str], value: float) -> None:
         """Tell the analyzers of something at once, without waiting for the next beat."""
         at = _now()
-        payload = pack_event({"type": kind, "labels": dict(labels), "value": value, "at": at})
+        where = {**labels, "node": self.settings.node}
+        payload = pack_event({"type": kind, "labels": where, "value": value, "at": at})
         event = self._outgoing(Kind.EVENT, at, payload)
         for pusher in self.pushers:
             task = asyncio.create_task(pusher.push_event(event))
@@ -198,12 +200,11 @@ class Agent:
         )
 
     def _outgoing(self, kind: Kind, at: int, payload: bytes = b"") -> Outgoing:
+        """A frame that says who sends it by the host's schema."""
         self._sequence += 1
-        frame = Frame(kind, self.boot_id, self._sequence, at, self.settings.interval, payload=payload)
-        return Outgoing(NO_SCHEMA, b"", encode(frame))
-
-    def _farewell(self) -> Outgoing:
-        return self._outgoing(Kind.BYE, _now())
+        key, schema = self._beats[self.settings.interval].stream.announcement
+        frame = Frame(kind, self.boot_id, self._sequence, at, self.settings.interval, key, payload)
+        return Outgoing(key, schema, encode(frame))
 
     def _own_samples(self) -> Iterable[Sample]:
         parts: list[Pusher | Engine | Beat] = [*self.pushers, *self._engines, *self._beats.values()]

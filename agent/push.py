@@ -189,13 +189,12 @@ class Pusher:
 
     async def push_event(self, event: Outgoing) -> None:
         """Send one event at once, past everything that waits; if that fails it is spooled."""
-        answer = await self._post(self._body([event]))
-        if answer.status == 200:
-            self.stats.sent_live += 1
-        elif answer.status in (_MALFORMED, _TOO_LARGE):
-            self._drop(answer)
-        else:
+        try:
+            await self._send([event])
+        except _Failed:
             self._keep(_Live([event], self._timer()))
+        else:
+            self.stats.sent_live += 1
 
     async def close(self, farewell: Outgoing | None, grace: float = 2.0) -> None:
         """Finish: what is under way gets `grace` seconds, the rest goes to the spool; then say goodbye."""
@@ -203,9 +202,9 @@ class Pusher:
             async with asyncio.timeout(grace):
                 await self.settle()
                 if farewell is not None and not self.away:
-                    await self._post(farewell.data)
-        except TimeoutError:
-            log.info("The analyzer %s did not answer before the agent stopped.", self.name)
+                    await self._send([farewell])
+        except (TimeoutError, _Failed):
+            log.info("The analyzer %s did not hear the agent's goodbye.", self.name)
         finally:
             self._keep(self._waiting)
             self._keep(self._in_flight)

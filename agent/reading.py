@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from model.labels import NAME, Labels
 from model.metric import Sample
-from wire.frames import Frame, Kind, Schema, encode, pack_values, schema_frame
+from wire.frames import NO_SCHEMA, Frame, Kind, Schema, encode, pack_values, schema_frame
 
 _TIDY_EVERY = 200  # frames
 _TIDY_BELOW = 0.9  # share of the columns that are still in use
@@ -120,6 +120,13 @@ class Stream:
             Kind.VALUES, self.boot_id, sequence, at, self.interval, schema.schema_hash, pack_values(values)
         )
         return Outgoing(schema.schema_hash, self._encoded_schema, encode(frame))
+
+    @property
+    def announcement(self) -> tuple[bytes, bytes]:
+        """Hash and encoded frame of the newest schema; no hash and nothing before the first frame."""
+        if self._schema is None:
+            return NO_SCHEMA, b""
+        return self._schema.schema_hash, self._encoded_schema
 
     def _places(self, source: int, reading: Reading) -> list[int]:
         known = self._placed.get(source)

@@ -27,8 +27,6 @@ log = logging.getLogger("fleetowl.agent")
 _HEADER = struct.Struct("<IIB8s")
 _FRAME, _SCHEMA = 1, 2
 _SUFFIX = ".seg"
-NO_SCHEMA = bytes(8)
-"""The key of a frame that needs no schema (an event)."""
 
 
 class Record(NamedTuple):

@@ -1,0 +1,194 @@
+"""A small procfs and sysfs, a driver without a GPU, and what else the agent's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agent.host import Host
+from model.metric import Sample
+
+PROC = {
+    "loadavg": "0.50 1.25 2.00 2/300 4242\n",
+    "stat": (
+        "cpu  300 20 100 9000 40 0 6 2 12 0\n"
+        "cpu0 100 10 50 4500 20 0 3 1 10 0\n"
+        "cpu1 200 10 50 4500 20 0 3 1 2 0\n"
+        "intr 123456 7 0 0 9\nctxt 777\nbtime 1700000000\nprocesses 4242\nprocs_running 3\nprocs_blocked 1\n"
+        "softirq 99 1 2 3\n"
+    ),
+    "meminfo": "MemTotal:  16000 kB\nMemAvailable:  8000 kB\nActive(anon):  100 kB\nHugePages_Total:  4\n",
+    "vmstat": (
+        "nr_free_pages 5\npgpgin 11\npgpgout 12\npswpin 1\npswpout 2\npgfault 300\npgmajfault 4\noom_kill 7\n"
+    ),
+    "pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 total=9\n",
+    "pressure/io": "some avg10=0.00 avg60=0.00 avg300=0.00 total=2000000\nfull avg10=0.00 total=500000\n",
+    "pressure/memory": "some avg10=0.00 total=3000000\nfull avg10=0.00 total=250000\n",
+    "diskstats": (
+        "   7       0 loop0 1 1 1 1 1 1 1 1 1 1 1\n"
+        " 259       0 nvme0n1 10 2 8 4000 20 3 16 6000 1 9000 11000 4 5 6 7000 8 900\n"
+        " 259       1 nvme0n1p1 9 9 9 9 9 9 9 9 9 9 9\n"
+    ),
+    "net/dev": (
+        "Inter-|   Receive        |  Transmit\n"
+        " face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls\n"
+        "  eth0:    1000      10    1    2    0     0     0     0     2000      20    3    4    0  0 0 0\n"
+        "eth0:1: 5 6 0 0 0 0 0 0 7 8 0 0 0 0 0 0\n"
+    ),
+    "sys/kernel/ostype": "Linux\n",
+    "sys/kernel/osrelease": "6.1.0\n",
+    "sys/kernel/version": "#1 SMP\n",
+    "sys/kernel/hostname": "gpu-7\n",
+    "sys/kernel/domainname": "(none)\n",
+    "1/mounts": (
+        "/dev/sda1 / ext4 rw,relatime 0 0\n"
+        "server:/models /mnt/my\\040models nfs4 ro,hard 0 0\n"
+        "proc /proc proc rw 0 0\n"
+        "tmpfs /dev/shm tmpfs rw 0 0\n"
+        "overlay /var/lib/docker/overlay2/x overlay rw 0 0\n"
+    ),
+}
+SYS = {
+    "class/net/eth0/operstate": "up\n",
+    "class/net/eth0/speed": "100000\n",
+    "class/net/veth1/operstate": "down\n",
+    "class/net/veth1/speed": "-1\n",
+}
+
+
+def write_tree(root: Path, files: Mapping[str, str]) -> Path:
+    """The files under `root`."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A host of two CPUs, one NVMe disk and one NFS mount."""
+    return Host(
+        "gpu-7", write_tree(tmp_path / "proc", PROC), write_tree(tmp_path / "sys", SYS), clock=lambda: 1e9
+    )
+
+
+@pytest.fixture
+def flat() -> Callable[[Iterable[Sample]], dict[str, float]]:
+    """Samples as {series as text: value}."""
+
+    def spell(samples: Iterable[Sample]) -> dict[str, float]:
+        spelled = {}
+        for sample in samples:
+            inner = ",".join(f"{name}={value}" for name, value in sample.labels.items())
+            spelled[f"{sample.name}{{{inner}}}" if inner else sample.name] = sample.value
+        return spelled
+
+    return spell
+
+
+class NVMLError(Exception):
+    """As pynvml's: `value` is NVML's return code."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(f"error {value}")
+        self.value = value
+
+
+class FakeGpu:
+    """What one GPU answers; a test changes the fields. `error` is raised by every reading."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.error: int | None = None
+        self.missing: set[str] = set()
+        self.util, self.mem_util, self.temperature, self.milliwatts = 90, 40, 61, 350_500
+        self.sm_clock, self.mem_clock = 1980, 2619
+        self.used, self.free, self.reserved = 70_000 << 20, 10_000 << 20, 600 << 20
+
+
+class FakeNvml:
+    """The part of pynvml that the agent calls, under its names."""
+
+    NVMLError = NVMLError
+    nvmlMemory_v2 = 0x02000028
+    NVML_TEMPERATURE_GPU, NVML_CLOCK_SM, NVML_CLOCK_MEM = 0, 1, 2
+
+    def __init__(self, count: int = 2) -> None:
+        self.gpus = [FakeGpu(index) for index in range(count)]
+        self.init_error: int | None = None
+        self.driver_error: int | None = None
+        self.memory_v2 = True
+        self.before_call: Callable[[], object] = lambda: None
+
+    def nvmlInit(self) -> None:
+        if self.init_error is not None:
+            raise NVMLError(self.init_error)
+
+    def nvmlShutdown(self) -> None:
+        pass
+
+    def nvmlSystemGetDriverVersion(self) -> bytes:
+        return b"580.105.08"
+
+    def nvmlDeviceGetCount(self) -> int:
+        self.before_call()
+        if self.driver_error is not None:
+            raise NVMLError(self.driver_error)
+        return len(self.gpus)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> FakeGpu:
+        return self.gpus[index]
+
+    def nvmlDeviceGetUUID(self, gpu: FakeGpu) -> str:
+        return f"GPU-{gpu.index}"
+
+    def nvmlDeviceGetPciInfo(self, gpu: FakeGpu) -> Any:
+        return SimpleNamespace(busId=f"00000000:{gpu.index:02X}:00.0".encode())
+
+    def nvmlDeviceGetMinorNumber(self, gpu: FakeGpu) -> int:
+        return gpu.index
+
+    def nvmlDeviceGetName(self, gpu: FakeGpu) -> str:
+        return "NVIDIA H200"
+
+    def nvmlDeviceGetUtilizationRates(self, gpu: FakeGpu) -> Any:
+        self._check(gpu, "utilization")
+        return SimpleNamespace(gpu=gpu.util, memory=gpu.mem_util)
+
+    def nvmlDeviceGetMemoryInfo(self, gpu: FakeGpu, version: int | None = None) -> Any:
+        self._check(gpu, "memory")
+        if version and not self.memory_v2:
+            raise NVMLError(13)
+        if version:
+            return SimpleNamespace(used=gpu.used, free=gpu.free, reserved=gpu.reserved)
+        return SimpleNamespace(used=gpu.used + gpu.reserved, free=gpu.free)
+
+    def nvmlDeviceGetTemperature(self, gpu: FakeGpu, sensor: int) -> int:
+        self._check(gpu, "temperature")
+        return gpu.temperature
+
+    def nvmlDeviceGetPowerUsage(self, gpu: FakeGpu) -> int:
+        self._check(gpu, "power")
+        return gpu.milliwatts
+
+    def nvmlDeviceGetClockInfo(self, gpu: FakeGpu, which: int) -> int:
+        self._check(gpu, "clock")
+        return gpu.sm_clock if which == self.NVML_CLOCK_SM else gpu.mem_clock
+
+    @staticmethod
+    def _check(gpu: FakeGpu, what: str) -> None:
+        if gpu.error is not None:
+            raise NVMLError(gpu.error)
+        if what in gpu.missing:
+            raise NVMLError(3)
+
+
+@pytest.fixture
+def nvml() -> FakeNvml:
+    """A driver with two GPUs."""
+    return FakeNvml()
