@@ -41,10 +41,19 @@ class Companions:
     def notice(self, known: int) -> None:
         """Mark the series from id `known` on that are demanded."""
         self._wanted = grown(self._wanted, self._window.size, False)
+        self._ids = _rows(self._ids, self._window.size)
         if not self._metrics:
             return
         for sid in range(known, self._window.size):
-            self._wanted[sid] = self._window.labels(sid).name in self._metrics
+            source = self._window.labels(sid)
+            if source.name in self._metrics:
+                self._wanted[sid] = True
+                self._ids[sid] = self._existing(source)
+
+    def _existing(self, source: Labels) -> list[int]:
+        """The ids of its results if they are there: after a restart they are."""
+        ids = [self._window.find(result_labels(source, name, self._detector)) for name in NAMES]
+        return [_NONE if sid is None else sid for sid in ids]
 
     def write(self, times: Ints, ids: Ints, scores: Scores) -> None:
         """Store the scores of those sources that are demanded; `times` and `scores` align with `ids`."""
@@ -58,23 +67,17 @@ class Companions:
         """The sources ended at these times: so do their results."""
         if not self._metrics or not len(ids):
             return
-        self._ids = _rows(self._ids, self._window.size)
         chosen = np.flatnonzero(self._wanted[ids] & (self._ids[ids, 0] != _NONE))
         results = self._ids[ids[chosen]]
         self._append(times[chosen], results, np.full(results.shape, STALE_NAN))
 
-    def remap(self, new_ids: Ints, size: int) -> None:
-        """Follow a renumbering; results that are gone are made anew at the next score."""
-        old = np.flatnonzero(new_ids[: len(self._ids)] >= 0)
-        moved = np.full((size, len(NAMES)), _NONE)
-        results = self._ids[old]
-        moved[new_ids[old]] = np.where(results == _NONE, _NONE, new_ids[results])
-        self._ids = moved
-        self._wanted = np.zeros(size, np.bool_)
+    def renumbered(self) -> None:
+        """Look everything up again after a renumbering; results that are gone are made anew when scored."""
+        self._wanted = np.empty(0, np.bool_)
+        self._ids = np.empty((0, len(NAMES)), np.int64)
         self.notice(0)
 
     def _results_of(self, sources: Ints) -> Ints:
-        self._ids = _rows(self._ids, self._window.size)
         results = self._ids[sources]
         lacking = (results == _NONE).any(axis=1) | ~self._window.alive(np.maximum(results, 0)).all(axis=1)
         for sid in sources[lacking].tolist():
@@ -103,7 +106,8 @@ class Companions:
 def _rows(ids: Ints, size: int) -> Ints:
     if len(ids) >= size:
         return ids
-    return np.concatenate([ids, np.full((size - len(ids), ids.shape[1]), _NONE)])
+    more = max(size, len(ids) * 3 // 2) - len(ids)
+    return np.concatenate([ids, np.full((more, ids.shape[1]), _NONE)])
 
 
 def result_labels(source: Labels, name: str, detector: str) -> Labels:

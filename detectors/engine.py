@@ -27,6 +27,7 @@ from telemetry.bits import Floats, Ints, is_stale
 from telemetry.window import IdRemap, Window
 
 DETECTOR = "level"
+_PIECE = 16_384
 METRICS = (
     Metric("fleetowl_detector_series", "gauge", "Series that are scored."),
     Metric("fleetowl_detector_samples_total", "counter", "Samples that the detectors have learned from."),
@@ -86,7 +87,11 @@ class Scoring:
         self._companions.end(times[stale], ids[stale])
         usable = (self._kinds[ids] != Kind.NEVER) & np.isfinite(values)
         times, ids, values = times[usable], ids[usable], values[usable]
-        return sum(self._score(times[part], ids[part], values[part]) for part in rounds(times, ids))
+        return sum(
+            self._score(times[part], ids[part], values[part])
+            for turn in rounds(times, ids)
+            for part in _pieces(turn)
+        )
 
     def current(self, metric: str) -> Current:
         """The newest results of one metric, of the series that have any and are alive."""
@@ -106,7 +111,7 @@ class Scoring:
         self._newest = Scores(*(remapped(column, new_ids, size, np.nan) for column in self._newest))
         self._kinds = np.empty(0, np.int64)
         self._classified = 0
-        self._companions.remap(new_ids, size)
+        self._companions.renumbered()
 
     def snapshot(self) -> dict[str, Floats | Ints]:
         """The state as named arrays, copies; it fits the window as it is at this moment."""
@@ -144,11 +149,12 @@ class Scoring:
 
     def _score(self, times: Ints, ids: Ints, values: Floats) -> int:
         """One sample each of distinct series."""
-        counters = self._kinds[ids] == Kind.COUNTER
-        if counters.any():
+        counters = np.flatnonzero(self._kinds[ids] == Kind.COUNTER)
+        if len(counters):
             values[counters] = self.rates.step(ids[counters], times[counters], values[counters])
             rated = ~np.isnan(values)
-            times, ids, values = times[rated], ids[rated], values[rated]
+            if not rated.all():  # the first sample of a counter has no rate
+                times, ids, values = times[rated], ids[rated], values[rated]
         scores = self.level.step(ids, values)
         self._times[ids] = times
         for newest, column in zip(self._newest, scores, strict=True):
@@ -186,3 +192,9 @@ class Scoring:
         arrays |= {f"newest_{name}": array for name, array in self._newest._asdict().items()}
         arrays["newest_time"] = self._times
         return {name: array[: self._window.size] for name, array in arrays.items()}
+
+
+def _pieces(places: Ints) -> Iterator[Ints]:
+    """Pieces whose intermediate arrays stay in the processor's cache."""
+    for start in range(0, len(places), _PIECE):
+        yield places[start : start + _PIECE]

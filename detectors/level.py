@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.arrays import grown, remapped
 from detectors.settings import LevelSettings
-from telemetry.bits import Floats, Ints
+from telemetry.bits import Flags, Floats, Ints
 
 _LEAST = 1e-9  # the scale of a series that has always been 0
 
@@ -81,31 +81,33 @@ class LevelDetector:
         count, level, scale = self.count[ids], self.level[ids], self.scale[ids]
         residual = values - level
         size = np.abs(residual)
-        wide = np.maximum(scale, settings.floor * np.abs(level))
-        unknown = (wide <= _LEAST) | (count < settings.warm_up)
-        band = settings.band * np.maximum(wide, _LEAST)
-        scores = self._scores(count, level, size, band)
-        self._learn(ids, count, residual, size, np.where(unknown, np.inf, wide))
+        wide = np.maximum(np.maximum(scale, settings.floor * np.abs(level)), _LEAST)
+        warming = count < settings.warm_up
+        scores = self._scores(warming, level, size, settings.band * wide)
+        wide[warming | (wide <= _LEAST)] = np.inf  # nothing is clipped by a scale that is not known yet
+        level_weight, scale_weight = self._weights(count)
+        edge = settings.band * wide
+        self.level[ids] = level + level_weight * np.clip(residual, -edge, edge)
+        self.scale[ids] = scale + scale_weight * (np.minimum(size, settings.clip * wide) - scale)
+        self.count[ids] = count + 1
         return scores
 
-    def _scores(self, count: Ints, level: Floats, size: Floats, band: Floats) -> Scores:
-        warming = count < self.settings.warm_up
+    def _scores(self, warming: Flags, level: Floats, size: Floats, band: Floats) -> Scores:
         score = np.minimum(size / band, self.settings.most)
         low, high = level - band, level + band
         if warming.any():
             score[warming] = low[warming] = high[warming] = np.nan
         return Scores(score, low, high)
 
-    def _learn(self, ids: Ints, count: Ints, residual: Floats, size: Floats, wide: Floats) -> None:
-        settings = self.settings
-        edge = settings.band * wide
-        scale = self.scale[ids]
-        # Weights of a plain mean as long as those are larger; the first sample has no residual.
-        level_weight = np.maximum(settings.level_weight, 1.0 / (count + 1))
-        scale_weight = np.where(count, np.maximum(settings.scale_weight, 1.0 / np.maximum(count, 1)), 0.0)
-        self.level[ids] += level_weight * np.clip(residual, -edge, edge)
-        self.scale[ids] = scale + scale_weight * (np.minimum(size, settings.clip * wide) - scale)
-        self.count[ids] = count + 1
+    def _weights(self, count: Ints) -> tuple[Floats | float, Floats | float]:
+        """Of level and scale: those of a plain mean as long as these are larger."""
+        for_level, for_scale = self.settings.level_weight, self.settings.scale_weight
+        if len(count) and int(count.min()) * min(for_level, for_scale) > 1:
+            return for_level, for_scale
+        before = np.maximum(count, 1)
+        # The first sample has no residual, so there is one less of these.
+        scale_weight = np.where(count, np.maximum(for_scale, 1.0 / before), 0.0)
+        return np.maximum(for_level, 1.0 / (count + 1)), scale_weight
 
     def remap(self, new_ids: Ints, size: int) -> None:
         """Follow a renumbering: `new_ids[old id]`, -1 = gone."""

@@ -25,7 +25,7 @@ class LevelSettings(Settings):
     band: float = Field(
         default=6.0,
         gt=0,
-        description="Half width of the expected band in scales; 6 is 4.8 standard deviations of normal noise.",
+        description="Half width of the expected band in scales; 6 is 4.8 standard deviations of noise.",
     )
     clip: float = Field(
         default=3.0, gt=1, description="A residual moves the scale as if it were at most this many scales."

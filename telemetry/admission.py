@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from telemetry.bits import Flags, Floats, Ints, is_missing
+from telemetry.bits import Floats, Ints, is_missing
 from telemetry.cadence import NEVER
 
 
@@ -46,6 +46,9 @@ class Appended:
             self.refuse(Refusal(reason), count)
 
 
+NO_LIMIT = 1 << 62
+
+
 def distinct(ids: Ints) -> bool:
     """Whether no id occurs twice."""
     # Senders keep their order, and ids are given in that order: mostly the first test decides.
@@ -61,9 +64,10 @@ def rounds(times: Ints, ids: Ints) -> Iterator[Ints]:
 
     Samples of equal id and time keep the order in which they came.
     """
+    if not len(ids):
+        return
     if distinct(ids):
-        if len(ids):
-            yield np.arange(len(ids))
+        yield np.arange(len(ids))
         return
     order = np.lexsort((times, ids))
     first = np.ones(len(ids), np.bool_)
@@ -71,13 +75,6 @@ def rounds(times: Ints, ids: Ints) -> Iterator[Ints]:
     run = np.arange(len(ids)) - np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))
     for turn in range(int(run.max()) + 1):
         yield order[run == turn]
-
-
-def first_of_each(ids: Ints) -> Flags:
-    """Where an id occurs for the first time."""
-    chosen = np.zeros(len(ids), np.bool_)
-    chosen[np.unique(ids, return_index=True)[1]] = True
-    return chosen
 
 
 def scrub(values: Floats) -> Floats:
@@ -107,12 +104,7 @@ class Horizon:
         """Samples up to this time are refused, and may be overwritten."""
         return (self.latest if self.now is None else self.now) - self.retention
 
-    def see(self, time: int) -> None:
-        """Note the time of a stored sample."""
-        self.latest = max(self.latest, time)
-
-    def too_far_ahead(self, times: Ints) -> Flags:
-        """Where a time lies too far in the future."""
-        if self.now is None:
-            return np.zeros(len(times), np.bool_)
-        return times > self.now + self.max_ahead
+    @property
+    def furthest(self) -> int:
+        """Samples after this time are refused."""
+        return NO_LIMIT if self.now is None else self.now + self.max_ahead

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -45,11 +45,11 @@ class Index:
                 if not values:
                     del self._postings[name]
 
-    def rebuild(self, labels: Iterable[Labels]) -> None:
-        """Start anew with the series 0, 1, ..."""
+    def rebuild(self, series: Mapping[Labels, int]) -> None:
+        """Start anew with these series and their ids."""
         self._postings.clear()
-        for sid, these in enumerate(labels):
-            self.add(sid, these)
+        for labels, sid in series.items():
+            self.add(sid, labels)
 
     def names(self) -> list[str]:
         """All label names, sorted."""

@@ -224,7 +224,7 @@ class Registry:
         kept = np.flatnonzero(self.storage.series.owner[: self.storage.series.size] != NOBODY)
         new_ids = self.storage.renumber(kept)
         self.labels = [self.labels[sid] for sid in kept.tolist()]
-        self.reindex()
+        self._reindex()
         for target in self.target_of.values():
             target.together.replace(new_ids[target.together.ids])
             target.apart.replace(new_ids[target.apart.ids])
@@ -233,7 +233,25 @@ class Registry:
         self.generation += 1
         return new_ids
 
-    def reindex(self) -> None:
-        """Build the look-ups anew from `labels`, of which none may belong to a dropped series."""
-        self.id_of = {labels: sid for sid, labels in enumerate(self.labels)}
-        self.index.rebuild(self.labels)
+    def restore(
+        self, labels: list[Labels], targets: list[tuple[str, int, int, int] | None], types: dict[str, str]
+    ) -> None:
+        """Take over labels by id, targets (key, interval, cadence, column) by index, and metric types."""
+        self.labels, self.types = labels, types
+        self._reindex()
+        for index, known in enumerate(targets):
+            target = None
+            if known is not None:
+                target = self.target_of[known[0]] = Target(known[0], index, known[1])
+                target.cadence, target.column = known[2], known[3]
+            self.targets.append(target)
+        living = np.array(list(self.id_of.values()), np.int64)
+        for sid, apart in zip(living.tolist(), self.is_apart(living).tolist(), strict=True):
+            owner = self.owner(sid)
+            (owner.apart if apart else owner.together).add(sid)
+
+    def _reindex(self) -> None:
+        """Build the look-ups anew from `labels`."""
+        owners = self.storage.series.owner.tolist()
+        self.id_of = {labels: sid for sid, labels in enumerate(self.labels) if owners[sid] != NOBODY}
+        self.index.rebuild(self.id_of)

@@ -222,8 +222,10 @@ class Storage:
             self.slabs.append(Slab(name, cadence, self.cadences[cadence].slots))
         return self.slabs[self._slab_of[key]]
 
-    def index_slabs(self) -> None:
-        """Rebuild the look-ups after the lists were filled from a snapshot."""
+    def restored(self) -> None:
+        """Rebuild the look-ups and the account after slabs, cadences and arrays were filled in."""
+        times = sum(cadence.times.nbytes for cadence in self.cadences)
+        self.budget.used = self.arena.values.nbytes + times
         self.own = np.array([cadence.own for cadence in self.cadences], np.bool_)
         self._cadence_of = {(c.interval, c.slots, c.own): i for i, c in enumerate(self.cadences)}
         self._slab_of = {(slab.name, slab.cadence): i for i, slab in enumerate(self.slabs)}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from telemetry.admission import Appended, Horizon, Refusal, rounds, scrub
+from telemetry.admission import Appended, Horizon, Refusal, distinct, rounds, scrub
 from telemetry.arena import BudgetExceeded
 from telemetry.bits import MISSING_NAN, STALE_NAN, Flags, Floats, Ints, is_missing, is_stale, same_bits
 from telemetry.cadence import Cadence
@@ -37,10 +37,14 @@ class Writer:
             rest = good & ~together
             self._append_each(times[rest], ids[rest], values[rest], result)
             times, ids, values = times[together], ids[together], values[together]
-        elif not self._timely(times, result).all():
+        elif len(ids) and not self._timely(times[:1], result, len(ids))[0]:
+            return result
+        if distinct(ids):
+            if len(ids):
+                self._append_row(target, times, ids, values, result)
             return result
         for places in rounds(times, ids):
-            self._append_row(target, time, ids[places], values[places], result)
+            self._append_row(target, times[places], ids[places], values[places], result)
         return result
 
     def append_each(self, times: Ints, ids: Ints, values: Floats) -> Appended:
@@ -88,35 +92,38 @@ class Writer:
         apart[known] = self._registry.is_apart(ids[known])
         return apart
 
-    def _timely(self, times: Ints, result: Appended) -> Flags:
-        ahead = self._horizon.too_far_ahead(times)
-        result.refuse(Refusal.TOO_FAR_AHEAD, int(ahead.sum()))
-        self._horizon.see(int(times[~ahead].max(initial=self._horizon.latest)))
-        old = times <= self._horizon.oldest
-        result.refuse(Refusal.TOO_OLD, int(old.sum()))
-        timely: Flags = ~(ahead | old)
-        return timely
+    def _timely(self, times: Ints, result: Appended, each: int = 1) -> Flags:
+        """Which times the window takes; `each` is the number of samples that share one of these times."""
+        horizon = self._horizon
+        ahead = times > horizon.furthest
+        horizon.latest = int(times.max(initial=horizon.latest, where=~ahead))
+        old = times <= horizon.oldest
+        refused: Flags = ahead | old
+        if refused.any():
+            result.refuse(Refusal.TOO_FAR_AHEAD, each * int(ahead.sum()))
+            result.refuse(Refusal.TOO_OLD, each * int((old & ~ahead).sum()))
+        return ~refused
 
     # Series that share the time of their target.
 
-    def _append_row(self, target: Target, time: int, ids: Ints, values: Floats, result: Appended) -> None:
+    def _append_row(self, target: Target, times: Ints, ids: Ints, values: Floats, result: Appended) -> None:
         """Distinct series of the target at one time: into the slot of that time, or a new one."""
         cadence = self._storage.cadences[target.cadence]
-        column, times = np.array([target.column]), np.array([time])
-        if time <= cadence.newest[target.column]:
-            slot = int(cadence.find(column, times)[0])
+        time = times[:1]
+        if time[0] <= cadence.newest[target.column]:
+            slot = int(cadence.find(np.array([target.column]), time)[0])
             if slot >= 0:
-                self._join(np.full(len(ids), time), ids, np.full(len(ids), slot), values, result)
+                self._join(times, ids, np.full(len(ids), slot), values, result)
                 return
         try:
             cadence = self._room_for_row(target)
         except BudgetExceeded:
             result.refuse(Refusal.MEMORY, len(ids))
             return
-        slot = int(self._open(cadence, np.array([target.column]), times)[0])
+        slot = int(self._open(cadence, np.array([target.column]), time)[0])
         if len(ids) < len(target.together):
             self._storage.write(target.together.ids, slot, MISSING_NAN)
-        self._store(np.full(len(ids), time), ids, slot, values, result)
+        self._store(times, ids, slot, values, result)
 
     def _room_for_row(self, target: Target) -> Cadence:
         """The target's cadence once its next slot holds nothing that is younger than the horizon."""
