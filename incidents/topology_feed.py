@@ -4,7 +4,7 @@
 | --- | --- |
 | kube_pod_info | node -> replica |
 | DCGM_* | node -> GPU, GPU -> replica (its pod) |
-| vllm:*, sglang:*, tgi_*, trtllm:* | node -> replica, replica -> service, pod -> instance (its other name) |
+| vllm:*, sglang:*, tgi_*, trtllm* | node -> replica, replica -> service, pod -> instance (its other name) |
 
 The edges are kept in the state database: the pod of a lost GPU is gone just when it is asked for,
 and a restart in that hour must not forget where it ran.
@@ -22,7 +22,7 @@ from model.labels import Labels
 from model.moment import MINUTE
 from model.topology import Entity, Topology
 
-ENGINES = ("vllm:", "sglang:", "tgi_", "trtllm:")
+ENGINES = ("vllm:", "sglang:", "tgi_", "trtllm")
 SOURCES = ("kube_pod_info", "DCGM_", *ENGINES)
 """Names, or beginnings of names, of the series that show edges."""
 
@@ -41,6 +41,7 @@ class TopologyFeed:
         self.topology = topology
         self._kept = kept_edges()
         self._known: dict[Labels, tuple[Edge, ...]] = {}
+        self._forgot_at = 0
 
     def observe(self, labels: Labels, now: int) -> None:
         """Note the edges that one series shows (labels with its name) as true at `now`."""
@@ -57,10 +58,12 @@ class TopologyFeed:
         """`observe` for many; then lets go of the edges that nobody has confirmed for too long."""
         for labels in series:
             self.observe(labels, now)
-        self.forget(now)
+        if now - self._forgot_at >= _WRITE_INTERVAL:
+            self.forget(now)
 
     def forget(self, now: int) -> None:
         """Drop what is too old, here and in the store."""
+        self._forgot_at = now
         self.topology.forget(now)
         alive = set(self.topology.edges())
         for edge in [edge for edge in self._kept if edge not in alive]:
