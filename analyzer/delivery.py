@@ -6,9 +6,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from alertmanager.receivers.sender import Sender
-
 from alertmanager.notification import Notification, Outcome
+from alertmanager.receivers.sender import Sender
 
 log = logging.getLogger("fleetowl.analyzer")
 
@@ -20,7 +19,7 @@ class Delivery:
     """
 
     def __init__(self, sender: Sender, answered: Callable[[Notification, Outcome], None]) -> None:
-        self.sender = sender
+        self._sender = sender
         self._answered = answered
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -32,12 +31,20 @@ class Delivery:
             task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, notification: Notification) -> None:
+        sender = self._sender
         try:
-            outcome = await self.sender.send(notification)
+            outcome = await sender.send(notification)
         except Exception as error:  # a receiver's bug is a failed attempt, which the dispatcher repeats
             log.exception("the receiver %s failed", notification.receiver)
             outcome = Outcome(ok=False, retry=True, answer=f"{type(error).__name__}: {error}")
         self._answered(notification, outcome)
+
+    async def replace(self, sender: Sender) -> None:
+        """Send through other receivers from now on, once the answers under way are in."""
+        previous, self._sender = self._sender, sender
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await previous.close()
 
     async def drain(self, seconds: float) -> None:
         """Wait for the answers that are still out, at most this long; then give up on them.
@@ -49,3 +56,4 @@ class Delivery:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sender.close()

@@ -1,27 +1,37 @@
 """What the analyzer knows of its targets over a restart: which push targets there are, and what each is.
 
 A target's kind is learned from what it ever exposed, and kept: a dead engine exposes nothing, yet the
-rule that reports it must know that an engine died and not just any target.
+rule that reports it must know that an engine died and not just any target. So it is a series, written as
+soon as it is known.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 from sqlalchemy import Column, Connection, MetaData, String, Table, delete, select
 
+from model.labels import NAME, Labels
 from model.matcher import Matcher, Op
 from model.metric import Metric, Sample
+from model.moment import SECOND
 from store.columns import Moment, upsert
 from store.database import Schema
-from telemetry.frame_ingest import FrameReceiver, NodeRecord
-from telemetry.window import Window
+from telemetry.frame_ingest import JOB, FrameReceiver, NodeRecord
+from telemetry.window import LimitExceeded, Window
+
+log = logging.getLogger("fleetowl.analyzer")
+
+TARGET = "fleetowl/targets"
+INTERVAL = 5 * SECOND
 
 METRICS = (
     Metric(
         "fleetowl_target_kind",
         "gauge",
-        "1 for each target that ever exposed metrics of this kind (engine, gpu or node).",
+        "1 for each target that ever exposed metrics of this kind (engine, gpu, node), or pushes (agent).",
         ("job", "instance", "kind"),
     ),
 )
@@ -59,6 +69,7 @@ class Inventory:
         self._unsaved: set[tuple[str, str, str]] = set()
         self._pushed: dict[str, int] = {}
         self._generation = -1
+        self._written_at = 0
 
     @property
     def dirty(self) -> bool:
@@ -69,15 +80,17 @@ class Inventory:
         """Push targets and their intervals (ms)."""
         return {record.node: record.interval for record in self._frames.inventory()}
 
-    def learn(self) -> None:
-        """Look at the series that are new in the window."""
-        if self._window.generation == self._generation:
-            return
+    def step(self, now: int) -> None:
+        """Learn from the series that are new, and write what is known into the window."""
+        known = len(self._kinds)
+        if self._window.generation != self._generation:
+            for kind, prefixes in KIND_PREFIXES.items():
+                for name in self._window.metric_names():
+                    if name.startswith(prefixes):
+                        self._learn(kind, name)
+        if len(self._kinds) > known or now - self._written_at >= INTERVAL:
+            self._write(now)
         self._generation = self._window.generation
-        for kind, prefixes in KIND_PREFIXES.items():
-            for name in self._window.metric_names():
-                if name.startswith(prefixes):
-                    self._learn(kind, name)
 
     def _learn(self, kind: str, metric: str) -> None:
         for selection in self._window.select([Matcher("__name__", Op.EQUAL, metric)]):
@@ -87,8 +100,21 @@ class Inventory:
                     self._kinds.add(found)
                     self._unsaved.add(found)
 
+    def _write(self, now: int) -> None:
+        self._written_at = now
+        target = self._window.target(TARGET, INTERVAL)
+        series = [Labels({NAME: name, **labels}) for name, labels, _ in self.samples()]
+        try:
+            ids = [self._window.series(target, labels, "gauge") for labels in series]
+        except LimitExceeded as error:
+            log.warning("the kinds of targets are not in the window: %s", error)
+            return
+        self._window.append(target, now, np.array(ids, dtype=np.int64), np.ones(len(ids)))
+
     def samples(self) -> Iterator[Sample]:
         """fleetowl_target_kind of every target known."""
+        for node in self._nodes():
+            yield Sample("fleetowl_target_kind", {"job": JOB, "instance": node, "kind": "agent"}, 1)
         for job, instance, kind in self._kinds:
             yield Sample("fleetowl_target_kind", {"job": job, "instance": instance, "kind": kind}, 1)
 

@@ -163,7 +163,7 @@ class Pipeline:
 
     def _targets(self, now: int) -> None:
         self.frames.expire(now)
-        self.inventory.learn()
+        self.inventory.step(now)
         self._watch.step(now)
 
     def _scores(self, now: int) -> None:

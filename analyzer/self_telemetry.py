@@ -17,7 +17,9 @@ from wire.render import TextRenderer
 log = logging.getLogger("fleetowl.analyzer")
 
 INTERVAL = 5 * SECOND
-TARGET = "fleetowl"
+TARGET = "fleetowl/self"
+WRITTEN_ELSEWHERE = frozenset({"fleetowl_target_kind"})
+"""The inventory writes it at once; here it would come late."""
 
 METRICS = (
     Metric("fleetowl_build_info", "gauge", "1; the version is in the label.", ("version",)),
@@ -63,7 +65,7 @@ class SelfTelemetry:
             self._ids.clear()
             self._live.clear()
         try:
-            self._write(now, list(self._collect()))
+            self._write(now, [one for one in self._collect() if one.name not in WRITTEN_ELSEWHERE])
         except LimitExceeded as error:
             log.warning("own metrics are not in the window: %s", error)
 
