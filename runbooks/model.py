@@ -17,8 +17,8 @@ from model.alert import Alert, Tier
 from model.moment import HOUR, MINUTE
 from model.settings import ConfigurationError, Duration, Problem, Settings, problems_of
 from runbooks.expression import checked
+from runbooks.settings import Mode
 
-Mode = Literal["dry-run", "auto"]
 Fact = Literal["node.unschedulable", "node.not_ready", "node.gpu_allocatable_below_capacity"]
 
 

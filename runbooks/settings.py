@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from model.moment import DAY, SECOND
 from model.settings import Duration, Settings
-from runbooks.model import Mode
+
+# Here and not in model.py: whoever only reads the configuration, as the agent, needs no PromQL for it.
+Mode = Literal["dry-run", "auto"]
 
 
 class RunbookSettings(Settings):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,13 @@ def test_label_values_cannot_leave_their_quotes() -> None:
     assert checked(fill('up{node="$node"}', {"node": 'a"} or vector(1'}))
     with pytest.raises(UnknownVariable, match=r"gives no \$uuid"):
         fill("up{uuid='$uuid'}", {"node": "node-1", "uuid": ""})
+
+
+def test_reading_the_settings_needs_nothing_of_the_analyzer() -> None:
+    """The agent loads the same configuration and has neither numpy nor a PromQL parser."""
+    code = "import sys, runbooks.settings; print({'numpy', 'promql_parser', 'lightkube'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
 
 
 def test_remediation_is_off_by_default() -> None:
