@@ -78,8 +78,8 @@ def rounds(times: Ints, ids: Ints) -> Iterator[Ints]:
 
 
 def scrub(values: Floats) -> Floats:
-    """The values, contiguous; a sender's NaN that has the bits of "missing" becomes a plain one."""
-    values = np.ascontiguousarray(values, np.float64)
+    """A copy of the values; a sender's NaN that has the bits of "missing" becomes a plain one."""
+    values = np.array(values, np.float64)
     taken = is_missing(values)
     if taken.any():
         values = np.where(taken, np.nan, values)

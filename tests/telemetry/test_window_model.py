@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ import telemetry.registry
 from model.labels import Labels
 from model.matcher import Matcher, Op
 from telemetry.bits import MISSING_BITS, STALE_BITS
+from telemetry.snapshot import load, save
 from telemetry.window import Target, Window
 
 RETENTION = 10_000
@@ -154,7 +157,9 @@ class WindowAgainstNaive(RuleBasedStateMachine):
             if self.naive.newest(labels) not in (None, STALE_BITS):
                 self.naive.put(labels, time, struct.unpack("<d", struct.pack("<Q", STALE_BITS))[0])
 
-    @rule(sender=st.sampled_from(["slow", "fast", "remote"]), owner=st.sampled_from(["slow", "fast", "remote"]))
+    @rule(
+        sender=st.sampled_from(["slow", "fast", "remote"]), owner=st.sampled_from(["slow", "fast", "remote"])
+    )
     def send_anothers_series(self, sender: str, owner: str) -> None:
         if self.known[owner] and sender != owner:
             labels = self.known[owner].pop(0)
@@ -190,12 +195,28 @@ class WindowAgainstNaive(RuleBasedStateMachine):
                 assert remap.new_ids[before[labels]] == self.window.find(labels)
             assert self.window.size == self.window.series_count == remap.size
 
+    @rule()
+    def restart(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "window")
+            save(self.window, path, self.naive.now)
+            restored = load(path, RETENTION)
+        assert restored is not None
+        assert restored.bytes == self.window.bytes
+        self.window = restored
+        self.window.advance(self.naive.now)
+
     @invariant()
     def answers_are_equal(self) -> None:
         if not hasattr(self, "naive"):
             return
         now, oldest = self.naive.now, self.naive.now - RETENTION
-        for start, end in ((oldest, now), (oldest, now + AHEAD), (oldest + 3_000, now - 400), (now - 97, now)):
+        for start, end in (
+            (oldest, now),
+            (oldest, now + AHEAD),
+            (oldest + 3_000, now - 400),
+            (now - 97, now),
+        ):
             found = dict(ranges(self.window, start, end))
             assert found == {labels: self.naive.range(labels, start, end) for labels in self.naive.series}
         for at in (now, now - 1, now - 4_000, now + AHEAD):
