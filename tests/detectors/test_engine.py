@@ -1,0 +1,304 @@
+"""Scoring over the window: each sample once, in order, at any cadence, over a restart, as series."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pydantic import ByteSize
+
+from detectors.engine import METRICS, Scoring
+from detectors.level import LevelDetector
+from detectors.settings import DetectorSettings, LevelSettings
+from model.labels import Labels
+from model.matcher import Matcher, Op
+from telemetry.snapshot import freeze, read, thaw, write
+from telemetry.window import Selection, Window, WindowLimits
+
+NOW = 1_700_000_000_000
+QUICK = DetectorSettings(level=LevelSettings(warm_up=4))
+RESULTS = ("fleetowl_anomaly_score", "fleetowl_expected_low", "fleetowl_expected_high")
+
+
+class Fleet:
+    """A window with one scraped target (two gauges, a counter) and one remote writer, and its scoring."""
+
+    def __init__(self, window: Window | None = None, detectors: DetectorSettings = QUICK) -> None:
+        self.window = window or Window()
+        self.scoring = Scoring(self.window, detectors)
+        self.names = ("node_load1", "DCGM_FI_DEV_GPU_TEMP", "node_cpu_seconds_total")
+        self.remote = "rw:load"
+
+    def ids(self) -> NDArray[np.int64]:
+        target = self.window.target("node", 5_000)
+        return np.array([self.window.series(target, self.labels(name)) for name in self.names])
+
+    def labels(self, name: str) -> Labels:
+        return Labels({"__name__": name, "instance": "a"})
+
+    def scrape(self, at: int, *values: float) -> None:
+        ids = self.ids()[: len(values)]
+        self.window.append(self.window.target("node", 5_000), NOW + at, ids, np.array(values))
+
+    def send(self, at: int, value: float) -> None:
+        target = self.window.target("rw", 0)
+        sid = self.window.series(target, self.labels(self.remote), "gauge")
+        self.window.append_each(target, np.array([NOW + at]), np.array([sid]), np.array([value]))
+
+    def step(self, at: int = 0) -> int:
+        return self.scoring.step(NOW + at)
+
+    def result(self, name: str, metric: str) -> Selection | None:
+        matchers = [Matcher("__name__", Op.EQUAL, name), Matcher("metric", Op.EQUAL, metric)]
+        found = self.window.select(matchers)
+        return found[0] if found else None
+
+    def history(self, name: str, metric: str) -> list[tuple[int, float]]:
+        selection = self.result(name, metric)
+        if selection is None:
+            return []
+        times, values, present = selection.range(NOW - 10**6, NOW + 10**9)
+        return list(zip((times[present] - NOW).tolist(), values[present].tolist(), strict=True))
+
+
+def load(tick: int) -> float:
+    return 10 + (tick * 7919 % 13) / 13
+
+
+def test_demanded_results_stand_beside_their_source() -> None:
+    fleet, alone = Fleet(), LevelDetector(QUICK.level)
+    fleet.scoring.demand("node_load1")
+    expected = []
+    for tick in range(12):
+        fleet.scrape(tick * 5_000, load(tick), 60.0, tick)
+        fleet.step()
+        scores = alone.step(np.array([0]), np.array([load(tick)]))
+        if tick >= 4:
+            expected.append((tick * 5_000, *(float(column[0]) for column in scores)))
+    for place, name in enumerate(RESULTS, start=1):
+        assert fleet.history(name, "node_load1") == [(row[0], row[place]) for row in expected]
+        assert fleet.history(name, "DCGM_FI_DEV_GPU_TEMP") == []
+    selection = fleet.result("fleetowl_expected_high", "node_load1")
+    assert selection is not None
+    assert selection.interval == 5_000
+    assert selection.labels == [
+        Labels(
+            {
+                "__name__": "fleetowl_expected_high",
+                "instance": "a",
+                "metric": "node_load1",
+                "detector": "level",
+            }
+        )
+    ]
+
+
+def test_results_of_a_remote_writer_have_its_times() -> None:
+    fleet = Fleet()
+    fleet.scoring.demand("rw:load")
+    for tick in range(8):
+        fleet.send(tick * 1_234, load(tick))
+        fleet.step()
+    assert [time for time, _ in fleet.history("fleetowl_anomaly_score", "rw:load")] == [
+        4_936,
+        6_170,
+        7_404,
+        8_638,
+    ]
+
+
+def test_counters_are_scored_as_rate_per_second() -> None:
+    fleet = Fleet()
+    for tick in range(20):
+        fleet.scrape(tick * 5_000, 1.0, 1.0, 1e9 + tick * 50.0)
+        fleet.step()
+    current = fleet.scoring.current("node_cpu_seconds_total")
+    assert current.scores.low[0] < 10.0 < current.scores.high[0]
+    assert current.scores.score[0] == pytest.approx(0)
+
+
+def test_a_reset_is_no_anomaly() -> None:
+    fleet = Fleet()
+    for tick in range(40):
+        count = tick if tick < 30 else tick - 29  # restarts and counts on at the same pace
+        fleet.scrape(tick * 5_000, 1.0, 1.0, count * 50.0)
+        fleet.step()
+        if tick > 10:
+            assert fleet.scoring.current("node_cpu_seconds_total").scores.score[0] < 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    arrivals=st.lists(
+        st.tuples(st.integers(0, 40), st.sampled_from(["scrape", "part", "send"]), st.integers(0, 100)),
+        min_size=20,
+        max_size=60,
+    ),
+    looks=st.sets(st.integers(0, 60)),
+)
+def test_scores_are_the_same_however_often_the_tick_comes(
+    arrivals: list[tuple[int, str, int]], looks: set[int]
+) -> None:
+    """Jitter, late samples, split scrapes and duplicates, seen at every arrival, at some, or at the end."""
+    fleets = [Fleet() for _ in range(3)]
+    for place, (jitter, how, value) in enumerate(arrivals):
+        for number, fleet in enumerate(fleets):
+            at = (place * 10 + jitter) * 100
+            if how == "send":
+                fleet.send(at, value)
+            else:
+                fleet.scrape(at, *([value, 60.0, place] if how == "scrape" else [value]))
+            if number == 0 or (number == 1 and place in looks):
+                fleet.step()
+    states = []
+    for fleet in fleets:
+        fleet.step()
+        state = fleet.scoring.snapshot()
+        states.append({name: array.tobytes() for name, array in state.items()})
+    assert states[0] == states[1] == states[2]
+
+
+def test_a_late_sample_is_not_scored() -> None:
+    one, two = Fleet(), Fleet()
+    for fleet, late in ((one, True), (two, False)):
+        for tick in range(10):
+            fleet.scrape(tick * 5_000, load(tick))
+            if late and tick == 6:
+                fleet.scrape(27_000, 1e9)
+        fleet.step()
+    assert one.scoring.current("node_load1").scores.score.tobytes() == (
+        two.scoring.current("node_load1").scores.score.tobytes()
+    )
+
+
+def test_nan_infinity_and_stale_are_skipped() -> None:
+    fleet, clean = Fleet(), Fleet()
+    for tick in range(10):
+        fleet.scrape(tick * 5_000, load(tick))
+        clean.scrape(tick * 5_000, load(tick))
+        fleet.scrape(tick * 5_000 + 1, float("nan"))
+        fleet.scrape(tick * 5_000 + 2, float("inf"))
+        fleet.window.mark_stale(fleet.window.target("node", 5_000), NOW + tick * 5_000 + 3)
+        fleet.step()
+        clean.step()
+    assert fleet.scoring.level.level.tobytes() == clean.scoring.level.level.tobytes()
+    assert fleet.scoring.stats == clean.scoring.stats
+
+
+def test_results_end_with_their_source() -> None:
+    fleet = Fleet()
+    fleet.scoring.demand("node_load1")
+    for tick in range(8):
+        fleet.scrape(tick * 5_000, load(tick), 60.0)
+        fleet.step()
+    fleet.window.mark_stale(fleet.window.target("node", 5_000), NOW + 40_000, fleet.ids()[:1])
+    fleet.step()
+    selection = fleet.result("fleetowl_expected_high", "node_load1")
+    assert selection is not None
+    assert selection.instant(NOW + 39_999, 60_000)[2].all()
+    assert not selection.instant(NOW + 40_000, 60_000)[2].any()
+    assert fleet.scoring.current("node_load1").labels == []
+
+
+def test_a_restart_in_the_middle_changes_no_score(tmp_path: Path) -> None:
+    steady, restarted = Fleet(), Fleet()
+    for fleet in (steady, restarted):
+        fleet.scoring.demand("node_load1")
+    for tick in range(30):
+        for fleet in (steady, restarted):
+            fleet.scrape(tick * 5_000, load(tick), 60 + load(tick), tick**2)
+            fleet.send(tick * 4_000, load(tick))
+            if tick % 3:
+                fleet.step()
+        if tick in (2, 9, 15):  # in warm-up, with arrivals not yet scored, and with them scored
+            frozen = freeze(restarted.window, NOW)
+            frozen.add("detectors", restarted.scoring.snapshot())
+            write(frozen, tmp_path / "window")
+            back = read(tmp_path / "window")
+            restarted = Fleet(thaw(back))
+            assert "go on with" in restarted.scoring.restore(back.of("detectors"))
+            restarted.scoring.demand("node_load1")
+    for name in RESULTS:
+        assert len(steady.history(name, "node_load1")) == 26
+        assert restarted.history(name, "node_load1") == steady.history(name, "node_load1")
+    for metric in (*steady.names, "rw:load"):
+        one, two = steady.scoring.current(metric), restarted.scoring.current(metric)
+        assert one.labels == two.labels
+        assert [column.tobytes() for column in one.scores] == [column.tobytes() for column in two.scores]
+
+
+def test_state_of_another_window_is_left_alone() -> None:
+    one, other = Fleet(), Fleet()
+    one.scrape(0, 1.0, 2.0, 3.0)
+    one.step()
+    assert "start from nothing" in other.scoring.restore(one.scoring.snapshot())
+    assert "start from nothing" in other.scoring.restore({})
+
+
+def test_compaction_keeps_every_score() -> None:
+    steady, compacted = Fleet(), Fleet()
+    for fleet in (steady, compacted):
+        old = fleet.window.target("old", 5_000)
+        for n in range(20):
+            fleet.window.series(old, Labels({"__name__": "node_load1", "instance": f"old{n}"}))
+        fleet.scoring.demand("node_load1")
+    for tick in range(20):
+        for fleet in (steady, compacted):
+            fleet.scrape(tick * 5_000, load(tick), 60 + load(tick), tick**2)
+            if tick % 4 == 0:
+                fleet.step()
+        if tick in (3, 10, 13):
+            remap = compacted.window.compact(NOW + tick * 5_000)
+            if remap is not None:
+                compacted.scoring.remap(remap)
+    for fleet in (steady, compacted):
+        fleet.step()
+    assert compacted.window.stats.compactions == 1
+    assert compacted.history("fleetowl_anomaly_score", "node_load1") == (
+        steady.history("fleetowl_anomaly_score", "node_load1")
+    )
+    assert compacted.scoring.current("node_cpu_seconds_total").scores.score.tolist() == (
+        steady.scoring.current("node_cpu_seconds_total").scores.score.tolist()
+    )
+
+
+def test_a_series_that_comes_back_gets_its_results_again() -> None:
+    fleet = Fleet()
+    fleet.scoring.demand("node_load1")
+    for start in (0, 100_000):
+        for tick in range(8):
+            fleet.scrape(start + tick * 5_000, load(tick))
+            fleet.step()
+        assert len(fleet.history("fleetowl_anomaly_score", "node_load1")) == 4
+        fleet.window.drop_target("node")
+
+
+def test_a_full_window_refuses_results_and_scoring_goes_on() -> None:
+    fleet = Fleet(Window(limits=WindowLimits(series=3, memory=ByteSize(1 << 20))))
+    fleet.scoring.demand("node_load1")
+    for tick in range(8):
+        fleet.scrape(tick * 5_000, load(tick), 1.0, 1.0)
+        fleet.step()
+    assert fleet.scoring.stats.scored > 0
+    assert {sample.name: sample.value for sample in fleet.scoring.samples()}[
+        "fleetowl_detector_refused_total"
+    ] == 4
+    assert len(fleet.scoring.current("node_load1").labels) == 1
+
+
+def test_disabled_detectors_score_nothing_and_hoard_nothing() -> None:
+    fleet = Fleet(detectors=DetectorSettings(enabled=False))
+    fleet.scrape(0, 1.0)
+    assert fleet.step() == 0
+    assert fleet.window.follow().pending == 0
+
+
+def test_samples_are_those_that_are_declared() -> None:
+    fleet = Fleet()
+    fleet.scrape(0, 1.0)
+    fleet.step()
+    assert {sample.name for sample in fleet.scoring.samples()} == {metric.name for metric in METRICS}
