@@ -91,7 +91,7 @@ class Agent:
         self._engines = [
             Engine(each, settings.node, each.interval or settings.interval) for each in settings.engines
         ]
-        self._beats: dict[int, Beat] = {}
+        self.beats: dict[int, Beat] = {}
         self._add_source(_HOST, self._host, settings.interval)
         for number, each in enumerate(self._engines, start=_HOST + 1):
             self._add_source(number, each, each.interval)
@@ -112,7 +112,7 @@ class Agent:
         except BaseException:
             await self._session.close()
             raise
-        self._tasks = [asyncio.create_task(self._run(beat)) for beat in self._beats.values()]
+        self._tasks = [asyncio.create_task(self._run(beat)) for beat in self.beats.values()]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -182,9 +182,9 @@ class Agent:
         return await source.scrape(self._session, at)
 
     def _add_source(self, number: int, source: HostSource | Engine, interval: int) -> None:
-        if interval not in self._beats:
-            self._beats[interval] = Beat(interval, self.settings.node, self.boot_id)
-        self._beats[interval].sources[number] = source
+        if interval not in self.beats:
+            self.beats[interval] = Beat(interval, self.settings.node, self.boot_id)
+        self.beats[interval].sources[number] = source
 
     def _pusher(self, url: str, session: aiohttp.ClientSession) -> Pusher:
         settings = self.settings.push
@@ -202,12 +202,12 @@ class Agent:
     def _outgoing(self, kind: Kind, at: int, payload: bytes = b"") -> Outgoing:
         """A frame that says who sends it by the host's schema."""
         self._sequence += 1
-        key, schema = self._beats[self.settings.interval].stream.announcement
+        key, schema = self.beats[self.settings.interval].stream.announcement
         frame = Frame(kind, self.boot_id, self._sequence, at, self.settings.interval, key, payload)
         return Outgoing(key, schema, encode(frame))
 
     def _own_samples(self) -> Iterable[Sample]:
-        parts: list[Pusher | Engine | Beat] = [*self.pushers, *self._engines, *self._beats.values()]
+        parts: list[Pusher | Engine | Beat] = [*self.pushers, *self._engines, *self.beats.values()]
         for part in parts:
             yield from part.samples()
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -220,7 +220,7 @@ class Agent:
         now = _now()
         return [
             self.latest[number]
-            for beat in self._beats.values()
+            for beat in self.beats.values()
             for number in beat.sources
             if number in self.latest
             and now - self.latest[number].at <= 3 * beat.interval + 1000

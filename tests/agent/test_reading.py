@@ -1,0 +1,61 @@
+"""Readings become frames that say the same."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.reading import Outgoing, Reading, Stream
+from model.labels import Labels
+from wire.frames import decode_stream, unpack_schema, unpack_values
+
+BOOT = b"b" * 16
+
+
+def _reading(series: dict[str, float], types: dict[str, str] | None = None) -> Reading:
+    labels = [Labels({"__name__": name, "node": "n"}) for name in series]
+    return Reading(0, labels, list(series.values()), types or {})
+
+
+def _read(frame: Outgoing) -> dict[str, float]:
+    (schema_frame,) = decode_stream(frame.schema)
+    schema = unpack_schema(schema_frame.payload)
+    (values_frame,) = decode_stream(frame.data)
+    assert values_frame.schema_hash == frame.key == schema.schema_hash
+    values = unpack_values(values_frame.payload, len(schema.series))
+    return {
+        labels.name: value for labels, value in zip(schema.series, values, strict=True) if value is not None
+    }
+
+
+NAMES = st.sampled_from([f"m{number}" for number in range(12)])
+
+
+@given(st.lists(st.tuples(*[st.dictionaries(NAMES, st.floats(allow_nan=False))] * 2), max_size=15))
+def test_a_frame_says_what_the_readings_said(ticks: list[tuple[dict[str, float], dict[str, float]]]) -> None:
+    stream = Stream("n", 1000, BOOT)
+    for sequence, (one, other) in enumerate(ticks):
+        frame = stream.frame({0: _reading(one), 1: _reading(other)}, sequence * 1000, sequence)
+        assert _read(frame) == {**one, **other}
+
+
+def test_the_schema_stays_while_series_stay() -> None:
+    stream = Stream("n", 1000, BOOT)
+    reading = _reading({"a": 1.0, "b": 2.0}, {"a": "counter"})
+    first = stream.frame({0: reading}, 0, 1)
+    again = stream.frame({0: Reading(0, reading.series, [3.0, 4.0])}, 0, 2)
+    gone = stream.frame({0: _reading({"a": 1.0})}, 0, 3)
+    assert first.key == again.key == gone.key, "one that is absent keeps its column"
+    assert stream.frame({0: _reading({"c": 1.0})}, 0, 4).key != first.key
+    schema = unpack_schema(decode_stream(first.schema)[0].payload)
+    assert dict(schema.types) == {"a": "counter", "b": "unknown"}
+
+
+def test_columns_that_nobody_uses_are_dropped_in_time() -> None:
+    stream = Stream("n", 1000, BOOT)
+    stream.frame({0: _reading({f"old{number}": 1.0 for number in range(50)})}, 0, 0)
+    reading = _reading({"new": 1.0})
+    for sequence in range(1, 250):
+        frame = stream.frame({0: reading}, 0, sequence)
+    schema = unpack_schema(decode_stream(frame.schema)[0].payload)
+    assert [labels.name for labels in schema.series] == ["new"]
