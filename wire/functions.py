@@ -104,8 +104,14 @@ def _length(value: Value) -> int:
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
-def _join(*values: Value) -> str:
-    return "".join(map(go_text, values))
+def _print(*values: Value) -> str:
+    """Go's Sprint: a space between two values of which neither is a string."""
+    text = ""
+    for place, value in enumerate(values):
+        if place and not isinstance(value, str) and not isinstance(values[place - 1], str):
+            text += " "
+        text += go_text(value)
+    return text
 
 
 FUNCTIONS: Mapping[str, Function] = {
@@ -115,8 +121,8 @@ FUNCTIONS: Mapping[str, Function] = {
     "humanizeDuration": _on_float(humanize_duration),
     "humanizeTimestamp": _on_float(humanize_timestamp),
     "printf": Function(lambda layout, *rest: go_printf(go_text(layout), rest), 1, 99),
-    "print": Function(_join, 0, 99),
-    "title": _on_text(lambda text: re.sub(r"(?<![^\W_])[a-z]", lambda found: found[0].upper(), text)),
+    "print": Function(_print, 0, 99),
+    "title": _on_text(lambda text: re.sub(r"\b\w", lambda found: found[0].upper(), text)),
     "toUpper": _on_text(str.upper),
     "toLower": _on_text(str.lower),
     "stripPort": _on_text(lambda text: re.sub(r"^\[(.*)\](?::\d+)?$|^([^:]*):\d+$", r"\1\2", text)),

@@ -34,11 +34,11 @@ class TemplateValueError(ValueError):
     """A function was given what it cannot work on."""
 
 
-def go_float(value: float, exponent_from: int = 21) -> str:
-    """`%v` of a float64: shortest digits, exponent when it is < -4 or >= 21.
+def go_float(value: float) -> str:
+    """`%v` and `%g` of a float64: shortest digits, with an exponent when that is < -4 or >= 6.
 
-    >>> go_float(1e20), go_float(1e21), go_float(0.00001), go_float(2.0)
-    ('100000000000000000000', '1e+21', '1e-05', '2')
+    >>> go_float(100000.0), go_float(1234567.0), go_float(0.00001), go_float(2.0)
+    ('100000', '1.234567e+06', '1e-05', '2')
     """
     if math.isnan(value):
         return "NaN"
@@ -46,7 +46,7 @@ def go_float(value: float, exponent_from: int = 21) -> str:
         return "+Inf" if value > 0 else "-Inf"
     sign = "-" if math.copysign(1.0, value) < 0 else ""
     digits, power = _shortest(abs(value))
-    if power < -4 or power >= exponent_from:
+    if power < -4 or power >= 6:
         mantissa = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")
         return f"{sign}{mantissa}e{'-' if power < 0 else '+'}{abs(power):02d}"
     if power < 0:
@@ -127,9 +127,10 @@ def _verb(verb: str, flags: str, precision: str | None, value: Value) -> str:
 
 def _float_verb(verb: str, plus: str, precision: str | None, value: float) -> str:
     if not math.isfinite(value):
-        return go_float(value) if plus or value != math.inf else "+Inf"
+        return go_float(value)
     if precision is None and verb in "gG":
-        return plus * (value >= 0) + go_float(value)
+        text = plus * (value >= 0) + go_float(value)
+        return text.upper() if verb == "G" else text
     places = 6 if precision is None else int(precision or 0)
     return format(value, f"{plus}.{places}{verb}")
 

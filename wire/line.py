@@ -121,6 +121,8 @@ def _parse_sample(line: bytes, openmetrics: bool) -> SampleLine:
     name, block, rest, exemplar = found.groups()
     pairs = _parse_labels(block[1:-1]) if block else []
     if name is not None:
+        if any(key == NAME for key, _ in pairs):
+            raise MalformedLine("a second name")
         pairs.insert(0, (NAME, name.decode()))
     if not pairs or pairs[0][0] != NAME:
         raise MalformedLine("a series without a name")

@@ -9,9 +9,9 @@ import base64
 import re
 import ssl
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from model.settings import Settings, read_secret
 
@@ -91,6 +91,11 @@ class TLSConfig(Settings):
         return self
 
 
+def _deprecated(value: object, info: ValidationInfo) -> None:
+    twin = str(info.field_name).replace("bearer_token", "credentials")
+    raise ValueError(f"is deprecated: write authorization: {{{twin}: ...}}")
+
+
 class HTTPClientSettings(Settings):
     """How to speak to an HTTP server, as in Prometheus' `scrape_configs` and `http_config`."""
 
@@ -98,15 +103,12 @@ class HTTPClientSettings(Settings):
     basic_auth: BasicAuth | None = Field(None, description="HTTP basic authentication.")
     tls_config: TLSConfig = Field(default_factory=TLSConfig, description="TLS of the connection.")
     follow_redirects: bool = Field(True, description="Follow HTTP redirects.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _modern_spelling(cls, data: object) -> object:
-        for key in ("bearer_token", "bearer_token_file"):
-            if isinstance(data, dict) and key in data:
-                twin = key.replace("bearer_token", "credentials")
-                raise ValueError(f"{key} is deprecated: write authorization: {{{twin}: ...}}")
-        return data
+    bearer_token: Annotated[None, BeforeValidator(_deprecated)] = Field(
+        None, exclude=True, description="Deprecated in Prometheus and refused here: write `authorization`."
+    )
+    bearer_token_file: Annotated[None, BeforeValidator(_deprecated)] = Field(
+        None, exclude=True, description="Deprecated in Prometheus and refused here: write `authorization`."
+    )
 
     @model_validator(mode="after")
     def _one_scheme(self) -> Self:
@@ -134,6 +136,9 @@ class HTTPClientSettings(Settings):
         `server_name` is not part of a context: the caller passes it as `server_hostname`.
         """
         tls = self.tls_config
+        for file in (tls.ca_file, tls.cert_file, tls.key_file):
+            if file is not None:
+                file.open("rb").close()  # the ssl module does not say which file it misses
         context = ssl.create_default_context(cafile=tls.ca_file)
         context.minimum_version = _TLS_VERSIONS[tls.min_version]
         if tls.insecure_skip_verify:
