@@ -245,19 +245,23 @@ def test_compaction_keeps_every_score() -> None:
         old = fleet.window.target("old", 5_000)
         for n in range(20):
             fleet.window.series(old, Labels({"__name__": "node_load1", "instance": f"old{n}"}))
+        fleet.window.series(fleet.window.target("gone", 5_000), Labels({"__name__": "node_load1"}))
+        fleet.window.append(old, NOW, np.arange(20), np.ones(20))
         fleet.scoring.demand("node_load1")
     for tick in range(20):
         for fleet in (steady, compacted):
             fleet.scrape(tick * 5_000, load(tick), 60 + load(tick), tick**2)
             if tick % 4 == 0:
                 fleet.step()
+        if tick == 10:
+            compacted.window.drop_target("old")
         if tick in (3, 10, 13):
             remap = compacted.window.compact(NOW + tick * 5_000)
             if remap is not None:
                 compacted.scoring.remap(remap)
     for fleet in (steady, compacted):
         fleet.step()
-    assert compacted.window.stats.compactions == 1
+    assert compacted.window.stats.compactions == 2
     assert compacted.history("fleetowl_anomaly_score", "node_load1") == (
         steady.history("fleetowl_anomaly_score", "node_load1")
     )

@@ -205,6 +205,50 @@ def test_own_times_in_a_scrape_get_a_column_of_their_own(window: Window, target:
     assert (shared.interval, own.interval) == (5_000, 5_000)
 
 
+def test_samples_of_one_request_are_taken_in_the_order_of_time(window: Window) -> None:
+    remote = window.target("rw", 0)
+    ids, journal = add(window, remote, 2), window.follow()
+    times = NOW + np.array([300, 100, 200, 100])
+    result = window.append_each(remote, times, ids[[0, 0, 1, 1]], np.array([3.0, 1.0, 2.0, 1.0]))
+    assert (result.accepted, result.late) == (4, 0)
+    times, sids, values = journal.drain()
+    assert values[sids == ids[0]].tolist() == [1.0, 3.0]
+    assert values[sids == ids[1]].tolist() == [1.0, 2.0]
+
+
+def test_late_samples_keep_their_order_through_a_move(window: Window, target: Target) -> None:
+    ids = add(window, target, 2)
+    for offset in (0, 10_000, 5_000):
+        window.append(target, NOW + offset, ids, np.array([offset, 0.0]))
+    window.target("node", 1_000)  # another interval: the series move to another ring
+    assert column(window) == [(0, 0.0), (5_000, 5_000.0), (10_000, 10_000.0)]
+    window.append(target, NOW + 2_500, ids, np.array([2_500.0, 0.0]))
+    window.append_each(target, np.array([NOW + 11_111]), ids[:1], np.array([11_111.0]))
+    own = min(window.select(named("m")), key=lambda selection: int(selection.ids[0]))
+    times = own.range(NOW - 1, NOW + 20_000)[0][:, 0] - NOW
+    assert times.tolist() == [0, 2_500, 5_000, 10_000, 11_111]
+
+
+def test_journal_forgets_the_dropped_and_follows_the_others(window: Window, target: Target) -> None:
+    other, journal = window.target("other", 5_000), window.follow()
+    gone, kept = add(window, target, 2), add(window, other, 1)
+    window.append(target, NOW, gone, np.ones(2))
+    window.append(other, NOW, kept, np.full(1, 7.0))
+    window.drop_target("node")
+    window.compact(NOW)
+    times, ids, values = journal.drain()
+    assert (times.tolist(), ids.tolist(), values.tolist()) == ([NOW], [0], [7.0])
+
+
+def test_a_journal_that_nobody_drains_stays_within_its_limit(window: Window, target: Target) -> None:
+    ids, journal = add(window, target, 10), window.follow()
+    journal.limit = 25
+    for tick in range(5):
+        window.append(target, NOW + tick, ids, np.full(10, float(tick)))
+    assert (journal.pending, journal.lost) == (20, 30)
+    assert journal.drain()[2].tolist() == [3.0] * 10 + [4.0] * 10
+
+
 def test_two_targets_may_send_one_series(window: Window, target: Target) -> None:
     labels = Labels({"__name__": "m"})
     other = window.target("other", 5_000)

@@ -226,6 +226,22 @@ class WindowAgainstNaive(RuleBasedStateMachine):
         assert self.window.series_count == len(self.naive.series)
 
     @invariant()
+    def no_ring_and_no_cell_is_lost(self) -> None:
+        if not hasattr(self, "naive"):
+            return
+        storage, targets = self.window.storage, list(self.window.registry.target_of.values())
+        for index, cadence in enumerate(storage.cadences):
+            apart = sum(storage.series.cadence[sid] == index for t in targets for sid in t.apart.ids)
+            together = sum(t.cadence == index for t in targets)
+            assert len(cadence.count) - len(cadence.free) == apart + together
+            assert len(set(cadence.free)) == len(cadence.free)
+        in_slabs = sum(slab.slots * slab.capacity for slab in storage.slabs)
+        free = sum(size for _, size in storage.arena.free)
+        assert in_slabs + free == len(storage.arena.values)
+        times = sum(cadence.times.nbytes for cadence in storage.cadences)
+        assert self.window.bytes == storage.arena.values.nbytes + times
+
+    @invariant()
     def heads_are_the_newest(self) -> None:
         for labels, samples in getattr(self, "naive", Naive()).series.items():
             if samples and max(samples) > self.naive.now - RETENTION:
