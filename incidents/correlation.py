@@ -57,6 +57,7 @@ class Incidents:
         self._open = OpenIncidents(topology)
         self._place: dict[int, str] = {}
         self._heard: dict[int, int] = {}
+        self._grown: set[str] = set()
 
     def step(self, now: int, alerts: Sequence[Alert]) -> list[Alert]:
         """Bring the incidents to `now`; returns the alerts, in their order, with their incidents."""
@@ -64,6 +65,9 @@ class Incidents:
         for alert, entities in self._in_order(alerts):
             placed[id(alert)] = self._take(alert, entities, now)
         self._end_silent(now)
+        for grown in self._grown:  # once a step, however many alerts of a storm have joined
+            self._widen(self._kept[grown])
+        self._grown.clear()
         for incident in [incident for incident in self._kept.values() if incident.open]:
             self._close_if_over(incident, now)
         return [replace(alert, incident=placed[id(alert)]) for alert in alerts]
@@ -183,7 +187,7 @@ class Incidents:
             self._kept[incident.id] = incident
             why = "it opened the incident"
         else:
-            incident, why = tie
+            incident, why = tie.incident, tie.why
         member = member_of(alert, entities, now, why)
         incident.members[alert.fingerprint] = member
         self._place[alert.fingerprint] = incident.id
@@ -226,10 +230,14 @@ class Incidents:
 
     def _touch(self, incident: Incident, now: int) -> None:
         incident.changed_at = now
+        self._kept.touch(incident.id)
+        self._grown.add(incident.id)
+
+    def _widen(self, incident: Incident) -> None:
+        """The blast radius never shrinks: edges fade, what was reached stays true."""
         reach = self._reach(incident)
         widest = {kind: max(reach.get(kind, 0), incident.reach.get(kind, 0)) for kind in REACH_KINDS}
         incident.reach = {kind: count for kind, count in widest.items() if count}
-        self._kept.touch(incident.id)
 
     def _reach(self, incident: Incident) -> dict[str, int]:
         """How many things of each kind the members stand for and carry: the blast radius."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from model.labels import Labels
 from model.topology import Entity
@@ -26,7 +27,8 @@ def entities_of(labels: Labels) -> frozenset[Entity]:
     return frozenset(entity for entity in found if entity is not None)
 
 
-def links_of(entities: Collection[Entity]) -> frozenset[Entity]:
+@lru_cache(maxsize=65_536)
+def links_of(entities: frozenset[Entity]) -> frozenset[Entity]:
     """The entities by which an alert may be tied to others.
 
     A service or rack is such a tie only where nothing narrower is named: two nodes that fail in one
@@ -34,7 +36,7 @@ def links_of(entities: Collection[Entity]) -> frozenset[Entity]:
     """
     hard = frozenset(entity for entity in entities if entity.kind in HARD)
     rack = frozenset(entity for entity in entities if entity.kind == "rack")
-    return hard or rack or frozenset(entities)
+    return hard or rack or entities
 
 
 def subject_of(entities: Collection[Entity]) -> Entity | None:

@@ -9,7 +9,7 @@ different nodes stay two incidents, though one service feels both.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from incidents.entities import links_of
@@ -18,10 +18,18 @@ from model.topology import Entity, Topology
 
 
 class Tie(NamedTuple):
-    """An incident, and the sentence that says why it is the alert's."""
+    """An incident, and why it is the alert's: a beginning of a sentence, and the entity that ties them."""
 
     incident: Incident
-    why: str
+    because: str
+    through: Entity | None = None
+
+    @property
+    def why(self) -> str:
+        """The whole sentence; it is made for the tie that was chosen only."""
+        if self.through is None:
+            return self.because
+        return f"{self.because} {_example(self.incident, self.through)}"
 
 
 Index = dict[Entity, dict[str, Incident]]
@@ -54,7 +62,7 @@ class OpenIncidents:
                 self._naming[entity].pop(incident.id, None)
             self._nameless[member.name].pop(incident.id, None)
 
-    def tie(self, name: str, entities: Collection[Entity], changed_since: int) -> Tie | None:
+    def tie(self, name: str, entities: frozenset[Entity], changed_since: int) -> Tie | None:
         """The most urgent open incident that an alert of these entities belongs to."""
         links = links_of(entities)
         if not links:
@@ -68,13 +76,13 @@ class OpenIncidents:
         recent = [tie for tie in ties if tie.incident.changed_at >= changed_since]
         return min(recent, key=_urgency, default=None)
 
-    def _ties_of_cause(self, links: frozenset[Entity], entities: Collection[Entity]) -> Iterator[Tie]:
+    def _ties_of_cause(self, links: frozenset[Entity], entities: frozenset[Entity]) -> Iterator[Tie]:
         for link in sorted(links):
             for incident in self._tied.get(link, {}).values():
-                yield Tie(incident, f"it is on {link}, as {_example(incident, link)}")
+                yield Tie(incident, f"it is on {link}, as", link)
             for below in sorted(self._topology.carriers(link)):
                 for incident in self._tied.get(below, {}).values():
-                    yield Tie(incident, f"{link} stands on {below}, where {_example(incident, below)}")
+                    yield Tie(incident, f"{link} stands on {below}, where", below)
             for above in sorted(self._topology.carried(link)):
                 yield from self._ties_above(link, above)
         for service in sorted(entity for entity in entities if entity.kind == "service"):
@@ -84,18 +92,16 @@ class OpenIncidents:
         for incident in self._tied.get(above, {}).values():
             # Through a service all its replicas would meet: only who comes first explains it.
             if above.kind != "service" or incident.only_services:
-                yield Tie(incident, f"{link} carries {above}, where {_example(incident, above)}")
+                yield Tie(incident, f"{link} carries {above}, where", above)
 
     def _ties_of_service(self, services: frozenset[Entity]) -> Iterator[Tie]:
         for service in sorted(services):
             for incident in self._tied.get(service, {}).values():
-                yield Tie(incident, f"it is on {service}, as {_example(incident, service)}")
+                yield Tie(incident, f"it is on {service}, as", service)
             for below in sorted(self._topology.carriers(service)):
                 for incident in self._tied.get(below, {}).values():
                     if any(member.firing and below in member.links for member in incident.members.values()):
-                        yield Tie(
-                            incident, f"{service} is served by {below}, where {_example(incident, below)}"
-                        )
+                        yield Tie(incident, f"{service} is served by {below}, where", below)
             for incident in self._naming.get(service, {}).values():
                 if any(member.firing and service in member.entities for member in incident.members.values()):
                     yield Tie(incident, f"{service} is what {incident.title} serves")
