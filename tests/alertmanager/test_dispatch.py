@@ -303,6 +303,25 @@ def test_an_unanswered_notification_is_handed_out_again(night: Build) -> None:
     assert run.step() == [first]
 
 
+def test_a_restarted_process_that_decides_the_same_again_uses_the_same_key(night: Build) -> None:
+    run = night(fleetowl=PLAIN)
+    run.fire("A")
+    run.run(12)
+    run.fire("B")
+    run.now += 60_000
+    alerts = list(run.firing.values())
+    [first] = run.dispatcher.step(run.now, alerts)  # sent, but never committed: the disk was full
+    run.crash()
+    run.now += 7_000
+    [again] = run.dispatcher.step(run.now, alerts)
+    assert again.at != first.at
+    assert again.dedup_key == first.dedup_key
+    run.end("B")
+    run.dispatcher.record(again, TOOK, run.now)
+    run.run(120)
+    assert run.sent[-1][1].dedup_key != first.dedup_key
+
+
 def test_a_stage_holds_back_and_says_why(night: Build) -> None:
     class Quiet:
         name = "silence"
