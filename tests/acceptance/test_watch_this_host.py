@@ -35,7 +35,7 @@ async def test_a_rule_fires_and_resolves(tmp_path: Path, start: Start, webhook: 
                 "listen": "127.0.0.1:0",
                 "push": {"spool": {"directory": str(tmp_path / "spool")}},
             },
-            "rules": {"files": [str(rules)], "interval": "1s"},
+            "rules": {"files": [str(rules)], "evaluation_interval": "1s"},
             "alertmanager": {
                 "route": {
                     "receiver": "hook",
