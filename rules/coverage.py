@@ -55,7 +55,7 @@ class Coverage:
         """Note which alerts have a series that reported since the start, and at which interval."""
         for matchers in expression.selectors:
             for selection in self._window.select(matchers):
-                _, _, present = selection.instant(now, now - self._started_at)
+                _, _, present = selection.instant(now, now - self._started_at + 1)
                 rows = [selection.labels[int(row)] for row in np.flatnonzero(present)]
                 self._mark(unseen, rows, selection.interval or self._default_interval, now)
 

@@ -39,7 +39,7 @@ class ActiveAlert:
     seen_at: int = 0
     """When (ms) its target was first seen after the restart; 0 not yet."""
     interval: int = 0
-    """The longest scrape interval (ms) of its sources, known once it was seen after the restart."""
+    """The longest scrape interval (ms) of its sources; 0 not known."""
 
     def alert(self, ends_at: int | None = None) -> Alert:
         """What is told to those who handle alerts."""
@@ -120,22 +120,23 @@ class AlertStates:
             step.changed.append(active)
         elif active.restored or not _same(active.value, value):
             active.value, active.annotations = value, self._annotations(source, value)
+        active.interval = int(result.intervals[row]) or active.interval
         if labels in held:
             return
         active.restored = False
         if active.keep_since:
             active.keep_since = 0
             step.changed.append(active)
-        self._judge(active, int(result.intervals[row]), now, step)
+        self._judge(active, now, step)
 
-    def _judge(self, active: ActiveAlert, interval: int, now: int, step: Step) -> None:
-        hold = self.rule.hold.at(interval or self._default_interval)
+    def _judge(self, active: ActiveAlert, now: int, step: Step) -> None:
+        hold = self.rule.hold.at(active.interval or self._default_interval)
         if active.state == PENDING and now - active.active_at >= hold:
             active.state, active.fired_at = FIRING, now
             step.changed.append(active)
 
     def _miss(self, active: ActiveAlert, now: int, step: Step) -> None:
-        keep = self.rule.keep_firing_for.at(self._default_interval)
+        keep = self.rule.keep_firing_for.at(active.interval or self._default_interval)
         if active.state == FIRING and keep:
             if not active.keep_since:
                 active.keep_since = now

@@ -205,7 +205,7 @@ _CALLS: dict[str, Callable[[Compiler, list[Any]], Node]] = {
 
 def _naked_range(_compiler: Compiler, expression: Any) -> Node:
     raise PromQLError(
-        f"a range vector is no result: apply a function such as rate to {expression.prettify()}"
+        f"a range vector as a result is not supported, apply a function to {expression.prettify()}"
     )
 
 

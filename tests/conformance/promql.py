@@ -280,7 +280,7 @@ def _answers(window: Window, expression: Expression, moments: list[int]) -> _Row
 def _difference(expected: _Expected, actual: _Rows | str, steps: int) -> str:
     if isinstance(actual, str) or expected.string is not None:
         return "" if actual == expected.string else f"got {actual!r}"
-    wanted: _Rows = {**expected.rows}
+    wanted: _Rows = {labels: values for labels, values in expected.rows.items()}  # noqa: C416
     if expected.scalar is not None:
         wanted = {
             None: expected.scalar if steps == 1 or len(expected.scalar) > 1 else expected.scalar * steps

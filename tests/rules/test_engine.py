@@ -1,0 +1,287 @@
+"""The life of alerts in the engine: Prometheus' states, errors, recording, and what survives a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.moment import MINUTE, SECOND
+from rules.engine import METRICS, RuleEngine
+from rules.files import load_rule_files
+from rules.group import RuleGroup
+from rules.promql.expression import Vector, parse
+from rules.settings import RuleSettings
+from rules.tables import SCHEMA
+from store.database import Database
+from tests.rules.cluster import START, Cluster
+
+Samples = dict[str, float]
+
+
+def groups(tmp_path: Path, text: str) -> list[RuleGroup]:
+    """Rule groups from the rules of one group."""
+    path = tmp_path / "test.rules.yml"
+    indented = "\n".join(f"    {line}" for line in text.strip("\n").splitlines())
+    path.write_text(f"groups:\n- name: test\n  interval: 1s\n  rules:\n{indented}\n")
+    return load_rule_files([path])
+
+
+def cluster(tmp_path: Path, text: str, started_at: int = START) -> Cluster:
+    return Cluster(groups=groups(tmp_path, text), started_at=started_at)
+
+
+def high(value: float) -> Samples:
+    return {'load{node="n1"}': value}
+
+
+def test_without_for_an_alert_fires_at_once_and_resolves_once(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: High, expr: load > 1, labels: {tier: P2}}")
+    now = it.run(3, lambda _: high(5))
+    assert [(alert.name, alert.starts_at, alert.value) for alert in it.firing] == [("High", START, 5)]
+    assert dict(it.firing[0].labels) == {"alertname": "High", "node": "n1", "tier": "P2"}
+    it.run(5, lambda _: high(0), now)
+    assert [(alert.ends_at, alert.starts_at) for alert in it.resolved] == [(now, START)]
+    assert not it.firing
+
+
+def test_pending_becomes_firing_after_for_and_a_gap_starts_anew(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: High, expr: load > 1, for: 3s}")
+    now = it.run(2, lambda _: high(5))
+    now = it.run(1, lambda _: high(0), now)
+    now = it.run(3, lambda _: high(5), now)
+    assert not it.fired
+    assert [active.state for active in it.engine.active()] == ["pending"]
+    it.run(1, lambda _: high(5), now)
+    assert [alert.starts_at for alert in it.fired] == [now]
+    assert not it.resolved
+
+
+def test_keep_firing_for_bridges_a_gap(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: High, expr: load > 1, keep_firing_for: 3s}")
+    now = it.run(1, lambda _: high(5))
+    now = it.run(2, lambda _: high(0), now)
+    now = it.run(1, lambda _: high(5), now)
+    assert not it.resolved
+    it.run(5, lambda _: high(0), now)
+    assert [alert.ends_at for alert in it.resolved] == [now + 3 * SECOND]
+    assert len(it.fired) == 1
+
+
+def test_for_in_scrapes_counts_in_the_interval_of_each_series(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: High, expr: load > 1, for: $scrapes(2)}")
+    for second in range(12):
+        now = START + second * SECOND
+        it.write(now, {'load{node="fast"}': 5})
+        if second % 5 == 0:
+            it.write(now, {'load{node="slow"}': 5}, interval=5 * SECOND)
+        it.step(now)
+    fired = {alert.labels["node"]: alert.starts_at - START for alert in it.fired}
+    assert fired == {"fast": 2 * SECOND, "slow": 10 * SECOND}
+
+
+def test_labels_and_annotations_are_templates(tmp_path: Path) -> None:
+    it = cluster(
+        tmp_path,
+        """
+- alert: High
+  expr: load > 1
+  labels: {where: "on-{{ $labels.node }}"}
+  annotations: {summary: "{{ $labels.node }} at {{ $value | humanize }}"}
+""",
+    )
+    now = it.run(1, lambda _: high(1500))
+    assert it.firing[0].labels["where"] == "on-n1"
+    assert it.firing[0].annotations == {"summary": "n1 at 1.5k"}
+    it.run(1, lambda _: high(2500), now)
+    assert it.firing[0].annotations == {"summary": "n1 at 2.5k"}
+
+
+def test_two_results_with_equal_labels_are_an_error_and_keep_the_state(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = cluster(tmp_path, "- {alert: High, expr: load > 1, labels: {node: same}}")
+    now = it.run(2, lambda _: high(5))
+    assert len(it.firing) == 1
+    now = it.run(3, lambda _: {**high(5), 'load{node="n2"}': 7}, now)
+    assert len(it.firing) == 1
+    assert not it.resolved
+    assert it.engine.groups[0].failures == 3
+    assert [record.message for record in caplog.records if "same labels" in record.message] != []
+    assert sum("same labels" in record.message for record in caplog.records) == 1
+
+
+def test_a_failing_rule_leaves_the_others_alone(tmp_path: Path) -> None:
+    it = cluster(
+        tmp_path,
+        """
+- {alert: Broken, expr: 'load * on (job) group_left load > 0'}
+- {alert: High, expr: load > 1}
+""",
+    )
+    it.run(1, lambda _: {**high(5), 'load{node="n2"}': 7})
+    assert it.names() == {"High"}
+    assert it.engine.groups[0].rules[0].error.startswith("found duplicate series")
+
+
+def test_limit_is_an_error_and_no_alert_is_lost(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: High, expr: load > 1}")
+    it.engine.groups[0].group = RuleGroup(
+        "x", "test", it.engine.groups[0].group.rules, interval=SECOND, limit=1
+    )
+    now = it.run(1, lambda _: high(5))
+    it.run(1, lambda _: {**high(5), 'load{node="n2"}': 7}, now)
+    assert len(it.firing) == 1
+    assert "exceeded limit of 1 with 2 results" in it.engine.groups[0].rules[0].error
+
+
+def test_a_recording_rule_feeds_the_next_rule_in_the_same_step(tmp_path: Path) -> None:
+    it = cluster(
+        tmp_path,
+        """
+- {record: "node:load:double", expr: load * 2, labels: {origin: test}}
+- {alert: High, expr: "node:load:double > 9"}
+""",
+    )
+    now = it.run(1, lambda _: high(5))
+    assert dict(it.firing[0].labels) == {"alertname": "High", "node": "n1", "origin": "test"}
+    it.run(1, lambda _: high(1), now)
+    assert not it.firing
+
+
+def test_a_recorded_series_ends_with_a_stale_marker(tmp_path: Path) -> None:
+    it = cluster(tmp_path, '- {record: "hot", expr: load > 1}')
+    now = it.run(2, lambda _: high(5))
+    now = it.run(1, lambda _: high(0), now)
+    vector = parse("hot").evaluate(it.window, now)
+    assert isinstance(vector, Vector)
+    assert not vector.labels
+
+
+def test_alerts_are_series(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: High, expr: load > 1, for: 2s}")
+    now = it.run(4, lambda _: high(5))
+    vector = parse('ALERTS{alertstate="firing"}').evaluate(it.window, now)
+    assert isinstance(vector, Vector)
+    assert vector.labels[0]["alertname"] == "High"
+    pending = parse('ALERTS{alertstate="pending"}').evaluate(it.window, now)
+    assert isinstance(pending, Vector)
+    assert not pending.labels
+
+
+def test_absent_waits_until_the_window_could_know(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: Missing, expr: 'absent(up{job=\"x\"})'}")
+    now = it.run(299, lambda _: high(1))
+    assert not it.fired
+    it.run(3, lambda _: high(1), now)
+    assert it.names() == {"Missing"}
+
+
+def test_groups_run_at_their_interval_and_count_what_they_miss(tmp_path: Path) -> None:
+    path = tmp_path / "slow.yml"
+    path.write_text("groups:\n- name: slow\n  rules:\n  - {alert: A, expr: vector(1)}\n")
+    settings = RuleSettings.model_validate({"evaluation_interval": "10s"})
+    engine = RuleEngine(Cluster().window, load_rule_files([path]), START, settings)
+    for second in (0, 1, 9, 10, 11, 45):
+        engine.step(START + second * SECOND)
+    [group] = engine.groups
+    assert (group.evaluations, group.missed) == (3, 2)
+    exported = {sample.name for sample in engine.samples()}
+    assert exported == {metric.name for metric in METRICS}
+
+
+RESTART = """
+- {alert: High, expr: 'max_over_time(load[30s]) > 1', labels: {tier: P1}}
+- {alert: Slow, expr: 'load > 1', for: 2m}
+"""
+
+
+def restarted(tmp_path: Path, database: Database, before: Cluster, at: int) -> Cluster:
+    """Another process with an empty window and the state that the first has saved."""
+    with database.transaction() as tx:
+        before.engine.save(tx)
+    before.engine.saved()
+    after = cluster(tmp_path, RESTART, started_at=at)
+    with database.reading() as tx:
+        after.engine.load(tx, at)
+    after.firing = [active.alert() for active in after.engine.active() if active.state == "firing"]
+    return after
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    database = Database(f"sqlite:///{tmp_path}/state.db")
+    database.create(SCHEMA)
+    return database
+
+
+def test_a_restart_neither_resolves_nor_fires_again(tmp_path: Path, database: Database) -> None:
+    it = cluster(tmp_path, RESTART)
+    now = it.run(100, lambda _: high(5))
+    [before] = it.firing
+    assert bool(it.engine.dirty)
+    after = restarted(tmp_path, database, it, now + 20 * SECOND)
+    assert not it.engine.dirty
+    now = after.run(10, lambda _: {}, now + 20 * SECOND)
+    after.run(120, lambda _: high(5), now)
+    assert not after.resolved
+    assert {alert.name for alert in after.fired} == {"Slow"}
+    [still] = [alert for alert in after.firing if alert.name == "High"]
+    assert (still.labels, still.starts_at) == (before.labels, before.starts_at)
+
+
+def test_what_was_repaired_meanwhile_resolves_after_the_hold(tmp_path: Path, database: Database) -> None:
+    it = cluster(tmp_path, RESTART)
+    now = it.run(100, lambda _: high(5))
+    begin = now + MINUTE
+    after = restarted(tmp_path, database, it, begin)
+    after.run(120, lambda _: high(0), begin)
+    [resolved] = after.resolved
+    # The longest range and two scrape intervals after the target was first seen.
+    assert resolved.name == "High"
+    assert resolved.ends_at == begin + 32 * SECOND
+    assert not list(after.engine.active())
+
+
+def test_a_target_that_never_comes_back_is_held_for_a_stated_time(tmp_path: Path, database: Database) -> None:
+    it = cluster(tmp_path, RESTART)
+    now = it.run(100, lambda _: high(5))
+    after = restarted(tmp_path, database, it, now)
+    after.run(302, lambda _: {'load{node="other"}': 0.0}, now)
+    assert [alert.ends_at for alert in after.resolved] == [now + 5 * MINUTE]
+
+
+def test_a_pending_alert_does_not_fire_from_an_empty_window(tmp_path: Path, database: Database) -> None:
+    it = cluster(tmp_path, RESTART)
+    now = it.run(100, lambda _: high(5))
+    after = restarted(tmp_path, database, it, now + 5 * MINUTE)
+    after.run(2, lambda _: high(5), now + 5 * MINUTE)
+    assert {alert.name for alert in after.firing} == {"High"}
+    after.run(2, lambda _: high(5), now + 5 * MINUTE + 2 * SECOND)
+    assert {alert.name for alert in after.firing} == {"High", "Slow"}
+
+
+def test_alerts_of_a_rule_that_is_gone_resolve(tmp_path: Path, database: Database) -> None:
+    it = cluster(tmp_path, RESTART)
+    now = it.run(10, lambda _: high(5))
+    it.engine.reload(groups(tmp_path, "- {alert: Slow, expr: 'load > 1', for: 2m}"))
+    it.run(1, lambda _: high(5), now)
+    assert [alert.name for alert in it.resolved] == ["High"]
+    assert [active.labels["alertname"] for active in it.engine.active()] == ["Slow"]
+    with database.transaction() as tx:
+        it.engine.save(tx)
+        assert tx.exec_driver_sql("select count(*) from rules_alerts").scalar() == 1
+
+
+def test_a_compaction_does_not_disturb_recording(tmp_path: Path) -> None:
+    it = cluster(tmp_path, '- {record: "double", expr: load * 2}')
+    now = it.run(5, lambda _: high(5))
+    remap = it.window.compact(now + 60 * MINUTE)
+    if remap is not None:
+        it.engine.remap(remap)
+    it._ids.clear()
+    now = it.run(2, lambda _: high(6), now + 60 * MINUTE)
+    vector = parse("double").evaluate(it.window, now)
+    assert isinstance(vector, Vector)
+    assert np.array_equal(vector.values, [12])

@@ -1,0 +1,160 @@
+"""Rule files: what loads, and that everything wrong is said at once with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.moment import MINUTE, SECOND
+from model.settings import ConfigurationError
+from rules.check import check_paths
+from rules.files import load_rule_file, load_rule_files
+from rules.group import AlertRule, RecordingRule
+from rules.promql.scrapes import Span
+from rules.sidefile import EntityReference
+
+GOOD = """
+groups:
+- name: g
+  interval: 30s
+  query_offset: 5s
+  limit: 10
+  labels: {team: sre, tier: P3}
+  rules:
+  - record: job:up:sum
+    expr: sum by (job) (up)
+  - alert: Down
+    expr: up == 0
+    for: $scrapes(2)
+    keep_firing_for: 1m
+    labels: {tier: P1}
+    annotations: {summary: "{{ $labels.instance }} is down"}
+"""
+
+
+def written(tmp_path: Path, text: str, name: str = "a.rules.yml") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def problems(*paths: Path) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load_rule_files(paths)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_all_fields_of_the_format(tmp_path: Path) -> None:
+    [group] = load_rule_file(written(tmp_path, GOOD))
+    assert (group.name, group.interval, group.query_offset, group.limit) == ("g", 30 * SECOND, 5 * SECOND, 10)
+    record, alert = group.rules
+    assert isinstance(record, RecordingRule)
+    assert (record.name, dict(record.labels)) == ("job:up:sum", {"team": "sre", "tier": "P3"})
+    assert isinstance(alert, AlertRule)
+    assert (alert.hold, alert.keep_firing_for) == (Span(scrapes=2), Span(fixed=MINUTE))
+    assert {name: template.text for name, template in alert.labels.items()} == {"team": "sre", "tier": "P1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("groups:\n- {name: g, rule: []}", "groups[0].rule: unknown key (did you mean rules?)"),
+        ("groups:\n- {rules: []}", "groups[0].name: is required"),
+        ("rules: []", "rules: unknown key (known keys: groups)"),
+        ("[1]", "is no rule file"),
+        ("groups:\n- name: g\n  name: h", "line 3: is not valid YAML: the key 'name' stands twice"),
+        ("groups:\n- {name: g}\n- {name: g}", "group g: the name stands twice in this file"),
+        ("groups: [{name: g, rules: [{alert: A, expr: up}]", "is not valid YAML"),
+    ],
+)
+def test_a_broken_file(tmp_path: Path, text: str, expected: str) -> None:
+    assert any(expected in problem for problem in problems(written(tmp_path, text)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("{alert: A, record: b, expr: up}", "must have exactly one of `record` and `alert`"),
+        ("{expr: up}", "must have exactly one of `record` and `alert`"),
+        ("{alert: A}", "rule 1 A.expr: is required"),
+        ("{alert: A, expr: 'up =='}", "rule 1 A.expr: "),
+        ("{alert: A, expr: 'rate(up)'}", "expected type matrix in call to function 'rate'"),
+        ("{alert: A, expr: 'deriv(up[5m])'}", "the function deriv is not supported"),
+        ("{alert: A, expr: up, fro: 5m}", "fro: unknown key (did you mean for?)"),
+        ("{alert: A, expr: up, for: 5 minutes}", "'5 minutes' is not a duration"),
+        ("{alert: A, expr: up, labels: {__name__: x}}", "'__name__' cannot be set by a rule"),
+        ("{alert: A, expr: up, annotations: {summary: '{{ $labels.x | nope }}'}}", "annotations.summary: "),
+        ("{record: a-b, expr: up}", "'a-b' is not a metric name"),
+        ("{record: b, expr: up, for: 1m}", "a recording rule has no `for`"),
+        ("{record: b, expr: up, annotations: {a: b}}", "a recording rule has no annotations"),
+        ("{alert: A, expr: 'up{a=~\"(\"}'}", "rule 1 A.expr: "),
+    ],
+)
+def test_a_broken_rule(tmp_path: Path, rule: str, expected: str) -> None:
+    found = problems(written(tmp_path, f"groups:\n- name: g\n  rules:\n  - {rule}\n"))
+    assert any(expected in problem for problem in found), found
+
+
+def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
+    one = written(tmp_path, "groups:\n- name: g\n  rules: [{alert: A, expr: 'up +'}, {alert: B}]", "1.yml")
+    two = written(tmp_path, "grups: []", "2.yml")
+    found = problems(one, two, tmp_path / "missing.yml")
+    assert [problem.split(":")[0].rsplit("/", 1)[1] for problem in found] == [
+        *["1.yml"] * 2,
+        "2.yml",
+        "missing.yml",
+    ] or len(found) == 4
+
+
+def test_a_range_beyond_what_is_kept_is_an_error(tmp_path: Path) -> None:
+    path = written(tmp_path, "groups:\n- name: g\n  rules: [{alert: A, expr: 'rate(x[1h] offset 5m) > 1'}]")
+    assert load_rule_files([path])
+    with pytest.raises(ConfigurationError, match="reads 1h5m back, but only 15m are kept"):
+        load_rule_files([path], retention=15 * MINUTE)
+
+
+SIDE = """
+g:
+  Down:
+    entity: {kind: node, label: instance}
+    explains: [Slow]
+    runbook: restart
+"""
+
+
+def test_the_side_file_is_joined(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    written(tmp_path, SIDE, "a.fleetowl.yml")
+    [alert] = load_rule_file(path)[0].alert_rules
+    assert alert.extras.entity == EntityReference(kind="node", label="instance")
+    assert (alert.extras.explains, alert.extras.runbook) == (("Slow",), "restart")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("h: {Down: {}}", "h: the rule file has no such group (it has: g)"),
+        ("g: {Up: {}}", "g.Up: the group has no such alert (it has: Down)"),
+        ("g: {Down: {clear_expr: up}}", "g.Down.clear_expr: is not implemented yet"),
+        ("g: {Down: {flap: {max: 4}}}", "g.Down.flap: is not implemented yet"),
+        ("g: {Down: {deadline: 5m}}", "g.Down.deadline: is not implemented yet"),
+        ("g: {Down: {runbok: x}}", "g.Down.runbok: unknown key (did you mean runbook?)"),
+        ("g: {Down: {entity: {kind: gpuu, label: x}}}", "g.Down.entity.kind"),
+        ("g: [Down]", "g: must be a map"),
+    ],
+)
+def test_a_broken_side_file(tmp_path: Path, text: str, expected: str) -> None:
+    path = written(tmp_path, GOOD)
+    written(tmp_path, text, "a.fleetowl.yml")
+    found = problems(path)
+    assert any(expected in problem for problem in found), found
+
+
+def test_check_counts_what_loads_and_says_what_does_not(tmp_path: Path) -> None:
+    written(tmp_path, GOOD)
+    written(tmp_path, SIDE, "a.fleetowl.yml")
+    written(tmp_path, "groups: [{name: g, rules: [{alert: A}]}]", "b.yml")
+    found, counts = check_paths([tmp_path])
+    assert [problem.key for problem in found] == ["group g, rule 1 A.expr"]
+    assert (counts.files, counts.groups, counts.alerts, counts.records) == (1, 1, 1, 1)
