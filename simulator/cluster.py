@@ -120,27 +120,24 @@ class Cluster:
 
     def related(self, entity: Entity, kind: str) -> Sequence[Any]:
         """The objects of `kind` that carry `entity`, are carried by it, or are it."""
-        nodes = self._nodes_of(entity)
         if kind == "service":
             return [self.service]
+        nodes = self._nodes_of(entity)
         if kind == "node":
             return nodes
         if kind == "rack":
             return list({node.rack.name: node.rack for node in nodes}.values())
-        replicas = [replica for node in nodes for replica in self._by_node[node.name]]
-        if entity.kind in ("gpu", "replica"):
-            replicas = [
-                replica
-                for replica in replicas
-                if entity.name == replica.name or any(gpu.uuid == entity.name for gpu in replica.gpus)
-            ]
         if kind == "replica":
-            return replicas
-        if entity.kind == "gpu":
-            return [gpu for node in nodes for gpu in node.gpus if gpu.uuid == entity.name]
+            return [
+                replica
+                for node in nodes
+                for replica in self._by_node[node.name]
+                if entity.kind != "replica" or entity.name == replica.name
+                if entity.kind != "gpu" or any(gpu.uuid == entity.name for gpu in replica.gpus)
+            ]
         if entity.kind == "replica":
-            return [gpu for replica in replicas for gpu in replica.gpus]
-        return [gpu for node in nodes for gpu in node.gpus]
+            return self.replica(entity.name).gpus
+        return [gpu for node in nodes for gpu in node.gpus if entity.kind != "gpu" or gpu.uuid == entity.name]
 
     def write(self, owner: Any, attribute: str, value: Value) -> None:
         """Set a variable of the model; what has consequences of its own goes through a reaction."""
@@ -171,14 +168,16 @@ class Cluster:
         )
 
     def _nodes_of(self, entity: Entity) -> list[Node]:
-        return [
-            node
-            for node in self.nodes
-            if entity.kind == "service"
-            or entity.name in (node.name, node.rack.name)
-            or any(gpu.uuid == entity.name for gpu in node.gpus)
-            or any(replica.name == entity.name for replica in self._by_node[node.name])
-        ]
+        match entity.kind:
+            case "node":
+                return [self.node(entity.name)]
+            case "rack":
+                return [node for node in self.nodes if node.rack.name == entity.name]
+            case "replica":
+                return [self.node(self.replica(entity.name).node)]
+            case "gpu":
+                return [node for node in self.nodes if any(gpu.uuid == entity.name for gpu in node.gpus)]
+        return self.nodes
 
     def _target(self, fault: Fault, name: str | None, source: random.Random) -> Entity:
         kind, serving = fault.target.kind, fault.target.serving

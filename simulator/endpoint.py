@@ -81,5 +81,9 @@ def _bound(host: str, port: int) -> socket.socket:
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     opened.setblocking(False)
-    opened.bind((host, port))
+    try:
+        opened.bind((host, port))
+    except OSError:
+        opened.close()
+        raise
     return opened

@@ -85,7 +85,11 @@ class NodeApi:
         headers = [
             ("Warning", f'299 - "{warning.replace(chr(34), chr(92) + chr(34))}"') for warning in warnings
         ]
-        return web.json_response(answer, status=code, headers=headers)
+        # lightkube knows an answer of the API by exactly this content type, without a charset
+        content = json.dumps(answer).encode()
+        return web.Response(
+            body=content, status=code, headers=[("Content-Type", "application/json"), *headers]
+        )
 
     def _trouble(self, method: str) -> _Trouble | None:
         for index, trouble in enumerate(self._troubles):

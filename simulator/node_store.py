@@ -27,7 +27,7 @@ def _time(moment: int) -> str:
 
 
 class NodeStore:
-    """Documents with one rising resourceVersion; each read first follows the cluster, which moves by itself."""
+    """Documents with one rising resourceVersion; each read first follows what the cluster did by itself."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -209,7 +209,18 @@ class NodeStore:
                     {"type": "InternalIP", "address": node.address},
                     {"type": "Hostname", "address": node.name},
                 ],
-                "nodeInfo": {"kubeletVersion": "v1.36.2", "kernelVersion": "6.1.0-28-amd64"},
+                "nodeInfo": {
+                    "architecture": "amd64",
+                    "bootID": node.uid,
+                    "containerRuntimeVersion": "containerd://2.1.4",
+                    "kernelVersion": "6.1.0-28-amd64",
+                    "kubeProxyVersion": "",
+                    "kubeletVersion": "v1.36.2",
+                    "machineID": node.uid.replace("-", ""),
+                    "operatingSystem": "linux",
+                    "osImage": "Debian GNU/Linux 12 (bookworm)",
+                    "systemUUID": node.uid,
+                },
             },
         }
 

@@ -34,6 +34,8 @@ def regain_gpu(world: World, node: Node, gpu: Gpu, replica: Replica | None) -> N
 
 def lose_node(world: World, node: Node, replicas: Sequence[Replica]) -> None:
     """The host is gone: nothing on it answers; Kubernetes learns it when the lease runs out."""
+    if not node.up:
+        return
     node.up = False
     for replica in replicas:
         replica.lose_node()
@@ -43,6 +45,8 @@ def lose_node(world: World, node: Node, replicas: Sequence[Replica]) -> None:
 
 def regain_node(world: World, node: Node, replicas: Sequence[Replica]) -> None:
     """The host booted."""
+    if node.up:
+        return
     node.up, node.booted = True, world.now
     for replica in replicas:
         replica.regain_node()

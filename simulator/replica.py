@@ -122,7 +122,12 @@ class Replica:
         return max(Work().memory, round(full * min(1.0, (self._world.now - self._loading_from) / span)))
 
     def become(self, state: State) -> None:
-        """Enter a state at once: how faults break a replica, and how they let it go again."""
+        """Enter a state at once: how faults break a replica, and how they let it go again.
+
+        Nothing happens where there is no running server to break.
+        """
+        if state is not State.SERVING and not self.listens:
+            return
         if state is State.ERRORED:
             self.die("its engine died")
         elif state is State.EXITED:
@@ -159,13 +164,15 @@ class Replica:
 
     def restart(self, why: str) -> None:
         """End the process now and start it again (what deleting or restarting the container does)."""
-        self._fail_all("502")
         self.ready, self.last_exit = False, "Completed"
         self._world.note(self.entity, why)
         self.start()
 
     def start(self) -> None:
         """Start the process: it loads the model and then serves, or fails where a GPU is missing."""
+        if not self.node_up:
+            return
+        self._fail_all("502")
         self.restarts += 1
         self.started_at = self._world.now
         self._life += 1

@@ -24,6 +24,7 @@ from simulator.replica import Replica
 _LOG = logging.getLogger("fleetowl.simulator")
 
 _WAKE = 0.1  # seconds between steps in real time
+_GRACE = 0.05  # seconds for answers under way at the stop; 0 would mean for ever to aiohttp
 _STEP = 1_000  # most virtual ms in one go, so that requests are answered in between
 
 
@@ -81,7 +82,7 @@ class Faces:
         for endpoint in self.endpoints:
             endpoint.release()
         if self._server is not None:
-            await self._server.shutdown(0)
+            await self._server.shutdown(_GRACE)
             self._server = None
         self._by_port.clear()
 
