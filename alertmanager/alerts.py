@@ -63,15 +63,16 @@ class Alerts:
         key = (alert.fingerprint, alert.incident)
         current = self._current.get(key[0])
         changed = []
-        if current is None and alert.resolved_at(now):
-            return []  # ended before anybody could be told
-        if current is not None and current != key:
-            if alert.resolved_at(now):
+        if alert.resolved_at(now):
+            if current is None:
+                return []  # ended before anybody could be told
+            if key not in self.kept:
                 key, alert = current, replace(alert, incident=current[1])
-            else:
-                changed += self._end(current, now)
+        elif current is not None and current != key:
+            changed += self._end(current, now)
+            self._current[key[0]] = key
         self._heard[key] = now
-        self._current[key[0]] = key
+        self._current.setdefault(key[0], key)
         if self._put(key, alert, now):
             changed.append(key)
         return changed

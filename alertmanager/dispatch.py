@@ -51,12 +51,16 @@ class Dispatcher:
         self._under_way: dict[Delivery, int] = {}
         self._behind: set[Delivery] = set()
         self._cleaned_at = 0
+        self._now = 0
         self._configure(settings)
         self._alerts = Alerts(settings.global_.resolve_timeout)
         self._groups = self._new_groups()
 
     def step(self, now: int, alerts: Sequence[Alert]) -> list[Notification]:
         """Take in these alerts and return what is to be sent now, the most urgent first."""
+        if now < self._now:
+            self._clock_went_back(now)
+        self._now = now
         for alert in alerts:
             for key in self._alerts.take(alert, now):
                 self._groups.place(key, now)
@@ -101,6 +105,8 @@ class Dispatcher:
         """Take over what was kept; what was under way is sent again at the next step."""
         for kept in (self._alerts.kept, self._log, self._outbox):
             kept.load(tx)
+        self._under_way.clear()
+        self._behind.clear()
         self._alerts.restored(now)
         self._regroup(now)
 
@@ -147,8 +153,6 @@ class Dispatcher:
         return Groups(self._root, self._settings.fleetowl, self._alerts, self._told)
 
     def _regroup(self, now: int) -> None:
-        self._under_way.clear()
-        self._behind.clear()
         for delivery in list(self._outbox):
             if delivery.integration not in self._send_resolved.get(delivery.receiver, {}):
                 log.error("%s is not configured any more: what it was to be told is dropped", delivery)
@@ -156,6 +160,18 @@ class Dispatcher:
         self._groups = self._new_groups()
         for key in list(self._alerts):
             self._groups.place(key, now)
+        self._behind = {delivery for delivery in self._behind if self._groups.get(delivery[:2]) is not None}
+
+    def _clock_went_back(self, now: int) -> None:
+        """Nothing may wait for a moment that was near before the clock was set back."""
+        log.warning("the clock went back by %s", format_duration(self._now - now))
+        self._alerts.restored(now)
+        for group in self._groups:
+            group.hasten(now + group.route.group_interval)
+        first = self._settings.fleetowl.retry.first
+        for delivery, pending in self._outbox.items():
+            self._outbox.put(delivery, replace(pending, next_at=min(pending.next_at, now + first)))
+        self._under_way = dict.fromkeys(self._under_way, now)
 
     def _told(self, group: GroupId) -> Told | None:
         entries = [self._log[delivery] for delivery in self._deliveries(group) if delivery in self._log]

@@ -137,7 +137,7 @@ class Groups:
             # Told of lately, perhaps before a restart: then it is an old group and waits as one.
             if told is not None and now < told.at + route.group_interval:
                 found.flushed, found.told = True, told.firing
-                found.due_at = told.at + route.group_interval
+                found.due_at = min(told.at, now) + route.group_interval
                 # A P0 that comes back right after its end is no first one: it waits the interval.
                 found.urgent_at = None if told.firing else told.at
             self._groups[found.id] = found

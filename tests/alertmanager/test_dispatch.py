@@ -357,6 +357,38 @@ def test_reconfiguring_neither_repeats_nor_forgets(night: Build) -> None:
     assert [told[2] for told in run.run(60)] == ["resolved"]
 
 
+def test_reconfiguring_does_not_send_twice_what_is_under_way(night: Build) -> None:
+    run = night()
+    run.fire("A")
+    run.run(10)
+    [notification] = run.step()
+    run.dispatcher.reconfigure(run.settings, run.now)
+    assert run.step() == []
+    assert run.dispatcher.record(notification, TOOK, run.now)
+
+
+def test_a_clock_that_is_set_back_delays_nothing(night: Build) -> None:
+    run = night()
+    run.fire("A")
+    run.run(12)
+    run.answer = lambda _n: FAILED
+    run.fire("B")
+    run.run(70)
+    run.answer = lambda _n: TOOK
+    run.now -= 3_600_000
+    assert [told[3] for told in run.run(5)] == ["A B"]
+    run.fire("C")
+    assert "C" in run.run(61)[0][3]
+
+
+def test_a_clock_that_jumps_ahead_ends_nothing(night: Build) -> None:
+    run = night()
+    run.fire("A")
+    run.run(12)
+    run.now += 1_800_000
+    assert run.run(10) == []
+
+
 def test_what_a_removed_receiver_was_to_be_told_is_dropped_aloud(
     night: Build, caplog: pytest.LogCaptureFixture
 ) -> None:

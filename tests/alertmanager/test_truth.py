@@ -16,7 +16,7 @@ from alertmanager.dispatch import Dispatcher
 from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.webhook import payload
 from alertmanager.tables import SCHEMA
-from model.alert import Alert
+from model.alert import Alert, Tier
 from model.labels import Labels
 from store.database import Database
 from store.durable import persist, restore
@@ -34,6 +34,11 @@ SETTINGS = settings_of(
 )
 
 
+def matter(alert: Alert) -> tuple[int, str]:
+    """What a receiver is told about: where the incident does not make the group, the alert alone."""
+    return alert.fingerprint, "" if alert.tier is Tier.P1 else alert.incident
+
+
 @dataclass
 class Listener:
     """One integration: the notifications that reached it, by dedup key, and what it believes."""
@@ -43,7 +48,7 @@ class Listener:
 
     def hear(self, notification: Notification) -> None:
         for alert in notification.alerts:
-            self.believes[alert.fingerprint, alert.incident] = not alert.resolved_at(notification.at)
+            self.believes[matter(alert)] = not alert.resolved_at(notification.at)
         self.copies[notification.dedup_key].append(notification)
 
 
@@ -113,7 +118,7 @@ class World:
             self.tick()
 
     def check(self) -> None:
-        truth = {(alert.fingerprint, alert.incident) for alert in self.firing.values()}
+        truth = {matter(alert) for alert in self.firing.values()}
         for listener in self.listeners.values():
             believed = {key for key, firing in listener.believes.items() if firing}
             assert believed == truth
