@@ -39,15 +39,15 @@ class Companions:
         self.notice(0)
 
     def notice(self, known: int) -> None:
-        """Mark the series from id `known` on that are demanded."""
+        """Look at the series from id `known` on (from 0 after a renumbering): which are demanded."""
         self._wanted = grown(self._wanted, self._window.size, False)
         self._ids = _rows(self._ids, self._window.size)
         if not self._metrics:
             return
         for sid in range(known, self._window.size):
             source = self._window.labels(sid)
-            if source.name in self._metrics:
-                self._wanted[sid] = True
+            self._wanted[sid] = wanted = source.name in self._metrics
+            if wanted:
                 self._ids[sid] = self._existing(source)
 
     def _existing(self, source: Labels) -> list[int]:
@@ -70,12 +70,6 @@ class Companions:
         chosen = np.flatnonzero(self._wanted[ids] & (self._ids[ids, 0] != _NONE))
         results = self._ids[ids[chosen]]
         self._append(times[chosen], results, np.full(results.shape, STALE_NAN))
-
-    def renumbered(self) -> None:
-        """Look everything up again after a renumbering; results that are gone are made anew when scored."""
-        self._wanted = np.empty(0, np.bool_)
-        self._ids = np.empty((0, len(NAMES)), np.int64)
-        self.notice(0)
 
     def _results_of(self, sources: Ints) -> Ints:
         results = self._ids[sources]

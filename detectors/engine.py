@@ -110,8 +110,7 @@ class Scoring:
         self._times = remapped(self._times, new_ids, size, 0)
         self._newest = Scores(*(remapped(column, new_ids, size, np.nan) for column in self._newest))
         self._kinds = np.empty(0, np.int64)
-        self._classified = 0
-        self._companions.renumbered()
+        self._classified = 0  # the next step looks at all series again
 
     def snapshot(self) -> dict[str, Floats | Ints]:
         """The state as named arrays, copies; it fits the window as it is at this moment."""

@@ -270,6 +270,58 @@ def test_compaction_keeps_every_score() -> None:
     )
 
 
+def test_results_follow_their_source_when_its_id_goes_to_another() -> None:
+    fleet = Fleet()
+    window, sources = fleet.window, {}
+    for key in ("a", "b", "c"):
+        target = window.target(key, 5_000)
+        sources[key] = Labels({"__name__": "node_load1", "instance": key})
+        window.series(target, sources[key], "gauge")
+    window.series(window.target("c", 5_000), Labels({"__name__": "node_load5"}), "gauge")
+    fleet.scoring.demand("node_load1")
+    for tick in range(20):
+        fifth = window.series(window.target("c", 5_000), Labels({"__name__": "node_load5"}))
+        window.append(window.target("c", 5_000), NOW + tick * 5_000, np.array([fifth]), np.ones(1))
+        for place, key in enumerate("abc"):
+            if key in window.registry.target_of:
+                sid = window.series(window.target(key, 5_000), sources[key])
+                value = (place + 1) * 1_000 + load(tick)
+                window.append(
+                    window.target(key, 5_000), NOW + tick * 5_000, np.array([sid]), np.array([value])
+                )
+        fleet.step()
+        if tick == 10:
+            window.drop_target("a")
+            remap = window.compact(NOW)
+            assert remap is not None
+            fleet.scoring.remap(remap)
+    highs = fleet.result("fleetowl_expected_high", "node_load1")
+    assert highs is not None
+    values, _, present = highs.instant(NOW + 95_000, 5_000)
+    assert present.all()
+    found = {labels.value("instance"): value for labels, value in zip(highs.labels, values, strict=True)}
+    assert set(found) == {"b", "c"}
+    assert fleet.result("fleetowl_expected_high", "node_load5") is None
+    assert 2_000 < found["b"] < 2_200
+    assert 3_000 < found["c"] < 3_300
+
+
+def test_results_end_with_a_source_that_ends_right_after_a_restart() -> None:
+    before = Fleet()
+    before.scoring.demand("node_load1")
+    for tick in range(8):
+        before.scrape(tick * 5_000, load(tick), 60.0)
+        before.step()
+    after = Fleet(thaw(freeze(before.window, NOW)))
+    after.scoring.restore(before.scoring.snapshot())
+    after.scoring.demand("node_load1")
+    after.window.mark_stale(after.window.target("node", 5_000), NOW + 40_000, after.ids()[:1])
+    after.step()
+    selection = after.result("fleetowl_expected_high", "node_load1")
+    assert selection is not None
+    assert not selection.instant(NOW + 40_000, 60_000)[2].any()
+
+
 def test_a_series_that_comes_back_gets_its_results_again() -> None:
     fleet = Fleet()
     fleet.scoring.demand("node_load1")

@@ -34,6 +34,17 @@ def test_no_score_before_the_warm_up_is_over() -> None:
     assert np.isfinite(scores[60:]).all()
 
 
+def test_warm_up_takes_everything_as_it_comes() -> None:
+    values = np.array([1.0, 1.0, 1.0, 1.1, 0.9, 500.0, 1.0, -300.0, 1.0])
+    detector, residuals = LevelDetector(), []
+    for place, value in enumerate(values):
+        if place:
+            residuals.append(abs(value - detector.level[0]))
+        detector.step(ONE, np.array([value]))
+    assert detector.level[0] == pytest.approx(values.mean())
+    assert detector.scale[0] == pytest.approx(np.mean(residuals))
+
+
 def test_noise_is_not_anomalous_and_a_jump_is() -> None:
     scores = run(np.append(noise(2_000), 80.0))
     assert (scores[60:2_000, 0] > 1).sum() == 0
