@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import RawTestServer
 
 from model.alert import Alert
 from model.labels import Labels
@@ -29,72 +26,37 @@ from runbooks.model import Runbook, load_runbooks
 from runbooks.records import SCHEMA
 from runbooks.run import Intent, Result
 from runbooks.settings import RunbookSettings
+from simulator.cluster import Cluster
+from simulator.node_api import AuditEntry, NodeApi
+from simulator.node_document import MERGE
+from simulator.settings import ClusterSettings
 from store.database import Database
 from store.durable import persist, restore
 
 START = 1_800_000_000_000
-Hook = Callable[[web.Request], Awaitable[web.Response | None]]
+Hook = Callable[[web.BaseRequest], Awaitable[web.Response | None]]
 
 
-class NodeApi:
-    """Nodes as a kube-apiserver keeps them: resourceVersion, UID, managedFields, merge patch, dry run."""
+class Double:
+    """The simulator's node API over real HTTP, with hooks before and after each request."""
 
-    def __init__(self) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
+    def __init__(self, nodes: int = 8) -> None:
+        self.url = ""
+        self.rebuild(nodes)
+
+    def rebuild(self, nodes: int = 8) -> None:
+        """Start again with fresh nodes: gpu-node-1 and so on."""
+        settings = ClusterSettings.model_validate(
+            {"nodes": nodes, "replicas_per_node": 0, "gpus_per_node": 8, "warm_up": "0s"}
+        )
+        self.kube = NodeApi(Cluster(settings))
         self.requests: list[dict[str, Any]] = []
         self.before: list[Hook] = []
         self.after: list[Hook] = []
-        self._version = itertools.count(100)
 
-    def add(self, name: str, gpus: int = 8, *, ready: bool = True) -> None:
-        capacity = {"nvidia.com/gpu": str(gpus)} if gpus else {}
-        self.objects[name] = {
-            "apiVersion": "v1",
-            "kind": "Node",
-            "metadata": {
-                "name": name,
-                "uid": f"uid-{name}-{next(self._version)}",
-                "resourceVersion": str(next(self._version)),
-                "annotations": {"foreign/note": "kept"},
-                "managedFields": [],
-            },
-            "spec": {},
-            "status": {
-                "capacity": capacity,
-                "allocatable": dict(capacity),
-                "conditions": [{"type": "Ready", "status": str(ready)}],
-            },
-        }
-
-    def touch(self, name: str, **spec: Any) -> None:
-        """Someone else's write: a cordon or a taint by kubectl."""
-        self._apply(self.objects[name], {"spec": spec}, "kubectl-cordon")
-
-    def lose_gpu(self, name: str) -> None:
-        self.objects[name]["status"]["allocatable"]["nvidia.com/gpu"] = "7"
-
-    def cordoned(self) -> list[str]:
-        return sorted(name for name, node in self.objects.items() if node["spec"].get("unschedulable"))
-
-    def writes(self, *, dry_run: bool = False) -> list[dict[str, Any]]:
-        """Writes that were accepted."""
-        return [
-            entry
-            for entry in self.requests
-            if entry["method"] == "PATCH"
-            and entry["status"] == 200
-            and ("dryRun" in entry["query"]) == dry_run
-        ]
-
-    def app(self) -> web.Application:
-        app = web.Application(middlewares=[self._hooks])
-        app.router.add_get("/api/v1/nodes", self._list)
-        app.router.add_patch("/api/v1/nodes/{name}", self._patch)
-        return app
-
-    @web.middleware
-    async def _hooks(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        entry = {"method": request.method, "path": request.path, "query": dict(request.query), "status": 0}
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request."""
+        entry = {"method": request.method, "query": dict(request.query), "status": 0}
         if request.method == "PATCH":
             entry["body"] = await request.json()
         self.requests.append(entry)
@@ -102,68 +64,47 @@ class NodeApi:
             if (found := await hook(request)) is not None:
                 entry["status"] = found.status
                 return found
-        response: web.StreamResponse = await handler(request)
+        response = await self.kube.handle(request)
         entry["status"] = response.status
         for hook in list(self.after):
             if (found := await hook(request)) is not None:
                 return found
         return response
 
-    async def _list(self, request: web.Request) -> web.Response:
-        items = sorted(self.objects.items())
-        first, limit = int(request.query.get("continue", 0)), int(request.query.get("limit", 0)) or len(items)
-        more = {"continue": str(first + limit)} if first + limit < len(items) else {}
-        page = [node for _, node in items[first : first + limit]]
-        return web.json_response({"kind": "NodeList", "apiVersion": "v1", "metadata": more, "items": page})
+    def node(self, name: str) -> dict[str, Any]:
+        """A node object."""
+        return self.kube.store.node(name)
 
-    async def _patch(self, request: web.Request) -> web.Response:
-        name, patch = request.match_info["name"], await request.json()
-        if request.headers["Content-Type"] != "application/merge-patch+json":
-            return status(415, "the double speaks merge patches only")
-        if name not in self.objects:
-            return status(404, f'nodes "{name}" not found')
-        if request.query.get("fieldValidation") != "Strict":
-            return status(400, "every write must be validated strictly")
-        if unknown := set(patch) - {"metadata", "spec"} | set(patch.get("spec", {})) - {
-            "unschedulable",
-            "taints",
-        }:
-            return status(422, f"unknown field {sorted(unknown)}")
-        node, metadata = self.objects[name], patch.get("metadata", {})
-        for key in ("uid", "resourceVersion"):
-            if metadata.get(key, node["metadata"][key]) != node["metadata"][key]:
-                return status(409, f"the object has been modified ({key})")
-        changed = deepcopy(node) if "dryRun" in request.query else node
-        self._apply(changed, patch, request.query.get("fieldManager", "unknown"))
-        return web.json_response(changed)
+    def names(self) -> list[str]:
+        """The nodes' names."""
+        return [node["metadata"]["name"] for node in self.kube.store.nodes()]
 
-    def _apply(self, node: dict[str, Any], patch: dict[str, Any], manager: str) -> None:
-        before = node["spec"].get("unschedulable")
-        merge(node, patch)
-        if node["spec"].get("unschedulable") != before:
-            owner = {
-                "manager": manager,
-                "operation": "Update",
-                "fieldsV1": {"f:spec": {"f:unschedulable": {}}},
-            }
-            node["metadata"]["managedFields"] = [owner] if "unschedulable" in node["spec"] else []
-        node["metadata"]["resourceVersion"] = str(next(self._version))
+    def touch(self, name: str, **spec: Any) -> None:
+        """Someone else's write: a cordon, an uncordon (None) or a taint by kubectl."""
+        owner = {"manager": "kubectl-cordon", "fieldsV1": {"f:spec": {"f:unschedulable": {}}}}
+        metadata = {}
+        if "unschedulable" in spec:
+            metadata["managedFields"] = [owner] if spec["unschedulable"] else []
+        patch = {"metadata": metadata, "spec": spec}
+        self.kube.store.patch(name, patch, MERGE, status=False, dry_run=False, strict=True)
 
+    def replace(self, name: str) -> None:
+        """The node is deleted and another of its name joins."""
+        self.kube.store._documents[name]["metadata"]["uid"] += "-replaced"
 
-def merge(target: dict[str, Any], patch: dict[str, Any]) -> None:
-    """RFC 7386."""
-    for key, value in patch.items():
-        if value is None:
-            target.pop(key, None)
-        elif isinstance(value, dict):
-            merge(target.setdefault(key, {}), value)
-        else:
-            target[key] = value
+    def cordoned(self) -> list[str]:
+        """Names of the nodes that take no pods."""
+        nodes = self.kube.store.nodes()
+        return sorted(node["metadata"]["name"] for node in nodes if node["spec"].get("unschedulable"))
 
+    def writes(self, *, dry_run: bool = False) -> list[AuditEntry]:
+        """Writes that were accepted."""
+        return [entry for entry in self.kube.audit if entry.code == 200 and entry.dry_run == dry_run]
 
-def status(code: int, message: str) -> web.Response:
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
-    return web.Response(status=code, text=json.dumps(body), content_type="application/json")
+    def foreign_taints(self, name: str) -> set[str]:
+        """Keys of the taints that are not the node controller's."""
+        taints = self.node(name)["spec"].get("taints", [])
+        return {taint["key"] for taint in taints if not taint["key"].startswith("node.kubernetes.io/")}
 
 
 class Signs:
@@ -199,12 +140,13 @@ def node_view(name: str, **changes: Any) -> NodeView:
 class Machine:
     """Engine, executor, store and audit log over a node API; `crash` starts a new process on its disk."""
 
-    def __init__(self, api: NodeApi, kubeconfig: Path, folder: Path, runbook: Runbook) -> None:
+    def __init__(self, api: Double, kubeconfig: Path, folder: Path, runbook: Runbook) -> None:
         self.api, self.folder, self.kubeconfig, self.runbook = api, folder, kubeconfig, runbook
         self.now = START
         self.query = Signs(XID, VANISHED)
         self.mode = "auto"
         self.executor: Executor | None = None
+        self.kube: KubeWriter | None = None
         self.boot()
 
     def boot(self) -> None:
@@ -218,25 +160,32 @@ class Machine:
             }
         )
         self.topology = Topology()
-        for name in self.api.objects:
+        for name in self.api.names():
             self.topology.observe(Entity("node", name), Entity("gpu", f"GPU-{name}-3"), self.now)
         self.database = Database(f"sqlite:///{self.folder / 'state.db'}")
         self.database.create(SCHEMA)
         self.engine = RunbookEngine([self.runbook], settings, self.topology)
         restore(self.database, [self.engine], self.now)
+        connection = self.kube._client if self.kube is not None else None
         self.kube = KubeWriter(settings, lambda: self.engine.paused)
+        self.kube._client = connection  # a new one takes 80 ms of TLS set-up
         self.audit = AuditLog(self.folder / "audit.jsonl")
         self.executor = Executor(self.kube, self.audit)
 
-    async def crash(self) -> None:
-        await self.close()
+    def crash(self) -> None:
+        """The process is gone and a new one starts: what was not on disk is lost."""
+        self.leave()
         self.boot()
 
-    async def close(self) -> None:
-        if self.executor is not None:
-            await self.executor.close()
-            self.executor = None
+    def leave(self) -> None:
+        """What the end of a process lets go of."""
+        self.audit.close()
         self.database.close()
+
+    async def close(self) -> None:
+        self.leave()
+        assert self.executor is not None
+        await self.executor.close()
 
     async def tick(self, alerts: Iterable[Alert], seconds: int = 1) -> list[Result]:
         """One second of the analyzer."""
@@ -278,20 +227,18 @@ def gpu_lost() -> Runbook:
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[NodeApi]:
-    """A running node API with eight GPU nodes; `api.url` is where."""
-    api = NodeApi()
-    for number in range(8):
-        api.add(f"node-{number}")
-    server = TestServer(api.app())
+async def api() -> AsyncIterator[Double]:
+    """A running node API with eight GPU nodes."""
+    api = Double()
+    server = RawTestServer(api.handle)
     await server.start_server()
-    api.url = str(server.make_url("/"))  # type: ignore[attr-defined]
+    api.url = str(server.make_url("/"))
     yield api
     await server.close()
 
 
 @pytest.fixture
-def kubeconfig(api: Any, tmp_path: Path) -> Path:
+def kubeconfig(api: Double, tmp_path: Path) -> Path:
     """A kubeconfig for the node API."""
     path = tmp_path / "kubeconfig"
     config = {
@@ -305,7 +252,7 @@ def kubeconfig(api: Any, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def machine(api: Any, kubeconfig: Path, tmp_path: Path, gpu_lost: Runbook) -> AsyncIterator[Machine]:
+async def machine(api: Double, kubeconfig: Path, tmp_path: Path, gpu_lost: Runbook) -> AsyncIterator[Machine]:
     """A whole machine in mode auto."""
     machine = Machine(api, kubeconfig, tmp_path, gpu_lost)
     yield machine
