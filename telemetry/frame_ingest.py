@@ -9,7 +9,7 @@ value, or one that the schema no longer has, ends its series.
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,16 +18,15 @@ import numpy as np
 
 from model.labels import NAME, Labels
 from model.metric import Metric, Sample
+from telemetry.agents import Columns, Node, Stream
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.ingest_settings import FrameSettings
-from telemetry.seen import SeenSet
-from telemetry.series_ids import NO_IDS, UNRESOLVED, SeriesIds
+from telemetry.series_ids import NO_IDS, UNRESOLVED, adopted
 from telemetry.window import LimitExceeded, Target, Window
 from wire.frames import (
     Frame,
     Kind,
     MalformedFrame,
-    Schema,
     decode_stream,
     split_values,
     unpack_event,
@@ -45,9 +44,6 @@ METRICS = (
     Metric("fleetowl_frame_samples_refused_total", "counter", "Samples left out, by reason.", ("reason",)),
     Metric("fleetowl_frame_nodes", "gauge", "Nodes that push, by state.", ("state",)),
 )
-
-_BOOTS = 4  # of a node whose sequences are remembered
-_RETRY = 60_000  # ms between attempts to place series that the window refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,83 +94,6 @@ class FrameStats:
     refused: Counter[str] = field(default_factory=Counter)
 
 
-class _Columns:
-    """A schema and the window ids of its columns."""
-
-    def __init__(self, window: Window, schema: Schema) -> None:
-        self.schema = schema
-        self.series = SeriesIds(window)
-        self.series.extend(len(schema.series))
-        self.retry_at = 0
-
-    def resolve(self, target: Target, present: Flags, now: int, refused: Counter[str]) -> Ints:
-        """The ids, after making the series of those columns that have a value for the first time."""
-        missing = np.flatnonzero(present & (self.series.ids == UNRESOLVED))
-        if len(missing) and now >= self.retry_at:
-            for place in missing.tolist():
-                labels = self.schema.series[place]
-                try:
-                    self.series.resolve(place, target, labels, self.schema.types.get(labels.name, "unknown"))
-                except LimitExceeded as error:
-                    refused[error.reason] += 1
-                    self.retry_at = now + _RETRY
-        return self.series.ids
-
-
-class _Stream:
-    """The frames of one node and interval: what its newest frame showed."""
-
-    def __init__(self) -> None:
-        self.columns: _Columns | None = None
-        self.living: Ints = NO_IDS
-
-    def refresh(self) -> None:
-        """Keep `living` right when the window renumbers."""
-        if self.columns is not None:
-            _, self.living = self.columns.series.refresh(self.living)
-
-
-class _Node:
-    """What is known of one node."""
-
-    def __init__(self, name: str, window: Window, interval: int, now: int) -> None:
-        self.name = name
-        self.interval = interval  # the shortest of its streams
-        self.last_seen = now
-        self.last_time = 0  # of its newest live frame, by its own clock
-        self.reported_at = now  # when `up` was last written
-        self.down = False
-        self.boot = b""
-        self.boots: OrderedDict[bytes, SeenSet] = OrderedDict()
-        self.streams: dict[int, _Stream] = {}
-        self.schemas: OrderedDict[bytes, _Columns] = OrderedDict()
-        self.up = SeriesIds(window)
-        self.up.extend(1)
-
-    def target_key(self, interval: int) -> str:
-        """Name of a stream's target in the window."""
-        return f"agent/{self.name}/{interval}"
-
-    def first_time(self, frame: Frame) -> bool:
-        """Whether the frame has not come before; remembers it."""
-        seen = self.boots.get(frame.boot_id)
-        if seen is None:
-            seen = self.boots[frame.boot_id] = SeenSet()
-            if len(self.boots) > _BOOTS:
-                self.boots.popitem(last=False)
-        return seen.add(frame.sequence)
-
-    def is_live(self, frame: Frame, now: int) -> bool:
-        """Whether it is the newest word of the node; to be asked before first_time()."""
-        seen = self.boots.get(frame.boot_id)
-        if seen is not None and frame.sequence <= seen.highest:
-            return False
-        if frame.boot_id == self.boot or not self.boot:
-            return True
-        # Another boot: the next one, or one from the spool? After a clock step the next may be "older".
-        return frame.time > self.last_time or abs(now - frame.time) < abs(now - self.last_time)
-
-
 class FrameReceiver:
     """The receiving end of POST /api/v1/frames. Overload (429) and tokens (401) are the caller's matter."""
 
@@ -182,7 +101,7 @@ class FrameReceiver:
         self.settings = settings or FrameSettings()
         self.stats = FrameStats()
         self._window = window
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, Node] = {}
         self._node_of: dict[bytes, str] = {}  # schema hash -> node
 
     def receive(self, body: bytes, now: int) -> FrameReceived:
@@ -212,10 +131,12 @@ class FrameReceiver:
                 self.forget(node.name, now)
                 continue
             if silence <= 2 * node.interval + node.interval // 2:
+                self._drop_silent_streams(node, now)
                 continue
             if not node.down:
                 node.down = True
-                self._end_series(node, now)
+                for interval in node.streams:
+                    self._end_stream(node, interval, max(now, node.last_time + 1))
                 sentences.append(f"node {node.name} has sent nothing for {silence / 1000:.1f} s: up is 0")
                 log.warning(sentences[-1])
             elif now - node.reported_at < node.interval:
@@ -244,7 +165,7 @@ class FrameReceiver:
         """Expect these nodes: one that does not come within two intervals of `now` is down."""
         for record in records:
             if record.node not in self._nodes:
-                self._nodes[record.node] = _Node(record.node, self._window, record.interval, now)
+                self._nodes[record.node] = Node(record.node, self._window, record.interval, now)
 
     def samples(self) -> Iterator[Sample]:
         """Its own metrics, as METRICS declares them."""
@@ -282,7 +203,9 @@ class FrameReceiver:
             return
         node.last_seen = now
         if live:
-            node.boot, node.last_time = frame.boot_id, frame.time
+            if frame.boot_id != node.boot:
+                self._next_boot(node, frame)
+            node.last_time = frame.time
         if columns is not None and frame.kind is Kind.VALUES:
             self._values(node, columns, frame, live, now)
         elif event is not None:
@@ -291,14 +214,14 @@ class FrameReceiver:
             log.info("node %s says goodbye", node.name)
             self.forget(node.name, frame.time)
 
-    def _node(self, frame: Frame, event: Mapping[str, Any] | None, now: int) -> _Node | None:
+    def _node(self, frame: Frame, event: Mapping[str, Any] | None, now: int) -> Node | None:
         """The sender. An event names its node itself, so that it need not wait for a schema."""
         name = self._node_of.get(frame.schema_hash, "")
         labels = (event or {}).get("labels")
         if not name and isinstance(labels, dict):
             name = str(labels.get("node", ""))
             if name and name not in self._nodes and len(self._nodes) < self.settings.nodes:
-                self._nodes[name] = _Node(name, self._window, frame.interval, now)
+                self._nodes[name] = Node(name, self._window, frame.interval, now)
         return self._nodes.get(name)
 
     def _learn(self, frame: Frame, now: int, answer: FrameReceived) -> None:
@@ -311,56 +234,85 @@ class FrameReceiver:
                     answer, 400, "node_limit", f"{limit} nodes are known already, {schema.node} is not"
                 )
                 return
-            node = self._nodes[schema.node] = _Node(schema.node, self._window, frame.interval, now)
+            node = self._nodes[schema.node] = Node(schema.node, self._window, frame.interval, now)
         if frame.schema_hash not in node.schemas:
-            node.schemas[frame.schema_hash] = _Columns(self._window, schema)
+            node.schemas[frame.schema_hash] = Columns(self._window, schema)
             self._node_of[frame.schema_hash] = schema.node
         node.schemas.move_to_end(frame.schema_hash)
         if len(node.schemas) > self.settings.schemas:
             forgotten, _ = node.schemas.popitem(last=False)
             self._node_of.pop(forgotten, None)
 
-    def _values(self, node: _Node, columns: _Columns, frame: Frame, live: bool, now: int) -> None:
+    def _values(self, node: Node, columns: Columns, frame: Frame, live: bool, now: int) -> None:
         node.schemas.move_to_end(frame.schema_hash)
         target = self._window.target(node.target_key(frame.interval), frame.interval)
-        stream = node.streams.setdefault(frame.interval, _Stream())
+        stream = node.streams.setdefault(frame.interval, Stream())
         stream.refresh()
-        if columns is not stream.columns:
-            columns.series.refresh()
+        columns.series.refresh()
         present, values = _split(frame, len(columns.schema.series))
         ids = columns.resolve(target, present, now, self.stats.refused)
         shown = present & (ids >= 0)
         appended = self._window.append(target, frame.time, ids[shown], values[shown])
         self.stats.samples += int(present.sum())
         self.stats.refused.update(appended.refused)
-        if not live:
-            return
-        ended = np.setdiff1d(stream.living, ids[shown])
-        self._window.mark_stale(target, frame.time, ended)
-        stream.columns, stream.living = columns, ids[shown]
+        if live:
+            self._show(node, target, stream, frame.time, columns, ids[shown])
+            stream.last_seen = now
+            if frame.interval == node.interval:
+                self._write_up(node, frame.time, 1.0)
+                node.reported_at, node.down = now, False
+
+    def _show(
+        self, node: Node, target: Target, stream: Stream, time: int, columns: Columns, ids: Ints
+    ) -> None:
+        """End the series that the frame before had and this one has not."""
         node.interval = min(node.streams)
-        if frame.interval == node.interval:
-            self._write_up(node, frame.time, 1.0)
-            node.reported_at, node.down = now, False
+        before = stream.living
+        if stream.columns is None:
+            before = np.setdiff1d(adopted(self._window, target), self._up_ids(node))
+        if not np.array_equal(before, ids):
+            self._window.mark_stale(target, time, np.setdiff1d(before, ids))
+        stream.columns, stream.living = columns, ids
 
-    def _end_series(self, node: _Node, now: int) -> None:
-        for interval, stream in node.streams.items():
-            stream.refresh()
-            target = self._window.target(node.target_key(interval), interval)
-            self._window.mark_stale(target, max(now, node.last_time + 1), stream.living)
-            stream.living = NO_IDS
+    def _next_boot(self, node: Node, frame: Frame) -> None:
+        """The agent began anew, perhaps with other intervals: streams that it no longer has end."""
+        for interval in [interval for interval in node.streams if interval != frame.interval]:
+            self._end_stream(node, interval, frame.time)
+            del node.streams[interval]
+        node.boot = frame.boot_id
 
-    def _write_up(self, node: _Node, time: int, value: float) -> None:
+    def _end_stream(self, node: Node, interval: int, time: int) -> None:
+        stream = node.streams[interval]
+        stream.refresh()
+        target = self._window.target(node.target_key(interval), interval)
+        self._window.mark_stale(target, time, stream.living)
+        stream.living = NO_IDS
+
+    def _drop_silent_streams(self, node: Node, now: int) -> None:
+        """Of an agent that goes on with other intervals only."""
+        for interval, stream in list(node.streams.items()):
+            if len(node.streams) > 1 and now - stream.last_seen > 10 * max(interval, node.interval):
+                self._end_stream(node, interval, now)
+                del node.streams[interval]
+                node.interval = min(node.streams)
+
+    def _up_ids(self, node: Node) -> Ints:
+        """The id of the node's `up`, empty if the window does not take it."""
         node.up.refresh()
-        target = self._window.target(node.target_key(node.interval), node.interval)
         if node.up.ids[0] == UNRESOLVED:
+            target = self._window.target(node.target_key(node.interval), node.interval)
             labels = Labels({NAME: "up", "job": JOB, "instance": node.name, "node": node.name})
             try:
                 node.up.resolve(0, target, labels, "gauge")
             except LimitExceeded as error:
                 self.stats.refused[error.reason] += 1
-                return
-        self._window.append(target, time, node.up.ids, np.array([value]))
+                return NO_IDS
+        return node.up.ids
+
+    def _write_up(self, node: Node, time: int, value: float) -> None:
+        target = self._window.target(node.target_key(node.interval), node.interval)
+        ids = self._up_ids(node)
+        self._window.append(target, time, ids, np.full(len(ids), value))
 
     def _refuse(self, answer: FrameReceived, status: int, kind: str, reason: str) -> None:
         self.stats.requests_refused[kind] += 1

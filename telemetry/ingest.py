@@ -18,7 +18,7 @@ from model.metric import Metric, Sample
 from telemetry.bits import Flags, Ints
 from telemetry.ingest_settings import IngestSettings
 from telemetry.relabel import relabel
-from telemetry.series_ids import DROPPED, NO_IDS, UNRESOLVED, SeriesIds
+from telemetry.series_ids import DROPPED, NO_IDS, UNRESOLVED, SeriesIds, adopted
 from telemetry.window import LimitExceeded, Target, Window
 from wire.text import Exposition, MalformedExposition, TextDecoder
 
@@ -101,9 +101,7 @@ class TargetIngest:
         self._decoder = TextDecoder(self.settings.text)
         self._generation = 0
         self._series = SeriesIds(window)
-        self._living: Ints = (
-            NO_IDS  # window ids that the last good scrape brought without a time of their own
-        )
+        self._living: Ints | None = None  # what the last good scrape brought without times of its own
         self._last_places: list[int] = []
         self._last_ids: Ints = NO_IDS
         self._reports = SeriesIds(window)
@@ -145,7 +143,7 @@ class TargetIngest:
 
     def _failed(self, at: int, reason: str, duration: float, scraped: int = 0) -> Ingested:
         target = self._target()
-        self._window.mark_stale(target, at, self._living)
+        self._window.mark_stale(target, at, self._before(target))
         self._living = NO_IDS
         self._report(target, at, [0.0, duration, scraped, 0.0, 0.0])
         self.stats.scrapes += 1
@@ -156,10 +154,18 @@ class TargetIngest:
         return self._window.target(self.key, self.interval)
 
     def _follow_window(self) -> None:
-        changed, self._living = self._series.refresh(self._living)
+        changed, living = self._series.refresh(NO_IDS if self._living is None else self._living)
+        self._living = None if self._living is None else living
         if changed:
             self._last_places = []
         self._reports.refresh()
+
+    def _before(self, target: Target) -> Ints:
+        """The series of the last good scrape; of the first scrape those that the window has of the target."""
+        if self._living is not None:
+            return self._living
+        known = adopted(self._window, target)
+        return known[[self._window.labels(sid).name not in REPORTS for sid in known.tolist()]]
 
     # From the decoder's numbers to the window's.
 
@@ -188,16 +194,14 @@ class TargetIngest:
         new = np.unique(places[self._series.ids[places] == UNRESOLVED]).tolist()
         labels = {place: self._labels(self._decoder.labels[place]) for place in new}
         self._check_sample_limit(places, [place for place, found in labels.items() if found is None])
-        added = 0
         for place, found in labels.items():
             metric_type = self._decoder.types.get(self._decoder.labels[place].name, "unknown")
             try:
                 self._series.resolve(place, target, found, metric_type)
             except LimitExceeded as error:
                 refused[error.reason] += 1
-            else:
-                added += found is not None
-        return added
+        ids = self._series.ids[new]
+        return int((~np.isin(ids[ids >= 0], NO_IDS if self._living is None else self._living)).sum())
 
     def _labels(self, exposed: Labels) -> Labels | None:
         """The labels of a series in the window; None if relabelling drops it. Raises _ScrapeFailed."""
@@ -233,8 +237,9 @@ class TargetIngest:
         if not shared.all():
             ids, values = ids[shared], values[shared]
         refused.update(self._window.append(target, at, ids, values).refused)
-        if ids is not self._living and not np.array_equal(ids, self._living):
-            self._window.mark_stale(target, at, np.setdiff1d(self._living, ids))
+        before = self._before(target)
+        if ids is not before and not np.array_equal(ids, before):
+            self._window.mark_stale(target, at, np.setdiff1d(before, ids))
         self._living = ids
 
     def _report(self, target: Target, at: int, values: list[float]) -> None:

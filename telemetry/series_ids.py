@@ -17,6 +17,16 @@ DROPPED = -2
 NO_IDS: Ints = np.empty(0, np.int64)
 
 
+def adopted(window: Window, target: Target) -> Ints:
+    """Series that a target has in a restored window, or had under an earlier configuration.
+
+    Without what the analyzer derived from them (`fleetowl_*`), which is not the target's to end.
+    """
+    ids = target.together.ids
+    own = [not window.labels(sid).name.startswith("fleetowl_") for sid in ids.tolist()]
+    return ids[np.array(own, np.bool_)]
+
+
 class SeriesIds:
     """From the sender's number (a place in `ids`) to the window's id, UNRESOLVED or DROPPED."""
 
