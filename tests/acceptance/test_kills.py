@@ -135,7 +135,7 @@ async def test_a_receiver_that_was_away_learns_it_after_a_kill(
     )
 
     async def failed() -> bool:
-        return "fleetowl_notifications_failed_total" in await process.metrics()
+        return "fleetowl_alertmanager_notification_failures_total{" in await process.metrics()
 
     await wait_for(failed, 20, "a failed attempt")
     await process.kill()

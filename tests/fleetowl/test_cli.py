@@ -1,0 +1,102 @@
+"""The command line, as a person meets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fleetowl.cli import main
+
+HEAVY = ("numpy", "sqlalchemy", "aiohttp", "pydantic", "apprise", "lightkube", "promql_parser", "yaml")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['fleetowl', '--help']\n"
+        "from fleetowl.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "Watch GPU nodes" in done.stdout
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_version() -> None:
+    assert run("version")[0:2] == (0, "fleetowl 0.1.0\n")
+
+
+def test_the_defaults_are_a_good_configuration() -> None:
+    status, out, err = run("check-config")
+    assert (status, err) == (0, "")
+    assert "fine" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("analyzr: {}", "analyzr: unknown key (did you mean analyzer?)"),
+        ("analyzer: {listen: nowhere}", "write host:port"),
+        ("analyzer: {tick: 5}", "analyzer.tick: 5 has no unit: write 5s or 5m"),
+        ("a: 1\na: 2", "the key 'a' stands twice"),
+        ("- a list", "holds a list, not sections"),
+        ("{", "is not YAML"),
+        ("alertmanager: {route: {receiver: nobody}}", "'nobody' is not in receivers"),
+        ("rules: {files: [/no/such.rules.yml]}", "/no/such.rules.yml"),
+    ],
+)
+def test_a_wrong_configuration_is_exit_2_with_the_key(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "wrong.yml"
+    path.write_text(text)
+    status, out, err = run("check-config", "--config", str(path))
+    assert status == 2, out
+    assert said in err
+    assert out == ""
+
+
+def test_a_missing_configuration_is_exit_2() -> None:
+    status, _, err = run("check-config", "--config", "/no/such.yml")
+    assert status == 2
+    assert "/no/such.yml" in err
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "fleetowl.yml"
+    path.write_text("analyzer: {tick: 1s}")
+    monkeypatch.setenv("FLEETOWL_ANALYZER__TICK", "nonsense")
+    status, _, err = run("check-config", "--config", str(path))
+    assert status == 2
+    assert "analyzer.tick" in err
+
+
+def test_rules_check_says_what_would_not_load(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yml", tmp_path / "bad.yml"
+    good.write_text("groups: [{name: a, rules: [{alert: A, expr: up == 0}]}]")
+    bad.write_text("groups: [{name: a, rules: [{alert: A, expr: 'up =='}]}]")
+    assert run("rules", "check", str(good))[0] == 0
+    status, _, err = run("rules", "check", str(good), str(bad))
+    assert status == 1
+    assert str(bad) in err
+    assert str(good) not in err
+
+
+def test_an_analyzer_that_is_not_there_is_one_line() -> None:
+    status, out, err = run("incidents", "list", "--url", "http://127.0.0.1:1")
+    assert (status, out) == (1, "")
+    assert "no analyzer answers at http://127.0.0.1:1" in err
+    assert "--url" in err
+    assert err.count("\n") == 1
+
+
+def test_unknown_commands_are_exit_2() -> None:
+    assert run("no-such-command")[0] == 2
