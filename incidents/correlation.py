@@ -72,6 +72,10 @@ class Incidents:
             self._close_if_over(incident, now)
         return [replace(alert, incident=placed[id(alert)]) for alert in alerts]
 
+    def reconfigure(self, settings: IncidentSettings) -> None:
+        """Take other settings; open incidents stay as they are."""
+        self._settings = settings
+
     def note(self, incident_id: str, at: int, kind: str, sentence: str) -> None:
         """Append to the timeline of an incident; what names no known incident is only logged."""
         log.info("%s: %s", incident_id or "no incident", sentence)

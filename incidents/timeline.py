@@ -12,11 +12,12 @@ from incidents.tables import TIMELINE
 from model.moment import format_moment
 from store.columns import upsert
 
-KINDS = ("opened", "joined", "tier", "ended", "again", "notified", "action", "resolved", "note")
-
 
 class Entry(NamedTuple):
-    """One thing that happened, at `at` (ms)."""
+    """One thing that happened, at `at` (ms).
+
+    Kinds of this room: opened, joined, tier, ended, again, resolved; others note notified and action.
+    """
 
     at: int
     kind: str
