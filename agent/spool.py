@@ -293,7 +293,9 @@ class Spool:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if reason != self.trouble:
             log.warning(
-                "The spool %s cannot be used: %s. Frames it should keep are lost.", self.folder, reason
+                "The spool %s has trouble: %s. What cannot be kept is counted as dropped.",
+                self.folder,
+                reason,
             )
         self.trouble = reason
 

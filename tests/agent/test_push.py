@@ -164,6 +164,20 @@ async def test_live_frames_come_before_the_spool(rig: Rig) -> None:
     assert rig.analyzer.frames[1] == b"<0>"
 
 
+async def test_live_frames_stay_ahead_while_the_spool_is_sent(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, rate=5.0)
+    rig.analyzer.status = 0
+    await rig.tick(100)
+    rig.analyzer.status = 200
+    rig.clock.now += 8
+    await rig.tick()
+    for _ in range(4):
+        before = len(rig.analyzer.frames)
+        await rig.tick()
+        assert rig.analyzer.frames[before] == b"<%d>" % (rig.number - 1)
+        assert len(rig.analyzer.frames) > before + 1
+
+
 async def test_backfill_is_rate_limited(tmp_path: Path) -> None:
     rig = Rig(tmp_path, rate=5.0)
     rig.analyzer.status = 0

@@ -128,6 +128,20 @@ def test_frames_come_back_in_order_after_a_restart(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_what_was_delivered_of_a_segment_is_not_sent_again(tmp_path: Path) -> None:
+    spool = _opened(tmp_path, segment=10_000)
+    for number in range(10):
+        spool.append(KEYS[0], _schema(KEYS[0]), b"%d" % number)
+    for _ in range(2):
+        batch = spool.batch(3, BIG)
+        assert batch is not None
+        spool.acknowledge(batch)
+    again = _opened(tmp_path)
+    assert again.frames == 4
+    assert _drain(again) == [b"6", b"7", b"8", b"9"]
+    spool.close()
+
+
 def test_each_segment_stands_on_its_own(tmp_path: Path) -> None:
     """The oldest go when it is full; the rest still have their schemas."""
     spool = _opened(tmp_path, max_bytes=1200)
