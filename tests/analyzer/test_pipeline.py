@@ -1,9 +1,8 @@
-"""The whole way in virtual time: from a scraped line to a notification, over a restart, through a bad disk."""
+"""The whole way in virtual time: from a scraped line to a notification, over restarts and a bad disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +119,8 @@ def test_an_unanswered_notification_is_sent_again_with_the_same_key(room: Room) 
 
 
 def test_a_disk_that_takes_nothing_stops_nothing(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
     def full(*_: Any) -> Any:
         raise StoreUnavailable("the disk is full")
-        yield
 
     with monkeypatch.context() as patch:
         patch.setattr(type(room.pipeline.database), "transaction", full)
