@@ -322,6 +322,19 @@ def test_a_restarted_process_that_decides_the_same_again_uses_the_same_key(night
     assert run.sent[-1][1].dedup_key != first.dedup_key
 
 
+def test_a_late_answer_for_an_older_notification_changes_nothing(night: Build) -> None:
+    run = night(fleetowl=PLAIN)
+    run.fire("A")
+    run.run(12)
+    older = run.sent[0][1]
+    run.fire("B")
+    run.now += 60_000
+    [newer] = run.step()
+    assert not run.dispatcher.record(older, TOOK, run.now)
+    assert run.dispatcher.pending == [newer]
+    assert run.dispatcher.record(newer, TOOK, run.now)
+
+
 def test_a_stage_holds_back_and_says_why(night: Build) -> None:
     class Quiet:
         name = "silence"
