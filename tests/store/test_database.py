@@ -171,13 +171,12 @@ def test_a_lock_held_by_another_process_is_unavailable(path: Path, database: Dat
 def test_a_corrupt_file_is_moved_aside_loudly(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.mkdir()
     path.write_bytes(b"this was a database once" * 1000)
-    path.with_name("fleetowl.db-wal").write_bytes(b"log of the damaged one")
     database, decision = open_database(sqlite_url(path), NOW)
     assert not decision
     assert "started with an empty one" in decision.why
     assert decision.why in caplog.text
     aside = list(path.parent.glob("fleetowl.db.corrupt-*"))
-    assert sorted(piece.read_bytes()[:4] for piece in aside) == [b"log ", b"this"]
+    assert [piece.read_bytes()[:4] for piece in aside] == [b"this"]
     database.create(SCHEMA)
     write(database, 1)
     database.close()
