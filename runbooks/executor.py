@@ -14,8 +14,9 @@ from dataclasses import asdict
 from model.moment import format_moment
 from runbooks.audit import AuditLog, AuditUnavailable
 from runbooks.cluster import ClusterView, NodeView
+from runbooks.errors import Conflict, KubeError, Unanswered, WritesPaused
 from runbooks.guards import check_budget
-from runbooks.kubernetes import Conflict, KubeError, KubeWriter, Unanswered, WritesPaused
+from runbooks.kubernetes import KubeWriter
 from runbooks.ledger import AuditEntry
 from runbooks.run import Intent, Outcome, Result
 

@@ -166,9 +166,9 @@ class Machine:
         self.database.create(SCHEMA)
         self.engine = RunbookEngine([self.runbook], settings, self.topology)
         restore(self.database, [self.engine], self.now)
-        connection = self.kube._client if self.kube is not None else None
+        connection = self.kube._connection if self.kube is not None else None
         self.kube = KubeWriter(settings, lambda: self.engine.paused)
-        self.kube._client = connection  # a new one takes 80 ms of TLS set-up
+        self.kube._connection = connection  # a new one takes 80 ms of TLS set-up
         self.audit = AuditLog(self.folder / "audit.jsonl")
         self.executor = Executor(self.kube, self.audit)
 

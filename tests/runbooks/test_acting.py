@@ -354,7 +354,8 @@ async def run_with_a_kill(machine: Any, alerts: list[Alert], at: int) -> int:
         return wrapped
 
     def fit() -> None:
-        machine.kube._ask = boundary(machine.kube._ask)
+        machine.kube.nodes = boundary(machine.kube.nodes)
+        machine.kube._patch = boundary(machine.kube._patch)
         machine.executor._write_ahead = boundary(machine.executor._write_ahead)
         machine.executor.note = boundary(machine.executor.note)
         machine.executor.perform = boundary(machine.executor.perform)
