@@ -182,3 +182,26 @@ def test_one_lost_scrape_is_no_outage(folder: Folder, pack_groups: list[RuleGrou
     gone.body = body  # type: ignore[method-assign]
     cluster = run(pack_groups, [gone], Scrape(jitter=300, seed=seed))
     assert "EngineGone" not in {alert.name for alert in cluster.fired}
+
+
+def test_two_samples_between_lost_scrapes_are_too_few(pack_groups: list[RuleGroup]) -> None:
+    labels = 'job="vllm",instance="e:8000",engine="0",model_name="m"'
+    counters = ("generation_tokens_total", "prompt_tokens_total", "iteration_tokens_total_count")
+
+    def page(value: float) -> dict[str, float]:
+        moved = {f"vllm:{name}{{{labels}}}": value for name in counters}
+        return {
+            f"vllm:num_requests_running{{{labels}}}": 4,
+            f"vllm:num_requests_waiting{{{labels}}}": 0,
+            **moved,
+        }
+
+    cluster = Cluster(groups=pack_groups)
+    begin = cluster.run(5, lambda second: page(second)) + 6 * SECOND
+    cluster.write(begin, page(9))
+    for now in range(begin, begin + 6 * SECOND, SECOND):
+        if now == begin + 2 * SECOND:
+            cluster.write(now - 100, page(9))
+        cluster.step(now)
+    assert not stalls(cluster)
+    assert not [active for active in cluster.engine.active() if active.labels["alertname"] == "EngineStalled"]
