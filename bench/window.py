@@ -111,8 +111,9 @@ def main(series: int = 100_000, targets: int = 100) -> None:
             with clocks["freeze"].running():
                 frozen = freeze(window, now)
                 frozen.add("detectors", scoring.snapshot())
-        with clocks["write"].running():
-            write(frozen, Path(folder, "window"))
+            with clocks["write"].running():
+                write(frozen, Path(folder, "window"))
+            del frozen  # as between two snapshots: the copy is gone before the next one
     show(window, clocks, selected)
 
 
