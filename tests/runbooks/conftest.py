@@ -123,7 +123,7 @@ XID, VANISHED = "XID_ERRORS", "unless"
 
 
 def alert(node: str, starts_at: int = START, /, **labels: str) -> Alert:
-    base = {"alertname": "GPULost", "tier": "P0", "Hostname": node, "UUID": f"GPU-{node}-3", "gpu": "3"}
+    base = {"alertname": "GpuLost", "tier": "P0", "Hostname": node, "UUID": f"GPU-{node}-3", "gpu": "3"}
     return Alert(Labels({**base, **labels}), starts_at=starts_at)
 
 

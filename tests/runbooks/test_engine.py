@@ -73,7 +73,7 @@ def test_a_stale_alert_never_acts(bench: Bench, make_alert: MakeAlert) -> None:
     """An hour-old alert, as after a restart: refused, however certain."""
     alert = make_alert("node-3", START - 60 * MINUTE)
     assert not any(bench.step(alert) for _ in range(30))
-    assert bench.sentence == "refused: GPULost began more than 5m ago, too long to act on"
+    assert bench.sentence == "refused: GpuLost began more than 5m ago, too long to act on"
 
 
 def test_nothing_is_handed_out_before_it_is_on_disk(bench: Bench, make_alert: MakeAlert) -> None:
