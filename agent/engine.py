@@ -89,10 +89,31 @@ class Engine:
         self._series: list[Labels] = []
         self._synthetic = [Labels({**self.target, NAME: name}) for name in _SYNTHETIC]
         self._scraped_before = False
+        self._failure = ""
+        self._seconds = 0.0
+        self._attempt: asyncio.Task[Reading] | None = None
         self._tls = TLS(settings, settings.url)
 
     def __str__(self) -> str:
         return f"{self.target['job']} at {self.target['instance']}"
+
+    async def read(self, session: aiohttp.ClientSession, at: int) -> Reading:
+        """A scrape for the frame of `at` (ms), without keeping the host and the other engines waiting twice.
+
+        After a scrape that timed out the next ones run behind the scenes, and the engine counts as down
+        until one of them has come through.
+        """
+        if self._failure != "timeout":
+            return await self.scrape(session, at)
+        if self._attempt is None or self._attempt.done():
+            self._attempt = asyncio.create_task(self.scrape(session, at))
+        return self._down(at)
+
+    async def close(self) -> None:
+        """Give up a scrape that is under way."""
+        if self._attempt is not None:
+            self._attempt.cancel()
+            await asyncio.gather(self._attempt, return_exceptions=True)
 
     async def scrape(self, session: aiohttp.ClientSession, at: int) -> Reading:
         """One scrape as of `at` (ms). Failures become `up` 0 and a reason; nothing is raised."""
@@ -103,9 +124,11 @@ class Engine:
         except ScrapeFailed as failure:
             self._note(str(failure))
             self.stats.failures[failure.kind] = self.stats.failures.get(failure.kind, 0) + 1
-            return Reading(at, self._synthetic, [0.0, self._timer() - started, 0.0], _SYNTHETIC)
+            self._failure, self._seconds = failure.kind, self._timer() - started
+            return self._down(at)
         self._note("")
-        return self._reading(found, at, self._timer() - started)
+        self._failure, self._seconds = "", self._timer() - started
+        return self._reading(found, at)
 
     def samples(self) -> list[Sample]:
         """What this engine's scrapes counted."""
@@ -159,14 +182,17 @@ class Engine:
             self.stats.refused[reason] = self.stats.refused.get(reason, 0) + count
         return found
 
-    def _reading(self, found: Exposition, at: int, seconds: float) -> Reading:
+    def _down(self, at: int) -> Reading:
+        return Reading(at, self._synthetic, [0.0, self._seconds, 0.0], _SYNTHETIC)
+
+    def _reading(self, found: Exposition, at: int) -> Reading:
         # Mostly the series are those of the scrape before; then their label sets are reused as they are.
         if found.ids != self._ids or found.generation != self._generation:
             self._ids, self._generation = found.ids, found.generation
             own = [with_target_labels(self._decoder.labels[local], self.target) for local in found.ids]
             self._series = [*own, *self._synthetic]
             self._types = {**self._decoder.types, **_SYNTHETIC}
-        values = [*found.values, 1.0, seconds, float(len(found.ids))]
+        values = [*found.values, 1.0, self._seconds, float(len(found.ids))]
         return Reading(at, self._series, values, self._types)
 
     def _note(self, reason: str) -> None:

@@ -119,6 +119,7 @@ class Agent:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(each.close() for each in self._engines))
         await self.server.close()
         farewell = self._outgoing(Kind.BYE, _now())
         await asyncio.gather(*(pusher.close(farewell) for pusher in self.pushers))
@@ -179,7 +180,7 @@ class Agent:
         if isinstance(source, HostSource):
             return await source.read(at)
         assert self._session is not None
-        return await source.scrape(self._session, at)
+        return await source.read(self._session, at)
 
     def _add_source(self, number: int, source: HostSource | Engine, interval: int) -> None:
         if interval not in self.beats:

@@ -12,6 +12,7 @@ Written through the page cache without fsync: a killed agent loses nothing, a po
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import struct
@@ -84,7 +85,7 @@ class Spool:
         self._write_bytes = write
         self._segments: list[_Segment] = []
         self._current: _Segment | None = None
-        self._fd = -1
+        self._fd = self._lock_fd = -1
         self._cursor = (0, 0)
         self._next_number = 1
         self._head_schemas: dict[bytes, bytes] = {}
@@ -103,20 +104,16 @@ class Spool:
     def open(self) -> None:
         """Find what an earlier life left behind. A folder that cannot be used becomes `trouble`."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._cursor = self._load_cursor()
-            numbered = sorted((int(path.stem), path) for path in self.folder.glob(f"*{_SUFFIX}"))
-            for number, path in numbered:
-                self._adopt(number, path)
-            self._next_number = max([self._cursor[0], *(number for number, _ in numbered)]) + 1
+            self._take_over()
         except (OSError, ValueError) as error:
             self._fail(error)
 
     def close(self) -> None:
-        """Close the open segment; what is in it stays."""
-        if self._fd >= 0:
-            os.close(self._fd)
-        self._fd, self._current = -1, None
+        """Let go of the folder; what is in it stays."""
+        self._end_segment()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+        self._lock_fd = -1
 
     def append(self, key: bytes, schema: bytes, data: bytes) -> bool:
         """Keep a frame and the schema that it needs. False if it could not be kept, which is counted."""
@@ -169,6 +166,16 @@ class Spool:
 
     # --- segments ---
 
+    def _take_over(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        self._cursor = self._load_cursor()
+        self._segments.clear()
+        numbered = sorted((int(path.stem), path) for path in self.folder.glob(f"*{_SUFFIX}"))
+        for number, path in numbered:
+            self._adopt(number, path)
+        self._next_number = max([self._cursor[0], *(number for number, _ in numbered)]) + 1
+
     def _adopt(self, number: int, path: Path) -> None:
         if number < self._cursor[0]:
             path.unlink()  # delivered; the kill came between the cursor and this
@@ -201,8 +208,9 @@ class Spool:
         segment.pending += 1
 
     def _begin_segment(self) -> _Segment:
-        self.close()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._end_segment()
+        if self._lock_fd < 0:
+            self._take_over()  # it could not be had before
         number = self._next_number
         path = self.folder / f"{number:010d}{_SUFFIX}"
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -210,6 +218,21 @@ class Spool:
         self._current = _Segment(number, path)
         self._segments.append(self._current)
         return self._current
+
+    def _end_segment(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._current = -1, None
+
+    def _lock(self) -> None:
+        """Two agents in one folder would take each other's frames for delivered. Raises OSError."""
+        fd = os.open(self.folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            raise OSError(errno.EBUSY, "another agent uses this folder") from error
+        self._lock_fd = fd
 
     def _write(self, segment: _Segment, blob: bytes) -> None:
         """All of `blob` or nothing of it. Raises OSError."""
@@ -228,7 +251,7 @@ class Spool:
 
     def _remove(self, segment: _Segment) -> None:
         if segment is self._current:
-            self.close()
+            self._end_segment()
         self._segments.remove(segment)
         try:
             segment.path.unlink(missing_ok=True)

@@ -200,6 +200,30 @@ async def test_a_bad_engine_is_down_with_a_reason(
     assert "works again" in caplog.records[-1].message
 
 
+async def test_nobody_waits_twice_for_an_engine_that_hangs(
+    served: Served, session: aiohttp.ClientSession
+) -> None:
+    gate = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return await served.page(request)
+
+    served.handler = slow
+    engine = _engine(served.url, timeout="30ms")
+    assert _values(await engine.read(session, 0))["up"] == 0.0
+    engine.timeout = 60_000
+    async with asyncio.timeout(5):
+        for at in (1000, 2000):
+            assert _values(await engine.read(session, at))["up"] == 0.0, "at once"
+        assert engine._attempt is not None
+        gate.set()
+        await engine._attempt
+        assert _values(await engine.read(session, 3000))["up"] == 1.0
+    assert len(served.requests) == 3, "one attempt at a time"
+    await engine.close()
+
+
 async def test_nobody_listens(session: aiohttp.ClientSession, unused_tcp_port: int) -> None:
     engine = _engine(f"http://127.0.0.1:{unused_tcp_port}/metrics")
     assert _values(await engine.scrape(session, 0))["up"] == 0.0

@@ -6,6 +6,8 @@ import errno
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -185,6 +187,33 @@ def test_dropped_while_being_delivered(tmp_path: Path) -> None:
     spool.acknowledge(batch)
     assert spool.frames == waiting
     assert _drain(spool)[-1] == frames[-1]
+
+
+def test_two_agents_do_not_share_a_folder(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from agent.spool import Spool
+spool = Spool(Path(sys.argv[1]), 1 << 20)
+spool.open()
+print(spool.trouble or "no trouble", spool.append(b"schema-a", b"", b"frame"), flush=True)
+sys.stdin.read()
+"""
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "no trouble True\n"
+    mine = _opened(tmp_path)
+    assert mine.trouble == "another agent uses this folder"
+    assert not mine.append(KEYS[0], b"", b"frame")
+    assert mine.batch(1, BIG) is None
+    other.communicate()
+    assert mine.append(KEYS[0], b"", b"frame"), "free again"
+    mine.close()
 
 
 class FullDisk:
