@@ -117,7 +117,7 @@ class Gpu:
         if work.spinning:
             return _SPINNING_POWER
         idle = settings.idle_power if work.memory > _UNUSED_MEMORY else settings.idle_power * 0.65
-        intensity = (0.95 + work.prefill * _PREFILL_POWER) * (0.3 + 0.7 * own) / self.slowdown
+        intensity = (0.95 + work.prefill * _PREFILL_POWER) * (0.75 + 0.25 * own) / self.slowdown
         dynamic = (settings.busy_power - settings.idle_power) * work.busy * intensity
         at_clock = (idle + dynamic * math.pow(self.clock / settings.clock, _CLOCK_TO_POWER)) * self.draw
         return min(at_clock, settings.power_limit)

@@ -296,3 +296,36 @@ def test_every_request_is_accounted_for_whatever_happens(
                 cluster.step(value)
         assert ledger.in_flight == sum(replica.engine.in_flight for replica in cluster.replicas)
         assert ledger.timed_out <= ledger.aborted
+
+
+def test_a_restart_during_the_load_begins_the_load_again(make_cluster: Make) -> None:
+    cluster = make_cluster(warm_up="0s", delays={"model_load": "30s"})
+    replica = cluster.replicas[0]
+    cluster.restart(replica.name)
+    cluster.step(20_000)
+    cluster.restart(replica.name)
+    cluster.step(20_000)
+    assert replica.state is State.LOADING  # what the first start had planned is void
+    cluster.step(10_100)
+    assert replica.state is State.SERVING
+
+
+def test_a_refused_connection_is_tried_elsewhere(make_cluster: Make) -> None:
+    cluster = make_cluster(load={"failing": 0.0})
+    cluster.replicas[0].exit("Error")
+    cluster.replicas[0].ready = True  # the balancer has not heard of it yet
+    failed = cluster.service.ledger.failed
+    cluster.step(4_000)
+    assert cluster.service.ledger.retried > 3
+    assert cluster.service.ledger.failed == failed
+
+
+def test_delays_are_compressed_only_while_the_fault_lasts(make_cluster: Make) -> None:
+    cluster = make_cluster(warm_up="0s")
+    episode = cluster.inject("S13")
+    assert cluster.world.delay("model_load") <= 8_000
+    cluster.step(1_000)
+    cluster.restart(episode.target.name)
+    cluster.step(60_000)
+    assert episode.over
+    assert cluster.world.delay("model_load") >= 45_000
