@@ -177,8 +177,8 @@ class RuleEngine:
             return []
         # A supervisor's boundary: one rule's defect must not keep the other rules from being evaluated.
         except Exception as error:
-            log.exception("%s: a defect in the evaluation", rule.key)
-            self._failed(group, rule, f"{type(error).__name__}: {error}")
+            message = f"a defect in the evaluation: {type(error).__name__}: {error}"
+            self._failed(group, rule, message, defect=True)
             return []
         if rule.error:
             log.info("%s: evaluates again", rule.key)
@@ -186,10 +186,11 @@ class RuleEngine:
         self._unsaved.take(rule.key, step)
         return step.resolved
 
-    def _failed(self, group: GroupState, rule: RuleState, message: str) -> None:
+    @staticmethod
+    def _failed(group: GroupState, rule: RuleState, message: str, defect: bool = False) -> None:
         group.failures += 1
         if message != rule.error:
-            log.warning("%s: failed and keeps its last state: %s", rule.key, message)
+            log.warning("%s: failed and keeps its last state: %s", rule.key, message, exc_info=defect)
         rule.error = message
 
     def _apply(self, group: RuleGroup, rule: RuleState, at: int) -> Step:
@@ -227,13 +228,12 @@ class RuleEngine:
             raise EvaluationError(refused)
 
     def _record_alerts(self, group: GroupState, at: int) -> None:
-        labels, values = [], []
+        labels: list[Labels] = []
+        values: list[float] = []
         for rule in group.rules:
             for active in rule.states.active.values() if rule.states else ():
-                labels.append(active.labels.merged({NAME: "ALERTS", "alertstate": active.state}))
-                values.append(1.0)
-                labels.append(active.labels.merged({NAME: "ALERTS_FOR_STATE"}))
-                values.append(active.active_at // SECOND * 1.0)
+                labels.extend(active.series())
+                values.extend((1.0, float(active.active_at // SECOND)))
         if refused := group.alerts.write(labels, np.array(values), at):
             log.warning("%s: ALERTS are not recorded: %s", group.group.key, refused)
 

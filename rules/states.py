@@ -40,10 +40,27 @@ class ActiveAlert:
     """When (ms) its target was first seen after the restart; 0 not yet."""
     interval: int = 0
     """The longest scrape interval (ms) of its sources; 0 not known."""
+    _told: Alert | None = None
+    _series: tuple[str, Labels, Labels] | None = None
 
     def alert(self, ends_at: int | None = None) -> Alert:
-        """What is told to those who handle alerts."""
-        return Alert(self.labels, self.annotations, self.fired_at, ends_at, self.value)
+        """What is told to those who handle alerts; the same object while nothing changes."""
+        told = self._told
+        if (
+            told is None
+            or told.ends_at != ends_at
+            or told.starts_at != self.fired_at
+            or told.annotations is not self.annotations
+        ):
+            told = self._told = Alert(self.labels, self.annotations, self.fired_at, ends_at, self.value)
+        return told
+
+    def series(self) -> tuple[Labels, Labels]:
+        """The labels of its ALERTS and ALERTS_FOR_STATE series."""
+        if self._series is None or self._series[0] != self.state:
+            alerts = self.labels.merged({NAME: "ALERTS", "alertstate": self.state})
+            self._series = self.state, alerts, self.labels.merged({NAME: "ALERTS_FOR_STATE"})
+        return self._series[1:]
 
 
 @dataclass(slots=True)

@@ -285,3 +285,16 @@ def test_a_compaction_does_not_disturb_recording(tmp_path: Path) -> None:
     vector = parse("double").evaluate(it.window, now)
     assert isinstance(vector, Vector)
     assert np.array_equal(vector.values, [12])
+
+
+def test_a_defect_in_one_rule_is_contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = cluster(tmp_path, "- {alert: Broken, expr: load > 1}\n- {alert: High, expr: load > 1}")
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(it.engine.groups[0].rules[0].rule.expression, "evaluate", broken)
+    it.run(2, lambda _: high(5))
+    assert it.names() == {"High"}
+    assert it.engine.groups[0].rules[0].error == "a defect in the evaluation: ZeroDivisionError: oops"
+    assert it.engine.groups[0].failures == 2
