@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 from incidents.entities import entities_of, subject_of
 from incidents.incident import REACH_KINDS, Incident, Member, member_of
 from incidents.numbering import Numbering
-from incidents.relation import OpenIncidents
+from incidents.relation import Explains, OpenIncidents
 from incidents.settings import IncidentSettings
 from incidents.story import story
 from incidents.tables import INCIDENTS, kept_incidents
@@ -46,15 +46,18 @@ _ORDER = ("gpu", "node", "rack", "replica", "service")
 class Incidents:
     """All open incidents and the latest closed ones; implements Durable."""
 
-    def __init__(self, settings: IncidentSettings, topology: Topology) -> None:
+    def __init__(
+        self, settings: IncidentSettings, topology: Topology, explains: Explains | None = None
+    ) -> None:
         self.opened: Counter[str] = Counter()
         self.joined = 0
         self._settings = settings
         self._topology = topology
+        self._explains: dict[str, Collection[str]] = dict(explains or {})
         self._kept = kept_incidents()
         self._timelines = Timelines()
         self._numbering = Numbering()
-        self._open = OpenIncidents(topology)
+        self._open = OpenIncidents(topology, self._explains)
         self._place: dict[int, str] = {}
         self._heard: dict[int, int] = {}
         self._grown: set[str] = set()
@@ -72,9 +75,11 @@ class Incidents:
             self._close_if_over(incident, now)
         return [replace(alert, incident=placed[id(alert)]) for alert in alerts]
 
-    def reconfigure(self, settings: IncidentSettings) -> None:
-        """Take other settings; open incidents stay as they are."""
+    def reconfigure(self, settings: IncidentSettings, explains: Explains | None = None) -> None:
+        """Take other settings and rules' `explains`; open incidents stay as they are."""
         self._settings = settings
+        self._explains.clear()
+        self._explains.update(explains or {})
 
     def note(self, incident_id: str, at: int, kind: str, sentence: str) -> None:
         """Append to the timeline of an incident; what names no known incident is only logged."""
@@ -134,7 +139,7 @@ class Incidents:
         self._kept.load(tx, select(INCIDENTS).where(wanted))
         self._timelines.load(tx, list(self._kept))
         self._numbering.load(tx)
-        self._open = OpenIncidents(self._topology)
+        self._open = OpenIncidents(self._topology, self._explains)
         self._place = {}
         for incident in self.all():
             for fingerprint, member in incident.members.items():
@@ -192,7 +197,7 @@ class Incidents:
             why = "it opened the incident"
         else:
             incident, why = tie.incident, tie.why
-        member = member_of(alert, entities, now, why)
+        member = member_of(alert, entities, now, why, explained=tie is not None and tie.explained)
         incident.members[alert.fingerprint] = member
         self._place[alert.fingerprint] = incident.id
         self._open.add(incident, member)

@@ -18,7 +18,10 @@ REACH_KINDS = ("node", "gpu", "replica", "service")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One alert of an incident, and why it belongs there. Times are ms; `ends_at` None while it fires."""
+    """One alert of an incident, and why it belongs there. Times are ms; `ends_at` None while it fires.
+
+    `explained` marks a replica's symptom that a service alert explains: it is here through the service.
+    """
 
     labels: Labels
     annotations: Mapping[str, str]
@@ -28,6 +31,7 @@ class Member:
     joined_at: int
     why: str
     generator_url: str = ""
+    explained: bool = False
 
     @property
     def name(self) -> str:
@@ -46,8 +50,8 @@ class Member:
 
     @property
     def links(self) -> frozenset[Entity]:
-        """By what it is tied to others."""
-        return links_of(self.entities)
+        """By what it ties others to its incident: a symptom of the whole service says nothing of a place."""
+        return frozenset() if self.explained else links_of(self.entities)
 
     @property
     def subject(self) -> Entity | None:
@@ -71,6 +75,7 @@ class Member:
             "joined_at": self.joined_at,
             "why": self.why,
             "generator_url": self.generator_url,
+            "explained": self.explained,
         }
 
     @classmethod
@@ -85,10 +90,13 @@ class Member:
             joined_at=document["joined_at"],
             why=document["why"],
             generator_url=document["generator_url"],
+            explained=document["explained"],
         )
 
 
-def member_of(alert: Alert, entities: frozenset[Entity], now: int, why: str) -> Member:
+def member_of(
+    alert: Alert, entities: frozenset[Entity], now: int, why: str, explained: bool = False
+) -> Member:
     """An alert as it joins an incident at `now`."""
     return Member(
         alert.labels,
@@ -99,6 +107,7 @@ def member_of(alert: Alert, entities: frozenset[Entity], now: int, why: str) -> 
         now,
         why,
         alert.generator_url,
+        explained,
     )
 
 
@@ -147,10 +156,10 @@ class Incident:
         }
         order = ["node", "gpu", *_ROOT_ORDER[2:]] if len(gpus) > 1 else list(_ROOT_ORDER)
 
-        def rank(member: Member) -> tuple[int, int, tuple[tuple[str, str], ...]]:
+        def rank(member: Member) -> tuple[bool, int, int, tuple[tuple[str, str], ...]]:
             subject = member.subject
             depth = order.index(subject.kind) if subject else len(order)
-            return depth, member.starts_at, member.labels.pairs
+            return member.explained, depth, member.starts_at, member.labels.pairs
 
         return min(self.members.values(), key=rank)
 

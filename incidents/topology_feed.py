@@ -101,13 +101,14 @@ def edges_of(labels: Labels) -> list[Edge]:
         return _pairs((node, gpu), (gpu, replica) if gpu else (node, replica))
     if labels.name.startswith(ENGINES):
         instance = Entity("replica", labels["instance"]) if "instance" in labels else None
-        return _pairs((node, replica), (replica, service_of(labels)), (replica, instance))
+        service = service_of(labels)
+        return _pairs((node, replica), (replica, service), (replica, instance), (instance, service))
     return []
 
 
 def _pairs(*candidates: tuple[Entity | None, Entity | None]) -> list[Edge]:
     return [
         (carrier, carried)
-        for carrier, carried in candidates
+        for carrier, carried in dict.fromkeys(candidates)
         if carrier is not None and carried is not None and carrier != carried
     ]

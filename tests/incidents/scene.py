@@ -50,7 +50,13 @@ def cluster(nodes: int = 3) -> list[Labels]:
 class Scene:
     """Incidents over a cluster; alerts keep firing until they are ended."""
 
-    def __init__(self, settings: IncidentSettings | None = None, seen: list[Labels] | None = None) -> None:
+    def __init__(
+        self,
+        settings: IncidentSettings | None = None,
+        seen: list[Labels] | None = None,
+        explains: dict[str, list[str]] | None = None,
+    ) -> None:
+        self.explains = explains
         self.settings = settings or IncidentSettings()
         self.database = Database("sqlite://")
         self.database.create(SCHEMA)
@@ -63,7 +69,7 @@ class Scene:
     def _start(self) -> None:
         self.topology = Topology(self.settings.topology_keep)
         self.feed = TopologyFeed(self.topology)
-        self.incidents = Incidents(self.settings, self.topology)
+        self.incidents = Incidents(self.settings, self.topology, self.explains)
 
     def fire(self, name: str, tier: str = "P2", **labels: str) -> None:
         whole = Labels({"alertname": name, "tier": tier, **labels})

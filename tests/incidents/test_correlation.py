@@ -115,6 +115,63 @@ def test_a_service_joins_a_replica_that_names_it_without_an_edge() -> None:
     assert set(scene.step(5).values()) == {ONE}
 
 
+OVERLOAD = {"ServiceOverloaded": ["EngineQueue", "TimeToFirstTokenHigh"]}
+
+
+def queue(scene: Scene, node: int) -> None:
+    scene.fire(
+        "EngineQueue", pod=f"vllm-{node}", instance=f"10.0.0.{node}:8000", engine="0", model_name="llama"
+    )
+
+
+def test_an_overload_of_the_service_explains_the_queues_of_all_its_replicas() -> None:
+    scene = Scene(explains=OVERLOAD)
+    scene.fire("ServiceOverloaded", "P1", model_name="llama")
+    scene.step()
+    for node in range(3):
+        queue(scene, node)
+    scene.fire("TimeToFirstTokenHigh", instance="10.0.0.1:8000", job="vllm")  # the service by an edge only
+    assert set(scene.step(30).values()) == {ONE}
+    scene.restart()
+    [incident] = scene.incidents.all()
+    assert incident.root.name == "ServiceOverloaded"
+    assert incident.reach["replica"] == 3
+    scene.fire("EngineGone", "P1", pod="vllm-2")  # an overload does not explain that
+    assert scene.step(5)["EngineGone"] == ONE  # but it may be what overloads the rest
+    scene.fire("EngineGone", "P1", pod="vllm-1")
+    placed = scene.step(5)
+    assert {incident.id for incident in scene.incidents.all()} == {ONE, TWO}
+    assert placed["EngineQueue"] == ONE
+
+
+def test_what_an_overload_explains_does_not_tie_two_faults_together() -> None:
+    scene = Scene(explains=OVERLOAD)
+    scene.fire("ServiceOverloaded", "P1", model_name="llama")
+    scene.step()
+    queue(scene, 0)
+    queue(scene, 1)
+    scene.step(5)
+    gpu_lost(scene, 0)
+    scene.step(5)
+    gpu_lost(scene, 1)
+    scene.step(5)
+    assert [len(incident.members) for incident in scene.incidents.all()] in ([1, 4], [4, 1])
+
+
+def test_a_fault_beneath_explains_a_queue_better_than_an_overload() -> None:
+    scene = Scene(explains=OVERLOAD)
+    scene.fire("ServiceOverloaded", "P1", model_name="llama")
+    gpu_lost(scene, 0)
+    scene.fire("NodeDown", "P1", node="n1")
+    scene.step()
+    queue(scene, 1)
+    scene.step(5)
+    [node_down] = [
+        incident for incident in scene.incidents.all() if "n1" in {e.name for e in incident.root.entities}
+    ]
+    assert sorted(member.name for member in node_down.members.values()) == ["EngineQueue", "NodeDown"]
+
+
 def test_beyond_the_window_it_is_another_incident() -> None:
     scene = Scene()
     gpu_lost(scene)

@@ -52,7 +52,7 @@ def test_the_subject_is_the_narrowest() -> None:
         (series("DCGM_X", hostname="n1", UUID="G", pod="p"), ["gpu/G>replica/p", "node/n1>gpu/G"]),
         (
             series("vllm:x", pod="p", instance="i:1", model_name="m"),
-            ["replica/p>replica/i:1", "replica/p>service/m"],
+            ["replica/i:1>service/m", "replica/p>replica/i:1", "replica/p>service/m"],
         ),
         (series("vllm:x", instance="i:1", model_name="m"), ["replica/i:1>service/m"]),
         (
