@@ -74,9 +74,7 @@ def where(labels: Labels) -> str:
 def _block(alert: Alert, now: int) -> str:
     place = where(alert.labels)
     lines = [f"{alert.tier.name} {_inert(alert.name)}{': ' + place if place else ''}"]
-    words = _words(alert.annotations)
-    if words:
-        lines.append(words)
+    lines += _sentences(alert.annotations)
     since = f"since {format_moment(alert.starts_at)}"
     if alert.ends_at is not None and alert.resolved_at(now):
         lasted = format_duration(max(0, alert.ends_at - alert.starts_at) // SECOND * SECOND)
@@ -86,6 +84,12 @@ def _block(alert: Alert, now: int) -> str:
         if alert.annotations.get(key):
             lines.append(f"{label}: {_cut(_inert(alert.annotations[key]), LINE)}")
     return "\n".join(lines)
+
+
+def _sentences(annotations: Mapping[str, str]) -> list[str]:
+    """The summary, and the description where it says more: that is where people are told to look first."""
+    words, more = _words(annotations), _cut(_inert(annotations.get("description", "")), LINE)
+    return [sentence for sentence in dict.fromkeys((words, more)) if sentence]
 
 
 def _words(annotations: Mapping[str, str]) -> str:

@@ -329,6 +329,14 @@ def test_title_and_body_read_well() -> None:
     )
 
 
+def test_the_description_follows_the_summary() -> None:
+    words = {"summary": "short", "description": "Look first at the kernel log."}
+    alert = Alert(Labels({"alertname": "A"}), words, T0)
+    assert body(notification(alert)).splitlines()[1:3] == ["short", "Look first at the kernel log."]
+    only = Alert(Labels({"alertname": "A"}), {"description": "long"}, T0)
+    assert body(notification(only)).count("long") == 1
+
+
 def test_values_are_inert_and_long_messages_are_cut() -> None:
     nasty = Alert(
         Labels({"alertname": "A\n\x1b[31m", "node": "n\r\n1"}), {"summary": "x" * 5000 + "\n\n"}, T0
