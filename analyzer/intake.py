@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aiohttp import web
 from telemetry.frame_ingest import FrameReceiver
 from telemetry.remote_write import RemoteWriteReceiver
+from telemetry.window import Window
 
 from analyzer.access import answer
 
@@ -16,11 +17,13 @@ class Intake:
 
     def __init__(
         self,
+        window: Window,
         frames: FrameReceiver,
         remote_write: RemoteWriteReceiver,
         now: Callable[[], int],
         wake: Callable[[], None],
     ) -> None:
+        self._window = window
         self._frames = frames
         self._remote_write = remote_write
         self._now = now
@@ -35,7 +38,8 @@ class Intake:
 
     async def take_frames(self, request: web.Request) -> web.Response:
         """POST /api/v1/frames: 200, 409 for a schema that is not known, 400 for malformed bytes."""
-        received = self._frames.receive(await request.read(), self._now())
+        body, now = await request.read(), self._moment()
+        received = self._frames.receive(body, now)
         if received.events:
             self._wake()
         if received.status == 200:
@@ -46,13 +50,20 @@ class Intake:
 
     async def take_remote_write(self, request: web.Request) -> web.Response:
         """POST /api/v1/write: 204, 400 with the reason, 415 for what is not supported yet."""
+        body, now = await request.read(), self._moment()
         received = self._remote_write.receive(
-            await request.read(),
+            body,
             request.headers.get("Content-Type", ""),
             request.headers.get("Content-Encoding", ""),
             request.headers.get("X-Fleetowl-Sender", request.remote or "unknown"),
-            self._now(),
+            now,
         )
         if received.status < 300:
             return web.Response(status=received.status)
         return answer(received.status, "bad_data", received.reason)
+
+    def _moment(self) -> int:
+        """Now, and the window knows it: that is what "too old" and "too far ahead" are measured against."""
+        now = self._now()
+        self._window.advance(now)
+        return now

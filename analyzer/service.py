@@ -163,7 +163,9 @@ class Analyzer:
             client_max_size=own.max_request_bytes,
             middlewares=[require_token(lambda: self._token), self.overload.middleware()],
         )
-        intake = Intake(self.pipeline.frames, self.remote_write, self.clock.now, self.wake)
+        intake = Intake(
+            self.pipeline.window, self.pipeline.frames, self.remote_write, self.clock.now, self.wake
+        )
         api = Api(lambda: self.pipeline, self.scraper.health, self.clock.now)
         for part in (intake, api, Control(self)):
             application.add_routes(part.routes())
