@@ -294,6 +294,46 @@ async def test_an_answer_that_is_lost_is_looked_up_and_not_repeated(
     assert machine.states() == {"gpu-node-3": "done"}
 
 
+async def test_a_cordon_that_arrives_after_giving_up_is_taken_into_the_books(
+    machine: Any, make_alert: MakeAlert
+) -> None:
+    """Three times no answer and nothing done; then a proxy delivers the first request after all."""
+    held: list[Any] = []
+
+    async def hold(request: web.BaseRequest) -> web.Response | None:
+        if request.method != "PATCH":
+            return None
+        held.append(await request.json())
+        return web.Response(status=503, text="no upstream")
+
+    machine.api.before.append(hold)
+    await machine.ticks(60, [make_alert("gpu-node-3")])
+    assert machine.states() == {"gpu-node-3": "failed"}
+    machine.api.kube.store.patch(
+        "gpu-node-3", held[0], "application/merge-patch+json", status=False, dry_run=False, strict=True
+    )
+    machine.engine.undo(machine.engine.runs()[0].id, "someone", machine.now)
+    machine.api.before.clear()
+    await machine.ticks(40, [make_alert("gpu-node-3")])
+    assert machine.api.cordoned() == []
+    assert machine.states() == {"gpu-node-3": "undone"}
+
+
+async def test_a_run_whose_records_were_lost_finds_its_cordon_again(
+    machine: Any, make_alert: MakeAlert
+) -> None:
+    """The state database is gone; the run has the same id and the node says so."""
+    await machine.ticks(20, [make_alert("gpu-node-3")])
+    machine.leave()
+    for path in machine.folder.glob("state.db*"):
+        path.unlink()
+    machine.boot()
+    await machine.ticks(5, [make_alert("gpu-node-3")])
+    assert machine.states() == {"gpu-node-3": "done"}
+    assert len(machine.api.writes()) == 1
+    assert machine.engine.undo(machine.engine.runs()[0].id, "an operator", machine.now)
+
+
 async def test_no_write_while_paused(machine: Any, make_alert: MakeAlert) -> None:
     machine.engine.pause("night shift", machine.now)
     await machine.ticks(15, [make_alert("gpu-node-3")])

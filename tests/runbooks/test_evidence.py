@@ -68,6 +68,12 @@ def test_a_gap_of_one_scrape_is_not_a_vanished_gpu(gpu_lost: Runbook, make_node:
     assert "proven by" in watch(gpu_lost, make_node("node-3"), *lasting)(17 * SECOND)
 
 
+def test_a_sign_that_flickers_begins_anew_each_time(gpu_lost: Runbook, make_node: MakeNode) -> None:
+    """Two gaps of five seconds, twenty seconds apart, are not one that lasted for twenty-five."""
+    seen = [(at * SECOND, ("XID", "unless") if at % 20 < 5 else ("XID",)) for at in range(26)]
+    assert "only xid_79" in watch(gpu_lost, make_node("node-3"), *seen)(25 * SECOND)
+
+
 def test_a_hard_fact_is_enough(gpu_lost: Runbook, make_node: MakeNode) -> None:
     data = gpu_lost.model_dump(by_alias=True, exclude_none=True)
     data["evidence"]["signs"][0]["hard"] = True

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
+import rules.packs
 from model.labels import Labels
 from model.moment import SECOND
 from rules.promql.expression import Vector, parse
 from runbooks.cluster import NodeView
 from runbooks.evidence import holds
-from runbooks.model import Runbook
+from runbooks.library import shipped
+from runbooks.model import Runbook, load_runbooks
 from telemetry.window import Window
 
 START = 1_800_000_000_000
@@ -74,6 +78,7 @@ def test_a_healthy_node_shows_no_sign(node: Node, gpu_lost: Runbook, make_node: 
 def test_a_lost_gpu_shows_its_signs_one_after_the_other(
     node: Node, gpu_lost: Runbook, make_node: MakeNode, spelling: str
 ) -> None:
+    node.scrape(page(gpus=range(8), spelling=spelling))
     node.scrape(page(gpus=range(8), xid=79, spelling=spelling))
     assert node.held(gpu_lost, make_node("node-3")) == {"xid_79"}
     left = {labels: 50.0 for labels in page(gpus=range(8), spelling=spelling) if labels["gpu"] != "3"}
@@ -89,7 +94,27 @@ def test_an_exporter_crash_shows_no_sign(node: Node, gpu_lost: Runbook, make_nod
     assert node.held(gpu_lost, make_node("node-3")) == set()
 
 
+def test_an_xid_latched_from_long_ago_is_no_sign(node: Node, gpu_lost: Runbook, make_node: MakeNode) -> None:
+    for _ in range(3):
+        node.scrape(page(gpus=range(8), xid=79))
+    assert node.held(gpu_lost, make_node("node-3")) == set()
+
+
+def test_runbooks_and_rule_packs_know_one_another() -> None:
+    """The alerts of a runbook are raised by a shipped pack, which names the runbook in its side file."""
+    known = {runbook.name: set(runbook.match.alerts) for runbook in load_runbooks([shipped()])}
+    folder = Path(rules.packs.__file__).parent
+    named: dict[str, set[str]] = {}
+    for path in folder.glob("*.fleetowl.yml"):
+        for group in yaml.safe_load(path.read_text()).values():
+            for alert, extras in group.items():
+                if "runbook" in extras:
+                    named.setdefault(extras["runbook"], set()).add(alert)
+    assert named == known
+
+
 def test_another_xid_shows_no_sign(node: Node, gpu_lost: Runbook, make_node: MakeNode) -> None:
+    node.scrape(page(gpus=range(8)))
     node.scrape(page(gpus=range(8), xid=31))
     assert node.held(gpu_lost, make_node("node-3")) == set()
 
