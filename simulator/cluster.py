@@ -98,7 +98,7 @@ class Cluster:
 
     def restart(self, pod: str) -> None:
         """Restart the container of a replica. Raises KeyError for an unknown one."""
-        self.replica(pod).restart("its container is restarted")
+        self.replica(pod).restart("is restarted")
 
     def node(self, name: str) -> Node:
         """The node of that name (KeyError)."""

@@ -174,7 +174,6 @@ class Episode:
     def _entities(self) -> set[Entity]:
         kinds = ("gpu", "replica", "node", "rack", "service")
         scope = {owner.entity for kind in kinds for owner in self._model.related(self.target, kind)}
-        # a service carries all replicas: with a smaller root, what happens to the others is not its doing
         return scope | {self.target}
 
     def _hear(self, happening: Happening) -> None:

@@ -61,7 +61,7 @@ def _vanish(world: World, gpu: Gpu) -> None:
 
 def _abort(replica: Replica, gpu: Gpu) -> None:
     if not gpu.present:
-        replica.die("its collective aborts without the lost GPU and its engine dies")
+        replica.die("the collective aborts without the lost GPU")
 
 
 def _count_devices(world: World, node: Node) -> None:

@@ -129,7 +129,7 @@ class Replica:
         if state is not State.SERVING and not self.listens:
             return
         if state is State.ERRORED:
-            self.die("its engine died")
+            self.die("a fatal error")
         elif state is State.EXITED:
             self.exit("Error")
         elif state is State.ZOMBIE:
@@ -137,13 +137,13 @@ class Replica:
             self.engine.stats.running = self.engine.stats.waiting = 0
             self.state = state
             self._world.note(
-                self.entity, f"its engine is dead, the server stays up (/health {self.health_status})"
+                self.entity, f"has a dead engine behind a living server (/health {self.health_status})"
             )
         elif state is State.HUNG:
             self.state, self._hung_since = state, self._world.now
-            self._world.note(self.entity, "a collective is stuck: requests run, no token comes out")
+            self._world.note(self.entity, "is stuck in a collective: requests run, no token comes out")
         else:
-            self.restart("it was started again")
+            self.restart("is started again")
 
     def die(self, why: str) -> None:
         """The engine dies; the server answers 500 until its process exits."""
@@ -151,7 +151,7 @@ class Replica:
             return
         lost = self._fail_all("500")
         self.state = State.ERRORED
-        self._world.note(self.entity, f"{why}; {lost} requests in flight fail")
+        self._world.note(self.entity, f"loses its engine: {why}; {lost} requests in flight fail")
         self._later("process_exits", lambda: self.exit("Error"))
 
     def exit(self, reason: str) -> None:
@@ -159,7 +159,7 @@ class Replica:
         self._fail_all("502")
         self.state, self.last_exit = State.EXITED, reason
         self.ready = False
-        self._world.note(self.entity, f"the server process exits ({reason}), connections are refused")
+        self._world.note(self.entity, f"exits ({reason}) and refuses connections")
         self._later("restart_backoff", self.start)
 
     def restart(self, why: str) -> None:
@@ -189,7 +189,7 @@ class Replica:
         self._loading_until = self._world.now + load
         life = self._life
         self._world.timeline.plan(self._loading_until, lambda _: self._serve(life))
-        self._world.note(self.entity, "its engine starts and loads the model")
+        self._world.note(self.entity, "starts and loads the model")
 
     def lose_node(self) -> None:
         """The node is gone, and with it the process and every connection."""
@@ -213,7 +213,7 @@ class Replica:
             self.exit("Error")
             return
         self.state = State.SERVING
-        self._world.note(self.entity, "its engine serves again")
+        self._world.note(self.entity, "serves again")
 
     def _later(self, delay: str, action: Callable[[], None]) -> None:
         self._life += 1
@@ -240,9 +240,9 @@ class Replica:
             self._failed_probes = 0
             if not self.ready:
                 self.ready, self.ready_since = True, now
-                self._world.note(self.entity, "it is ready, the balancer sends requests to it again")
+                self._world.note(self.entity, "is ready: the balancer sends requests to it again")
             return
         self._failed_probes += 1
         if self.ready and self._failed_probes >= _UNREADY_AFTER:
             self.ready = False
-            self._world.note(self.entity, "its readiness probe fails, the balancer takes it out")
+            self._world.note(self.entity, "fails its readiness probe: the balancer takes it out")

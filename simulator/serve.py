@@ -72,6 +72,7 @@ class Faces:
             raise
         if self._drive:
             self._driver = asyncio.create_task(self._run(), name="simulator")
+            self._driver.add_done_callback(_report)
 
     async def stop(self) -> None:
         """Close everything; may be called twice."""
@@ -198,6 +199,11 @@ class Faces:
             milliseconds = round((now - before) * 1000 * self.speed)
             before += milliseconds / 1000 / self.speed
             await self.tick(milliseconds)
+
+
+def _report(driver: asyncio.Task[None]) -> None:
+    if not driver.cancelled() and (error := driver.exception()):
+        _LOG.error("The simulation stands still: %s", error, exc_info=error)
 
 
 def _page(page: _Renders, content_type: str) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:

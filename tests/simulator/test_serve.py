@@ -170,3 +170,18 @@ async def test_a_taken_host_is_an_error_and_leaves_nothing(make_cluster: Make) -
     with pytest.raises(OSError, match=r".+"):
         await faces.start()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_model_that_fails_is_said_in_the_log(
+    make_cluster: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster, failed = make_cluster(warm_up="0s"), asyncio.Event()
+
+    def fail(milliseconds: int) -> None:
+        failed.set()
+        raise RuntimeError("out of silicon")
+
+    monkeypatch.setattr(cluster, "step", fail)
+    async with Faces(cluster):
+        await asyncio.wait_for(failed.wait(), 5)
+    assert "The simulation stands still: out of silicon" in caplog.text
