@@ -95,8 +95,8 @@ def demo_settings(faces: Faces, folder: Path) -> CentralSettings:
             "analyzer": {"listen": "127.0.0.1:0", "state_directory": str(folder)},
             "scrape_configs": _scrape_configs(faces),
             "alertmanager": {
-                "route": {"receiver": "story", "group_by": ["incident"], "group_wait": "5s"},
-                "receivers": [{"name": "story", "log_configs": [{}]}],
+                "route": {"receiver": "on-call", "group_by": ["incident"], "group_wait": "5s"},
+                "receivers": [{"name": "on-call", "console_configs": [{}]}],
             },
             "runbooks": {
                 "enabled": True,

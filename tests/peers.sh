@@ -12,6 +12,7 @@ fetch() { # command package
 }
 fetch prometheus prometheus
 fetch promtool prometheus
+fetch prometheus-node-exporter prometheus-node-exporter
 fetch kubectl kubernetes-client
 command -v docker-compose >/dev/null || left_out+=("docker-compose (apt-get install docker-compose)")
 if [ ${#left_out[@]} -gt 0 ]; then
