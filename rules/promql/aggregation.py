@@ -6,6 +6,7 @@ group side by side, and where each group begins. Then each aggregation is a redu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -182,3 +183,34 @@ def _interpolate(values: Floats, first: Integers, counts: Integers, wanted: floa
     with np.errstate(all="ignore"):
         result: Floats = values[first + lower] * (1 - weight) + values[first + upper] * weight
     return result
+
+
+class CountValues(_Grouped):
+    """`count_values("label", v)`: how many rows of a group have each value; the value becomes a label.
+
+    Its labels depend on values, so unlike all else they are made anew at each evaluation.
+    """
+
+    def __init__(self, label: str, operand: Node, by: bool, labels: tuple[str, ...]) -> None:
+        super().__init__(operand, by, labels)
+        self._label = label
+
+    def evaluate(self, context: Context) -> Column:
+        """A row for each group and value."""
+        vector = column(self._operand, context)
+        groups = self._grouped(vector)
+        counts: Counter[tuple[int, str]] = Counter(
+            (int(groups.number[row]), _spelled(float(vector.values[row])))
+            for row in np.flatnonzero(vector.present)
+        )
+        labels = [groups.frame[number].merged({self._label: value}) for number, value in counts]
+        intervals = groups.frame.intervals[[number for number, _ in counts]]
+        values = np.array(list(counts.values()), dtype=np.float64)
+        return Column(frame_of(labels, intervals), values, np.ones(len(values), dtype=np.bool_)).checked()
+
+
+def _spelled(value: float) -> str:
+    """A number as Go writes it without an exponent."""
+    if np.isfinite(value):
+        return np.format_float_positional(value, trim="-")
+    return "NaN" if np.isnan(value) else "+Inf" if value > 0 else "-Inf"

@@ -12,8 +12,9 @@ import promql_parser as ast
 from model.labels import NAME
 from model.matcher import Matcher, Op
 from rules.promql import functions, relabel, windows
-from rules.promql.aggregation import REDUCTIONS, Aggregation, Quantile, Ranking
+from rules.promql.aggregation import REDUCTIONS, Aggregation, CountValues, Quantile, Ranking
 from rules.promql.binary import ARITHMETIC, COMPARISONS, Binary, Negation
+from rules.promql.calendar import DATES
 from rules.promql.errors import PromQLError
 from rules.promql.histogram import HistogramQuantile
 from rules.promql.matching import Matching, SetOperator
@@ -139,13 +140,20 @@ def _aggregate(compiler: Compiler, expression: Any) -> Node:
         return Ranking(op, compiler.node(expression.param), operand, by, labels)
     if op == "quantile":
         return Quantile(compiler.node(expression.param), operand, by, labels)
+    if op == "count_values":
+        return CountValues(expression.param.val, operand, by, labels)
     raise PromQLError(f"the aggregation {op} is not supported: {expression.prettify()}")
 
 
 def _call(compiler: Compiler, expression: Any) -> Node:
     name, arguments = expression.func.name, list(expression.args)
     if name in windows.KERNELS:
-        return windows.RangeFunction(name, compiler.range(arguments[-1]), _nodes(compiler, arguments[:-1]))
+        place = 1 if name == "quantile_over_time" else 0
+        before, after = _nodes(compiler, arguments[:place]), _nodes(compiler, arguments[place + 1 :])
+        return windows.RangeFunction(name, compiler.range(arguments[place]), before, after)
+    if name in DATES:
+        operand = compiler.node(arguments[0]) if arguments else functions.ToVector(functions.Constant("time"))
+        return functions.Calendar(name, operand)
     if name in functions.ELEMENTWISE:
         return functions.Elementwise(name, compiler.node(arguments[0]), _nodes(compiler, arguments[1:]))
     build = _CALLS.get(name)

@@ -8,6 +8,7 @@ import numpy as np
 
 from model.labels import NAME, Labels
 from model.matcher import Matcher, Op
+from rules.promql.calendar import on_calendar
 from rules.promql.context import Context
 from rules.promql.frame import Column, Floats, Value, empty, frame_of
 from rules.promql.node import Node, column, number
@@ -68,6 +69,20 @@ class Elementwise:
         arguments = [number(argument, context) for argument in self._arguments]
         with np.errstate(all="ignore"):
             values = self._compute(vector.values, *arguments)
+        return Column(vector.frame.without_name(), values, vector.present).checked()
+
+
+class Calendar:
+    """`hour()`, `month(v)` and their kin: a part of the date of each value, a time in Unix seconds."""
+
+    def __init__(self, name: str, operand: Node) -> None:
+        self._name = name
+        self._operand = operand
+
+    def evaluate(self, context: Context) -> Column:
+        """The same rows with the part of the date."""
+        vector = column(self._operand, context)
+        values = on_calendar(self._name, vector.values)
         return Column(vector.frame.without_name(), values, vector.present).checked()
 
 

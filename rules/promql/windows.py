@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rules.promql import rates
+from rules.promql import rates, regression
 from rules.promql.context import Context
 from rules.promql.frame import Bools, Column, Floats, empty
 from rules.promql.node import Node, number
@@ -95,6 +95,9 @@ KERNELS: dict[str, Kernel] = {
     "last_over_time": last_over_time,
     "stdvar_over_time": stdvar_over_time,
     "stddev_over_time": stddev_over_time,
+    "deriv": regression.deriv,
+    "predict_linear": regression.predict_linear,
+    "quantile_over_time": regression.quantile_over_time,
 }
 """Each takes a block (and its function's scalars) to a value for each series and whether it has one."""
 
@@ -102,29 +105,30 @@ KEEPS_NAME = frozenset({"last_over_time"})
 
 
 class RangeFunction:
-    """A kernel applied to a range selector."""
+    """A kernel applied to a range selector; its scalars stand before or after the range."""
 
-    def __init__(self, name: str, selector: RangeSelector, arguments: list[Node]) -> None:
+    def __init__(self, name: str, selector: RangeSelector, before: list[Node], after: list[Node]) -> None:
         self._kernel = KERNELS[name]
+        self._before, self._after = before, after
         self._keeps_name = name in KEEPS_NAME
         self._selector = selector
-        self._arguments = arguments
 
     def evaluate(self, context: Context) -> Column:
         """One value for each series that has enough samples in the range."""
-        arguments = [number(argument, context) for argument in self._arguments]
+        before = [number(argument, context) for argument in self._before]
+        after = [number(argument, context) for argument in self._after]
         blocks = self._selector.read(context)
         if not blocks:
             return empty()
         with np.errstate(all="ignore"):
-            parts = [_apply(self._kernel, block, arguments) for block in blocks]
+            parts = [_apply(self._kernel, before, block, after) for block in blocks]
         values, present = (np.concatenate(part) for part in zip(*parts, strict=True))
         frame = self._selector.series.frame
         return Column(frame if self._keeps_name else frame.without_name(), values, present).checked()
 
 
-def _apply(kernel: Kernel, block: Block, arguments: list[float]) -> Result:
+def _apply(kernel: Kernel, before: list[float], block: Block, after: list[float]) -> Result:
     if not len(block.times):
         series = block.present.shape[1]
         return np.zeros(series), np.zeros(series, dtype=np.bool_)
-    return kernel(block, *arguments)
+    return kernel(*before, block, *after)

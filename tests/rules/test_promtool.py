@@ -64,6 +64,7 @@ EXPRESSIONS = [
     "topk by (rack) (2, counter)",
     "bottomk(3, counter)",
     "count(gauge > 3)",
+    "count_values by (rack) ('size', round(gauge * 2) / 4)",
     "counter / ignoring (nothing) gauge",
     "gauge / on (node) group_left sum by (node) (counter)",
     "sum by (node) (counter) * on (node) group_right gauge",
@@ -83,6 +84,14 @@ EXPRESSIONS = [
     "round(gauge, 0.3)",
     "label_replace(gauge, 'card', '$1-$2', 'node', '(.)(.)')",
     "time() - 1",
+    "deriv(gauge[2m])",
+    "predict_linear(counter[2m], 3600)",
+    "quantile_over_time(0.8, gauge[2m])",
+    *[
+        f"{part}(counter * 1000)"
+        for part in ("minute", "hour", "day_of_week", "day_of_month", "days_in_month")
+    ],
+    *["month(counter * 1000)", "year(counter * 1000)", "hour() + minute()"],
 ]
 MOMENTS = [95 * SECOND, 205 * SECOND, 385 * SECOND, 445 * SECOND]
 
@@ -163,7 +172,7 @@ def beyond_rounding(output: str) -> list[str]:
 
 def _close(one: float, other: float) -> bool:
     both_nan = math.isnan(one) and math.isnan(other)
-    return both_nan or one == other or math.isclose(one, other, rel_tol=1e-9)
+    return both_nan or one == other or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(4))
