@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from incidents.entities import links_of, subject_of
+from incidents.entities import links_of, node_of, subject_of
 from model.alert import Alert, Tier, tier_of
 from model.labels import Labels, format_fingerprint
 from model.topology import Entity
@@ -60,8 +60,19 @@ class Member:
 
     @property
     def title(self) -> str:
-        """Name and subject, as sentences use them."""
-        return f"{self.name} on {self.subject}" if self.subject else self.name
+        """Name and place, as sentences use them: `GpuLost on GPU 4 of gpu-node-1`."""
+        return f"{self.name} on {self.place}" if self.place else self.name
+
+    @property
+    def place(self) -> str:
+        """The subject in a person's words: nobody knows a GPU by its UUID."""
+        subject = self.subject
+        if subject is None:
+            return ""
+        index, node = self.labels.value("gpu"), node_of(self.labels)
+        if subject.kind == "gpu" and index and node is not None:
+            return f"GPU {index} of {node.name}"
+        return str(subject)
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

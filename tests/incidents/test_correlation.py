@@ -75,7 +75,7 @@ def test_two_faults_at_once_on_two_nodes_are_two_incidents() -> None:
     ]
     assert sorted(names, key=len) == [
         ["EngineGone on replica/vllm-1", "NodeDown on node/n1"],
-        ["EngineGone on replica/vllm-0", "GpuLost on gpu/GPU-0-0", "ServiceErrorRate on service/llama"],
+        ["EngineGone on replica/vllm-0", "GpuLost on GPU 0 of n0", "ServiceErrorRate on service/llama"],
     ]
 
 
@@ -297,7 +297,7 @@ def test_list_and_describe_are_json() -> None:
     scene = Scene()
     gpu_lost(scene)
     scene.step()
-    assert json.loads(json.dumps(scene.incidents.list()))[0]["title"] == "GpuLost on gpu/GPU-0-0"
+    assert json.loads(json.dumps(scene.incidents.list()))[0]["title"] == "GpuLost on GPU 0 of n0"
     assert json.loads(json.dumps(scene.incidents.describe(ONE)))["timeline"][0]["kind"] == "opened"
     assert scene.incidents.describe("INC-0") is None
 

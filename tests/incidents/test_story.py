@@ -4,17 +4,17 @@ from incidents.story import headline, story
 from tests.incidents.scene import Scene
 
 EXPECTED = """\
-# INC-20261120-0001: GpuLost on gpu/GPU-0-0
+# INC-20261120-0001: GpuLost on GPU 0 of n0
 
 - **State**: resolved, tier P1
 - **Since**: 2026-11-20T00:00:00.000Z, for 40s
-- **Most likely the cause**: GpuLost on gpu/GPU-0-0
+- **Most likely the cause**: GpuLost on GPU 0 of n0
 - **Reaches**: 1 node, 2 gpus, 1 replica, 1 service
 - **What**: GpuLost happened
 
 ## Alerts
 
-- P1 GpuLost on gpu/GPU-0-0: ended, since 2026-11-20T00:00:00.000Z (most likely the cause); \
+- P1 GpuLost on GPU 0 of n0: ended, since 2026-11-20T00:00:00.000Z (most likely the cause); \
 it opened the incident
 - P2 NodeGpusMissing on node/n0: ended, since 2026-11-20T00:00:05.000Z; it is on node/n0, as GpuLost fires
 
@@ -22,7 +22,7 @@ it opened the incident
 
 - 2026-11-20T00:00:00.000Z opened: opened by P1 GpuLost{Hostname="n0", UUID="GPU-0-0", gpu="0"}
 - 2026-11-20T00:00:05.000Z joined: P2 NodeGpusMissing{node="n0"} joined: it is on node/n0, as GpuLost fires
-- 2026-11-20T00:00:30.000Z ended: GpuLost on gpu/GPU-0-0 ended after 25s
+- 2026-11-20T00:00:30.000Z ended: GpuLost on GPU 0 of n0 ended after 25s
 - 2026-11-20T00:00:30.000Z ended: NodeGpusMissing on node/n0 ended after 20s
 - 2026-11-20T00:00:40.000Z resolved: resolved after 40s: all 2 alerts have ended
 """
@@ -43,7 +43,7 @@ def test_the_story_of_an_incident() -> None:
     [incident] = scene.incidents.all(everything=True)
     assert story(incident, scene.incidents.timeline(incident.id)) == EXPECTED
     assert headline(incident) == (
-        "INC-20261120-0001 P1 resolved GpuLost on gpu/GPU-0-0 (1 node, 2 gpus, 1 replica, 1 service)"
+        "INC-20261120-0001 P1 resolved GpuLost on GPU 0 of n0 (1 node, 2 gpus, 1 replica, 1 service)"
     )
 
 
