@@ -72,7 +72,7 @@ class Pipeline:
         self.frames = FrameReceiver(window)
         self.inventory = Inventory(window, self.frames)
         self.rules = RuleEngine(
-            window, groups, started_at, settings.rules, time.perf_counter, settings.analyzer.external_url
+            window, groups, started_at, settings.rules, time.perf_counter, settings.alertmanager.external_url
         )
         self.incidents = Incidents(settings.incidents, self.topology)
         self.dispatcher = Dispatcher(settings.alertmanager)

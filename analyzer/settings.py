@@ -42,7 +42,6 @@ class AnalyzerSettings(Settings):
     max_pending_requests: int = Field(
         64, gt=0, description="Writes handled at once; more are answered with 429 and Retry-After."
     )
-    external_url: str = Field("", description="Address under which people reach this analyzer, for links.")
 
     @field_validator("listen")
     @classmethod

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 import yaml
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
 
 from fleetowl.cli import main as front
@@ -107,8 +107,10 @@ def default_of(info: FieldInfo) -> str:
     if info.default_factory is not None:
         return ""
     value = info.default
-    if value is None or isinstance(value, SecretStr) or value == ():
+    if value is None or isinstance(value, SecretStr | BaseModel) or value in ((), [], {}, ""):
         return ""
+    if isinstance(value, ByteSize):
+        return f"`{value.human_readable()}`"
     if isinstance(value, int) and not isinstance(value, bool) and "Duration" in describe(info):
         return f"`{format_duration(value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
