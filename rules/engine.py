@@ -120,6 +120,7 @@ class RuleEngine:
         )
         self._unsaved = _Unsaved()
         self._orphans: list[tuple[str, ActiveAlert]] = []
+        self._retired: list[Recorder] = []
         self.groups = [self._group_state(group) for group in groups]
 
     def _group_state(self, group: RuleGroup) -> GroupState:
@@ -153,6 +154,7 @@ class RuleEngine:
                 group.missed += max(0, slot - group.slot - 1)
             group.slot = slot
             resolved.extend(active.alert(ends_at=now) for active in self._evaluate_group(group, now))
+        self._end_retired(now)
         return [active.alert() for active in self.active() if active.state == FIRING] + resolved
 
     def _evaluate_group(self, group: GroupState, now: int) -> list[ActiveAlert]:
@@ -246,14 +248,26 @@ class RuleEngine:
 
     def remap(self, remap: IdRemap) -> None:
         """The window has renumbered its series."""
+        for recorder in [*self._recorders(), *self._retired]:
+            recorder.remap(remap)
+
+    def _recorders(self) -> Iterator[Recorder]:
         for group in self.groups:
-            group.alerts.remap(remap)
-            for rule in group.rules:
-                rule.recorder.remap(remap)
+            yield group.alerts
+            yield from (rule.recorder for rule in group.rules)
+
+    def _end_retired(self, now: int) -> None:
+        """Mark stale what only the rules before the reload recorded; all groups have run since."""
+        if self._retired:
+            written = np.concatenate([recorder.ids for recorder in self._recorders()])
+            for recorder in self._retired:
+                recorder.end(now, written)
+            self._retired = []
 
     def reload(self, groups: Sequence[RuleGroup]) -> None:
         """Run other groups. A rule that is still there keeps its alerts, those of the others resolve."""
         before = {rule.key: rule for rule in self._alert_states(self.groups)}
+        self._retired += self._recorders()
         self.groups = [self._group_state(group) for group in groups]
         for states in self._alert_states(self.groups):
             if states.key in before:

@@ -27,9 +27,7 @@ class Recorder:
         refused = ""
         if self._labels != labels:
             ids, refused = self._resolve(labels)
-            gone = np.setdiff1d(self._ids, ids)
-            if len(gone):
-                self._window.mark_stale(self._target, at, gone)
+            self.end(at, ids)
             self._labels, self._ids = list(labels), ids
         known = self._ids >= 0
         if known.any():
@@ -45,8 +43,18 @@ class Recorder:
                 refused = str(error)
         return ids, refused
 
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """The series that were written last."""
+        return self._ids[self._ids >= 0]
+
+    def end(self, at: int, still_written: NDArray[np.int64]) -> None:
+        """Nobody writes these series any more, but for some that another recorder has taken over."""
+        gone = np.setdiff1d(self.ids, still_written)
+        if len(gone):
+            self._window.mark_stale(self._target, at, gone)
+
     def remap(self, remap: IdRemap) -> None:
         """The window has renumbered its series: look them up again at the next write."""
-        self._ids = remap.apply(self._ids[self._ids >= 0])
-        self._ids = self._ids[self._ids >= 0]
+        self._ids = remap.apply(self.ids)
         self._labels = []

@@ -298,3 +298,14 @@ def test_a_defect_in_one_rule_is_contained(tmp_path: Path, monkeypatch: pytest.M
     assert it.names() == {"High"}
     assert it.engine.groups[0].rules[0].error == "a defect in the evaluation: ZeroDivisionError: oops"
     assert it.engine.groups[0].failures == 2
+
+
+def test_what_a_reload_no_longer_records_goes_stale(tmp_path: Path) -> None:
+    it = cluster(tmp_path, '- {record: "kept", expr: load}\n- {record: "gone", expr: load}')
+    now = it.run(3, lambda _: high(5))
+    it.engine.reload(groups(tmp_path, '- {record: "kept", expr: load}'))
+    it.run(1, lambda _: high(6), now)
+    for name, rows in (("kept", 1), ("gone", 0)):
+        vector = parse(name).evaluate(it.window, now)
+        assert isinstance(vector, Vector)
+        assert len(vector.labels) == rows, name
