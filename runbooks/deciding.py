@@ -1,4 +1,7 @@
-"""The ladder of checks between an alert and an action. The first refusal ends it and is the answer."""
+"""The ladder of checks between an alert and an action. The first refusal ends it and is the answer.
+
+A check that only finds nothing in the way permits without a word.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,13 @@ class Case:
 
 
 def decide(case: Case, ledger: Ledger, settings: RunbookSettings, now: int) -> Decision:
-    """Whether to act; the sentence of a permission joins the reasons that speak for it."""
+    """Whether to act; the sentence of a permission is the proof and what the guards had to say."""
     reasons = []
     for decision in _checks(case, ledger, settings, now):
         if not decision:
             return decision
         reasons.append(decision.why)
-    return allow("; ".join(reasons))
+    return allow("; ".join(filter(None, reasons)))
 
 
 def _checks(case: Case, ledger: Ledger, settings: RunbookSettings, now: int) -> Iterator[Decision]:
@@ -82,20 +85,20 @@ def reserved(run: Run, ledger: Ledger) -> dict[str, str]:
 def _awake(ledger: Ledger) -> Decision:
     if ledger.paused:
         return refuse(f"remediation is paused {ledger.paused}")
-    return allow("remediation is on")
+    return allow("")
 
 
 def _recent(case: Case, now: int) -> Decision:
     limit = case.runbook.match.max_event_age
     if now - case.alert.starts_at > limit:
         return refuse(f"{case.alert.name} began more than {format_duration(limit)} ago, too long to act on")
-    return allow(f"{case.alert.name} is less than {format_duration(limit)} old")
+    return allow("")
 
 
 def _own_cluster(alert: Alert, settings: RunbookSettings) -> Decision:
     claimed, own = alert.labels.value("cluster"), settings.cluster
     if claimed in ("", own):
-        return allow("it is of this cluster")
+        return allow("")
     hint = f"this one is {own}" if own else "runbooks.cluster does not say which this one is"
     return refuse(f"the alert is of the cluster {claimed} and {hint}")
 
@@ -103,4 +106,4 @@ def _own_cluster(alert: Alert, settings: RunbookSettings) -> Decision:
 def _untouched(node: NodeView) -> Decision:
     if node.unschedulable:
         return refuse(f"{node.name} is already cordoned by {node.cordoned_by}, there is nothing to do")
-    return allow(f"{node.name} is not cordoned")
+    return allow("")

@@ -39,7 +39,7 @@ def resolve(alert: Alert, target: Target, topology: Topology, view: ClusterView)
         both = " and ".join(sorted(node.name for node in nodes.values()))
         return Resolution(None, refuse(f"labels and topology disagree about the node: {both}"), claimed)
     (node,) = nodes.values()
-    return Resolution(node, allow(f"the alert {alert.name} is about {node.name} (uid {node.uid})"), claimed)
+    return Resolution(node, allow(f"{alert.name} is about {node.name} (uid {node.uid})"), claimed)
 
 
 def claims(alert: Alert, target: Target, topology: Topology) -> list[str]:

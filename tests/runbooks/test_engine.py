@@ -90,6 +90,17 @@ def test_nothing_is_handed_out_before_it_is_on_disk(bench: Bench, make_alert: Ma
     assert bench.engine.due(bench.now) == [], "handed out once"
 
 
+def test_a_permission_says_what_proves_it_and_what_the_guards_found(
+    bench: Bench, make_alert: MakeAlert
+) -> None:
+    intent = bench.until_intent(make_alert("node-3"))
+    assert intent.why == (
+        "cordon node-3: GpuLost is about node-3 (uid uid-node-3); proven by xid_79 (driver), "
+        "gpu_vanished (telemetry), device_missing (telemetry); gpu-lost-cordon has taken 0 of 2 actions "
+        "within its window; 0 of 3 nodes are out and the budget is 1"
+    )
+
+
 def test_one_refusal_is_one_audit_line(bench: Bench, make_alert: MakeAlert) -> None:
     nothing = SimpleNamespace(values=[])
     for _ in range(60):
