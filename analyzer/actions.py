@@ -11,7 +11,7 @@ from model.moment import SECOND
 from runbooks.audit import AuditLog
 from runbooks.executor import Executor
 from runbooks.kubernetes import KubeWriter
-from runbooks.run import Intent
+from runbooks.run import Intent, Result
 from runbooks.settings import RunbookSettings
 
 log = logging.getLogger("fleetowl.analyzer")
@@ -20,17 +20,22 @@ VIEW_INTERVAL = 5 * SECOND
 
 
 class Actions:
-    """The effects of the runbooks. `now` reads the clock (ms), `wake` asks for a tick at once."""
+    """The effects of the runbooks.
+
+    `now` reads the clock (ms), `acted` takes each result, `wake` asks for a tick at once.
+    """
 
     def __init__(
         self,
         settings: RunbookSettings,
         pipeline: Pipeline,
         now: Callable[[], int],
+        acted: Callable[[Result], None],
         wake: Callable[[], None],
     ) -> None:
         self._pipeline = pipeline
         self._now = now
+        self._acted = acted
         self._wake = wake
         audit = AuditLog(settings.audit_file) if settings.audit_file is not None else None
         self._executor = Executor(KubeWriter(settings, lambda: pipeline.runbooks.paused), audit)
@@ -79,8 +84,7 @@ class Actions:
     async def _perform(self, intent: Intent) -> None:
         result = await self._executor.perform(intent)
         log.info("%s", result.why)
-        self._pipeline.acted(result, self._now())
-        self._wake()
+        self._acted(result)
 
     async def _note(self) -> None:
         entries = self._pipeline.runbooks.entries

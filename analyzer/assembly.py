@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from alertmanager.receivers.check import problems_of_receivers
 from alertmanager.tables import SCHEMA as ALERTMANAGER
 from analyzer.central import CentralSettings
 from analyzer.inventory import SCHEMA as ANALYZER
@@ -60,6 +61,7 @@ def prepare(settings: CentralSettings) -> Plan:
         runbooks = load_runbooks(folders)
     except ConfigurationError as error:
         problems += error.problems
+    problems += problems_of_receivers(settings.alertmanager, "configuration", "alertmanager")
     if problems:
         raise ConfigurationError(problems)
     return Plan(settings, groups, runbooks)

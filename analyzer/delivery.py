@@ -15,7 +15,7 @@ log = logging.getLogger("fleetowl.analyzer")
 class Delivery:
     """Sends each notification in a task of its own, so that a slow receiver holds up no other.
 
-    `answered` is called in the event loop with each receiver's answer; it must record it on disk.
+    `answered` is called in the event loop with each receiver's answer; it sees to it that it is on disk.
     """
 
     def __init__(self, sender: Sender, answered: Callable[[Notification, Outcome], None]) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aiohttp import web
+
+from analyzer.access import answer
 from telemetry.frame_ingest import FrameReceiver
 from telemetry.remote_write import RemoteWriteReceiver
 from telemetry.window import Window
-
-from analyzer.access import answer
 
 
 class Intake:

@@ -6,6 +6,7 @@ done, so a test, a replay and the simulator run hours of it in seconds.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from model.metric import Metric, Sample
 from model.moment import MINUTE
 from model.topology import Topology
 from rules.engine import RuleEngine
-from rules.group import RuleGroup
+from rules.group import AlertRule, RuleGroup
 from rules.promql.expression import Expression, Vector, parse
 from runbooks.cluster import ClusterView
 from runbooks.engine import RunbookEngine
@@ -37,6 +38,8 @@ from store.database import Database
 from store.durable import Durable, persist
 from telemetry.frame_ingest import FrameReceiver
 from telemetry.window import Window
+
+log = logging.getLogger("fleetowl.analyzer")
 
 METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state database takes writes."),)
 COMPACT_INTERVAL = 5 * MINUTE
@@ -74,7 +77,7 @@ class Pipeline:
         self.rules = RuleEngine(
             window, groups, started_at, settings.rules, time.perf_counter, settings.alertmanager.external_url
         )
-        self.incidents = Incidents(settings.incidents, self.topology)
+        self.incidents = Incidents(settings.incidents, self.topology, explained_by(groups))
         self.dispatcher = Dispatcher(settings.alertmanager)
         self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
         self.view: ClusterView | None = None
@@ -112,28 +115,34 @@ class Pipeline:
         return self._effects
 
     def answered(self, notification: Notification, outcome: Outcome, now: int) -> None:
-        """Record a receiver's answer, on disk before anything else happens."""
+        """Record a receiver's answer; `keep` must follow before anything else is done."""
         decision = self.dispatcher.record(notification, outcome, now)
+        attempt = notification.attempt
+        if not outcome.ok and attempt & (attempt - 1):
+            return  # a receiver that stays away is noted at attempts 1, 2, 4, 8...
         kind = "notified" if outcome.ok else "not notified"
         for incident in notification.incidents:
             self.incidents.note(incident, now, kind, str(decision))
-        self.keep()
 
     def acted(self, result: Result, now: int) -> None:
-        """Record what became of an action."""
+        """Record what became of an action; `keep` must follow before anything else is done."""
         self.runbooks.record(result, now)
         for run in self.runbooks.runs():
             if run.id == result.run and run.incident:
                 self.incidents.note(run.incident, now, "action", result.why)
-        self.keep()
 
     def keep(self) -> None:
         """Put on disk what changed. A database that refuses is said once, and tried again at each tick."""
-        self.kept = persist(self.database, self.rooms)
+        before, self.kept = self.kept, persist(self.database, self.rooms)
+        if not self.kept and str(before) != str(self.kept):
+            log.error("%s", self.kept)
+        elif self.kept and not before:
+            log.warning("the state database takes writes again")
 
     def reload(self, settings: CentralSettings, groups: list[RuleGroup], now: int) -> None:
         """Take over other rules, routes and receivers; alerts and incidents stay."""
         self.rules.reload(groups)
+        self.incidents.reconfigure(settings.incidents, explained_by(groups))
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.demand()
 
@@ -198,3 +207,13 @@ class Pipeline:
         if remap is not None:
             self.scoring.remap(remap)
             self.rules.remap(remap)
+
+
+def explained_by(groups: list[RuleGroup]) -> dict[str, tuple[str, ...]]:
+    """Which alerts each alert explains, as the side files of the rules say."""
+    return {
+        rule.name: rule.extras.explains
+        for group in groups
+        for rule in group.rules
+        if isinstance(rule, AlertRule) and rule.extras.explains
+    }

@@ -7,10 +7,9 @@ import logging
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
-from alertmanager.receivers.sender import Sender
-from telemetry.remote_write import RemoteWriteReceiver
 
 from alertmanager.notification import Notification, Outcome
+from alertmanager.receivers.sender import Sender
 from analyzer.access import Overload, require_token
 from analyzer.actions import Actions
 from analyzer.api import Api
@@ -27,6 +26,8 @@ from analyzer.snapshots import Snapshots
 from model.metric import Sample
 from model.moment import SECOND
 from model.settings import ConfigurationError, Problem
+from runbooks.run import Result
+from telemetry.remote_write import RemoteWriteReceiver
 
 log = logging.getLogger("fleetowl.analyzer")
 
@@ -54,13 +55,14 @@ class Analyzer:
         self._token = _read_token(settings)
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._keeping: asyncio.Handle | None = None
         own = settings.analyzer
         self.snapshots = Snapshots(
             self.pipeline, own.state_directory, settings.telemetry.snapshot_interval, self.clock.now
         )
         self.scraper = Scraper(self.pipeline.window, self.clock.now, self.wake)
         self.delivery = Delivery(Sender(settings.alertmanager), self._answered)
-        self.actions = Actions(settings.runbooks, self.pipeline, self.clock.now, self.wake)
+        self.actions = Actions(settings.runbooks, self.pipeline, self.clock.now, self._acted, self.wake)
         self.remote_write = RemoteWriteReceiver(self.pipeline.window)
         self.overload = Overload(own.max_pending_requests)
         self.telemetry = SelfTelemetry(self.pipeline.window, METRICS, self._samples, lambda: self.address)
@@ -144,9 +146,21 @@ class Analyzer:
 
     def _answered(self, notification: Notification, outcome: Outcome) -> None:
         self.pipeline.answered(notification, outcome, self.clock.now())
-        if not outcome.ok:
-            log.warning("%s: %s", notification.delivery, outcome.answer)
+        self._keep_soon()
+
+    def _acted(self, result: Result) -> None:
+        self.pipeline.acted(result, self.clock.now())
+        self._keep_soon()
+
+    def _keep_soon(self) -> None:
+        """Put answers on disk before the loop turns to anything else; those that came together, together."""
+        if self._keeping is None:
+            self._keeping = asyncio.get_running_loop().call_soon(self._keep)
         self.wake()
+
+    def _keep(self) -> None:
+        self._keeping = None
+        self.pipeline.keep()
 
     def _samples(self) -> Iterator[Sample]:
         now = self.clock.now()

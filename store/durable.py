@@ -6,7 +6,6 @@ a room forgets what it has to write only in `saved()`, so the next tick tries th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -15,8 +14,6 @@ from sqlalchemy import Connection
 from model.decision import Decision, allow, refuse
 from store.database import Database
 from store.errors import StoreUnavailable
-
-log = logging.getLogger("fleetowl.store")
 
 
 @runtime_checkable
@@ -38,7 +35,10 @@ class Durable(Protocol):
 
 
 def persist(database: Database, rooms: Sequence[Durable]) -> Decision:
-    """Commit what changed in these rooms, all in one transaction. Never raises for the store's sake."""
+    """Commit what changed in these rooms, all in one transaction. Never raises for the store's sake.
+
+    Says nothing to the log, since it is called each tick: a refusal is the caller's to say, once.
+    """
     changed = [room for room in rooms if room.dirty]
     if not changed:
         return allow("no state changed")
@@ -47,9 +47,7 @@ def persist(database: Database, rooms: Sequence[Durable]) -> Decision:
             for room in changed:
                 room.save(tx)
     except StoreUnavailable as error:
-        sentence = f"state is not on disk: {error}; nothing is forgotten, the next tick tries again"
-        log.error(sentence)
-        return refuse(sentence)
+        return refuse(f"state is not on disk: {error}; nothing is forgotten, the next tick tries again")
     for room in changed:
         room.saved()
     return allow(f"committed the state of {len(changed)} room{'s' if len(changed) > 1 else ''}")

@@ -70,6 +70,7 @@ class Room:
                 self.sent.append(notification)
                 if answer:
                     self.pipeline.answered(notification, Outcome(True, False, "200"), self.now)
+                    self.pipeline.keep()
 
     def told(self) -> list[tuple[str, str]]:
         return [(alert.name, told.status) for told in self.sent for alert in told.alerts]
