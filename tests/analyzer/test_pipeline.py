@@ -119,7 +119,9 @@ def test_an_unanswered_notification_is_sent_again_with_the_same_key(room: Room) 
     assert room.sent[0].dedup_key == room.sent[1].dedup_key
 
 
-def test_a_disk_that_takes_nothing_stops_nothing(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_takes_nothing_stops_nothing(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def full(*_: Any) -> Any:
         raise StoreUnavailable("the disk is full")
 
@@ -128,6 +130,7 @@ def test_a_disk_that_takes_nothing_stops_nothing(room: Room, monkeypatch: pytest
         room.run(10, 90.0)
         assert room.told() == [("Hot", "firing")], "monitoring goes on"
         assert {s.name: s.value for s in room.pipeline.samples(room.now)}["fleetowl_store_up"] == 0
+        assert caplog.text.count("state is not on disk: the disk is full") == 1, "said once"
     room.run(1, 90.0)
     assert {s.name: s.value for s in room.pipeline.samples(room.now)}["fleetowl_store_up"] == 1
     room.start()

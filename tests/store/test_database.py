@@ -174,7 +174,6 @@ def test_a_corrupt_file_is_moved_aside_loudly(path: Path, caplog: pytest.LogCapt
     database, decision = open_database(sqlite_url(path), NOW)
     assert not decision
     assert "started with an empty one" in decision.why
-    assert decision.why in caplog.text
     aside = list(path.parent.glob("fleetowl.db.corrupt-*"))
     assert [piece.read_bytes()[:4] for piece in aside] == [b"this"]
     database.create(SCHEMA)
@@ -254,9 +253,7 @@ def test_persist_commits_only_what_changed(database: Database) -> None:
     assert other.value == 3
 
 
-def test_persist_forgets_nothing_when_the_store_refuses(
-    path: Path, database: Database, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_persist_forgets_nothing_when_the_store_refuses(path: Path, database: Database) -> None:
     room = Counter()
     room.value = 1
     blocked = Database(sqlite_url(path), busy_timeout=1)
@@ -264,7 +261,6 @@ def test_persist_forgets_nothing_when_the_store_refuses(
         decision = persist(blocked, [room])
     assert not decision
     assert "nothing is forgotten" in decision.why
-    assert decision.why in caplog.text
     assert persist(blocked, [room]).why == "committed the state of 1 room"
     assert not room.dirty
     blocked.close()
