@@ -20,7 +20,7 @@ Samples = dict[str, float]
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 NODE = 'job="agent",instance="n1"'
-ENGINE = 'job="vllm",instance="e1:8000",engine="0",model_name="m"'
+ENGINE = 'job="vllm",instance="e1:8000",pod="p1",engine="0",model_name="m"'
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def test_a_full_cache_without_preemption_is_no_fault(it: Cluster) -> None:
 
 
 def requests(second: int, good: float, failed: float, rejected: float, wrong: float = 0) -> Samples:
-    http = 'http_requests_total{job="vllm",instance="e1:8000",handler="/v1/completions",method="POST",status='
-    label = 'job="vllm",instance="e1:8000",model_name="m"'
+    http = 'http_requests_total{job="vllm",instance="e1:8000",pod="p1",handler="/v1/chat",status='
+    label = 'job="vllm",instance="e1:8000",pod="p1",model_name="m"'
     return {
         **engine(2, 0, second),
         http + '"2xx"}': 100 + good * second,
@@ -171,6 +171,7 @@ def test_the_error_rate_counts_what_failed_once(it: Cluster) -> None:
     it.run(400, lambda second: requests(second, 19.0, 1.0, 1.0), interval=5 * SECOND)
     [alert] = [alert for alert in it.firing if alert.name == "ErrorRateHigh"]
     assert alert.value == pytest.approx(0.05)
+    assert alert.labels["pod"] == "p1"
 
 
 def test_what_clients_send_wrong_is_not_an_error_of_the_service(it: Cluster) -> None:
@@ -281,6 +282,12 @@ def test_thermal_throttle(it: Cluster, temperature: float, clock: float, fires: 
     now = it.run(20, lambda _: hot(60, 1980))
     it.run(60, lambda _: hot(temperature, clock), now)
     assert it.names() == ({"GpuThermalThrottle"} if fires else set())
+
+
+def test_a_clock_that_saws_is_one_alert(it: Cluster) -> None:
+    it.run(1200, lambda second: hot(88, 1980 if second % 65 < 35 else 1300), interval=5 * SECOND)
+    assert [alert.name for alert in it.fired if alert.name != "Watchdog"] == ["GpuThermalThrottle"]
+    assert not it.resolved
 
 
 def test_a_throttling_gpu_stays_found_for_hours(it: Cluster) -> None:
