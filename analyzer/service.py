@@ -201,9 +201,18 @@ def replace_fixed(new: CentralSettings, old: CentralSettings) -> CentralSettings
 
 def _read_token(settings: CentralSettings) -> str | None:
     try:
-        return settings.analyzer.read_token()
+        token = settings.analyzer.read_token()
     except OSError as error:
         problem = Problem(
             str(settings.analyzer.token_file), "analyzer.token_file", f"cannot be read: {error}"
         )
         raise ConfigurationError([problem]) from error
+    if token == "":
+        problem = Problem(
+            str(settings.analyzer.token_file or "configuration"),
+            "analyzer.token",
+            "is empty",
+            "write a token into it",
+        )
+        raise ConfigurationError([problem])
+    return token

@@ -24,6 +24,7 @@ from model.moment import SECOND
 from model.settings import load_section
 from simulator.cluster import Cluster
 from simulator.demo import demo_settings
+from simulator.pager import Pager
 from simulator.serve import Faces
 from simulator.settings import ClusterSettings
 from simulator.story import Story
@@ -33,10 +34,13 @@ async def fault_to_notification(seed: int, folder: Path) -> dict[str, float]:
     """Seconds from the injection of G01 to each chapter of the story."""
     cluster = Cluster(ClusterSettings(seed=seed), start=round(time.time() * SECOND))
     async with Faces(cluster) as faces:
-        settings = demo_settings(faces, folder)
+        pager = Pager()
+        await pager.start()
+        settings = demo_settings(faces, pager, folder)
         analyzer = Analyzer(settings, lambda: settings)
         await analyzer.start()
         story = Story(cluster, analyzer.pipeline)
+        pager.show = story.page
         await asyncio.sleep(12 + seed % 5)  # the fault must not fall on the beat of the scrapes
         story.begin("G01")
         deadline = time.monotonic() + 90
@@ -44,6 +48,7 @@ async def fault_to_notification(seed: int, folder: Path) -> dict[str, float]:
             await asyncio.sleep(0.05)
             story.follow()
         await analyzer.stop()
+        await pager.stop()
     return story.moments
 
 

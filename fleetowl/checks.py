@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from fleetowl.configuration import load
-
 
 def check_configuration(path: Path | None) -> Iterator[str]:
     """Load everything that a start would load. Raises ConfigurationError with what is wrong."""
     from analyzer.assembly import prepare
+    from fleetowl.configuration import load
 
     plan = prepare(load(path))
     rules = sum(len(group.rules) for group in plan.groups)

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleetowl.configuration import Configuration, load
+from fleetowl.document import load_agent
 from fleetowl.version import VERSION
 from model.settings import ConfigurationError
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
     from analyzer.service import Analyzer
+    from fleetowl.configuration import Configuration
 
 log = logging.getLogger("fleetowl")
 
@@ -50,12 +51,12 @@ def on_signals(stop: Callable[[], None], reload: Callable[[], None]) -> None:
 async def _run_agent(path: Path | None) -> int:
     from agent.main import run
 
-    configuration, over, again = load(path), asyncio.Event(), asyncio.Event()
+    settings, over, again = load_agent(path), asyncio.Event(), asyncio.Event()
     on_signals(over.set, again.set)
     while not over.is_set():
         again.clear()
         stop = asyncio.Event()
-        running = asyncio.create_task(run(configuration.agent, stop))
+        running = asyncio.create_task(run(settings, stop))
         signals = [asyncio.create_task(over.wait()), asyncio.create_task(again.wait())]
         await asyncio.wait([running, *signals], return_when=asyncio.FIRST_COMPLETED)
         for waiting in signals:
@@ -63,15 +64,15 @@ async def _run_agent(path: Path | None) -> int:
         stop.set()
         await running
         if again.is_set():
-            configuration = _reloaded(path, configuration)
+            settings = _reloaded(path, settings)
         else:
             break
     return 0
 
 
-def _reloaded(path: Path | None, old: Configuration) -> Configuration:
+def _reloaded(path: Path | None, old: AgentSettings) -> AgentSettings:
     try:
-        return load(path)
+        return load_agent(path)
     except ConfigurationError as error:
         log.error("the configuration was not taken over:\n%s", error)
         return old
@@ -79,6 +80,7 @@ def _reloaded(path: Path | None, old: Configuration) -> Configuration:
 
 async def _run_central(path: Path | None, *, with_agent: bool) -> int:
     from analyzer.service import Analyzer
+    from fleetowl.configuration import load
 
     configuration = load(path)
     analyzer = Analyzer(configuration, lambda: load(path), VERSION)

@@ -21,6 +21,7 @@ from analyzer.service import Analyzer
 from model.moment import SECOND
 from model.settings import load_section
 from simulator.cluster import Cluster
+from simulator.pager import Pager
 from simulator.serve import Faces
 from simulator.settings import ClusterSettings
 from simulator.story import Chapter, Story
@@ -46,17 +47,23 @@ async def _run(fault: str, seed: int, once: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="fleetowl-demo-") as folder:
         cluster = Cluster(ClusterSettings(seed=seed), start=round(time.time() * SECOND))
         async with Faces(cluster) as faces:
-            settings = demo_settings(faces, Path(folder))
+            pager = Pager()
+            await pager.start()
+            settings = demo_settings(faces, pager, Path(folder))
             analyzer = Analyzer(settings, lambda: settings)
             await analyzer.start()
             try:
-                return await _tell(cluster, analyzer, fault, once, over)
+                return await _tell(cluster, analyzer, pager, fault, once, over)
             finally:
                 await analyzer.stop()
+                await pager.stop()
 
 
-async def _tell(cluster: Cluster, analyzer: Analyzer, fault: str, once: bool, over: asyncio.Event) -> int:
+async def _tell(
+    cluster: Cluster, analyzer: Analyzer, pager: Pager, fault: str, once: bool, over: asyncio.Event
+) -> int:
     story = Story(cluster, analyzer.pipeline)
+    pager.show = story.page
     nodes, gpus, replicas = len(cluster.nodes), len(cluster.gpus), len(cluster.replicas)
     story.say(Chapter.SCENE, f"{nodes} nodes with {gpus} GPUs serve a model with {replicas} replicas")
     story.say(
@@ -85,7 +92,7 @@ async def _pause(over: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(over.wait(), seconds)
 
 
-def demo_settings(faces: Faces, folder: Path) -> CentralSettings:
+def demo_settings(faces: Faces, pager: Pager, folder: Path) -> CentralSettings:
     """The analyzer's configuration: what a user would write, with the addresses of the simulation."""
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig(faces.kubernetes_url)))
@@ -96,7 +103,7 @@ def demo_settings(faces: Faces, folder: Path) -> CentralSettings:
             "scrape_configs": _scrape_configs(faces),
             "alertmanager": {
                 "route": {"receiver": "on-call", "group_by": ["incident"], "group_wait": "5s"},
-                "receivers": [{"name": "on-call", "console_configs": [{}]}],
+                "receivers": [{"name": "on-call", "webhook_configs": [{"url": pager.url}]}],
             },
             "runbooks": {
                 "enabled": True,

@@ -6,7 +6,9 @@ import os
 import sys
 import textwrap
 import time
+from collections.abc import Mapping
 from enum import Enum
+from typing import Any
 
 from analyzer.pipeline import Pipeline
 from runbooks.run import State
@@ -35,7 +37,6 @@ _BY_KIND = {
     "tier": Chapter.INCIDENT,
     "again": Chapter.DETECTED,
     "ended": Chapter.DETECTED,
-    "notified": Chapter.NOTIFIED,
     "not notified": Chapter.NOTIFIED,
     "action": Chapter.RUNBOOK,
     "resolved": Chapter.RESOLVED,
@@ -88,16 +89,23 @@ class Story:
         for entry in episode.fault.compressed:
             self.say(Chapter.SCENE, f"(compressed time: {entry})")
 
+    def page(self, body: Mapping[str, Any]) -> None:
+        """Show what arrived on the phone."""
+        for alert in body["alerts"]:
+            labels, note = alert["labels"], alert["annotations"]
+            text = f"the phone rings: [{labels['tier']} {alert['status']}] {labels['alertname']}: {note['summary']}"
+            self.say(Chapter.NOTIFIED, text)
+
     @property
     def finished(self) -> bool:
-        """Whether the fault is over and every incident that it made is closed."""
+        """Whether the fault is over, every incident that it made is closed, and the phone knows."""
         opened = self._pipeline.incidents.all(everything=True)
         return (
             self._episode is not None
             and self._episode.over
             and bool(opened)
             and not any(incident.open for incident in opened)
-            and not self._pipeline.dispatcher.pending
+            and not any(alert.incident for alert in self._pipeline.dispatcher.alerts)
         )
 
     def follow(self) -> None:
@@ -114,6 +122,8 @@ class Story:
         for incident in self._pipeline.incidents.all(everything=True):
             entries = self._pipeline.incidents.timeline(incident.id)
             for entry in entries[self._told_of_incident.get(incident.id, 0) :]:
+                if entry.kind == "notified":
+                    continue  # the pager has shown it
                 self.say(_BY_KIND.get(entry.kind, Chapter.INCIDENT), f"{incident.id}: {entry.sentence}")
             self._told_of_incident[incident.id] = len(entries)
 

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from fleetowl.cli import main
+from fleetowl.configuration import Configuration
+from fleetowl.document import SECTIONS
 
 HEAVY = ("numpy", "sqlalchemy", "aiohttp", "pydantic", "apprise", "lightkube", "promql_parser", "yaml")
 
@@ -100,3 +102,30 @@ def test_an_analyzer_that_is_not_there_is_one_line() -> None:
 
 def test_unknown_commands_are_exit_2() -> None:
     assert run("no-such-command")[0] == 2
+
+
+def test_the_agent_needs_none_of_the_analyzers_libraries(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yml"
+    path.write_text("agent: {interval: 1s}\nanalyzer: {listen: 127.0.0.1:1}\n")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom fleetowl.document import load_agent\nimport agent.main\n"
+        f"print(load_agent(Path({str(path)!r})).interval)\n"
+        "print([name for name in ('numpy', 're2', 'sqlalchemy', 'cramjam', 'lightkube', 'promql_parser', "
+        "'apprise') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1000\n[]\n"
+
+
+def test_the_agent_checks_its_section_and_the_names_of_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yml"
+    path.write_text("agnet: {}\nagent: {intervall: 1s, listen: nowhere}\n")
+    status, _, err = run("agent", "--config", str(path))
+    assert status == 2
+    assert "agnet: unknown key (did you mean agent?)" in err
+    assert "agent.intervall: unknown key (did you mean interval?)" in err
+    assert "agent.listen" in err
+
+
+def test_the_sections_are_those_of_the_configuration() -> None:
+    assert set(SECTIONS) == set(Configuration.model_fields)

@@ -1,0 +1,121 @@
+"""The configuration file as a document: read once, keys unique, the environment laid over it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from model.settings import ConfigurationError, Problem, load_section
+
+if TYPE_CHECKING:
+    from agent.settings import AgentSettings
+
+ENVIRONMENT_PREFIX = "FLEETOWL_"
+
+SECTIONS = (
+    "analyzer",
+    "telemetry",
+    "scrape_configs",
+    "detectors",
+    "rules",
+    "alertmanager",
+    "incidents",
+    "runbooks",
+    "agent",
+)
+"""Every section of the file. The agent knows their names without loading the rooms behind them."""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not the last one's silent victory."""
+
+
+def _unique_mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} stands twice", key_node.start_mark
+            )
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return {
+        loader.construct_object(key, deep=True): loader.construct_object(value, deep=True)
+        for key, value in node.value
+    }
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def read(path: Path | None, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The sections in `path` (none where None), with FLEETOWL_SECTION__KEY on top.
+
+    Raises ConfigurationError if the file is not there or not a mapping in YAML.
+    """
+    data = _read_file(path) if path else {}
+    _overlay(data, os.environ if environment is None else environment)
+    return data
+
+
+def name_of(path: Path | None) -> str:
+    """How errors call the source of the configuration."""
+    return str(path) if path else "environment"
+
+
+def load_agent(path: Path | None, environment: Mapping[str, str] | None = None) -> AgentSettings:
+    """The section `agent` alone: a node has only what the agent needs. Raises ConfigurationError."""
+    from agent.settings import AgentSettings
+
+    data, name = read(path, environment), name_of(path)
+    problems = [Problem(name, key, "unknown key", _known(key)) for key in data if key not in SECTIONS]
+    settings = AgentSettings()
+    try:
+        settings = load_section(AgentSettings, data.get("agent") or {}, name, "agent")
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def _known(key: str) -> str:
+    close = difflib.get_close_matches(str(key), SECTIONS, n=1)
+    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(sorted(SECTIONS))}"
+
+
+def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Lay FLEETOWL_ANALYZER__LISTEN=... over the file's `analyzer: {listen: ...}`."""
+    for variable, value in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
+            continue
+        *sections, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        inner = data
+        for section in sections:
+            deeper = inner.get(section)
+            if not isinstance(deeper, dict):
+                deeper = inner[section] = {}
+            inner = deeper
+        inner[key] = yaml.safe_load(value)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(path.read_text(), _UniqueKeys)  # noqa: S506 - a SafeLoader, with unique keys
+    except OSError as error:
+        hint = "give the path of the configuration with --config"
+        raise ConfigurationError([Problem(str(path), "", error.strerror or str(error), hint)]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError([Problem(str(path), "", f"is not YAML: {error}")]) from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        message = f"holds a {type(data).__name__}, not sections"
+        raise ConfigurationError([Problem(str(path), "", message, "start with for example `analyzer:`")])
+    return data
