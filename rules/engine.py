@@ -9,90 +9,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection
 
-from model.alert import Alert, tier_of
-from model.labels import NAME, Labels, format_fingerprint
-from model.metric import Metric, Sample
+from model.alert import Alert
+from model.labels import NAME, Labels
+from model.metric import Sample
 from model.moment import SECOND
 from rules.coverage import Coverage
-from rules.group import AlertRule, RecordingRule, Rule, RuleGroup
+from rules.group import AlertRule, RecordingRule, RuleGroup
 from rules.promql.errors import EvaluationError
 from rules.promql.expression import Expression, Scalar, Vector
 from rules.recorder import Recorder
+from rules.running import METRICS as METRICS
+from rules.running import GroupState, RuleState, samples_of
 from rules.settings import RuleSettings
-from rules.states import FIRING, PENDING, ActiveAlert, AlertStates, Step
-from rules.tables import ALERTS
-from store.columns import upsert
+from rules.states import FIRING, ActiveAlert, AlertStates, Step
+from rules.tables import Unsaved, restored_alerts
 from telemetry.window import IdRemap, Window
 
 log = logging.getLogger("fleetowl.rules")
-
-_BY_GROUP = ("file", "group")
-
-METRICS = (
-    Metric("fleetowl_rule_evaluations_total", "counter", "Rules evaluated.", _BY_GROUP),
-    Metric("fleetowl_rule_failures_total", "counter", "Rule evaluations that failed.", _BY_GROUP),
-    Metric(
-        "fleetowl_rule_groups_missed_total", "counter", "Group evaluations that came too late.", _BY_GROUP
-    ),
-    Metric(
-        "fleetowl_rule_group_duration_seconds",
-        "gauge",
-        "What the last evaluation of a group took.",
-        _BY_GROUP,
-    ),
-    Metric("fleetowl_rule_alerts", "gauge", "Alerts that are pending or firing.", ("state", "tier")),
-    Metric("fleetowl_rule_alerts_held", "gauge", "Restored alerts that the window cannot judge yet."),
-)
-
-
-@dataclass(slots=True)
-class RuleState:
-    """A rule as it runs: its alerts or what it records, and how it fared."""
-
-    rule: Rule
-    key: str
-    recorder: Recorder
-    states: AlertStates | None = None
-    error: str = ""
-    evaluated_at: int = 0
-
-
-@dataclass(slots=True)
-class GroupState:
-    """A group as it runs, and what it has counted."""
-
-    group: RuleGroup
-    interval: int
-    rules: list[RuleState]
-    alerts: Recorder
-    slot: int = -1
-    evaluations: int = 0
-    failures: int = 0
-    missed: int = 0
-    duration: float = 0.0
-    evaluated_at: int = 0
-
-
-@dataclass(slots=True)
-class _Unsaved:
-    """What differs from the table, by (rule key, labels)."""
-
-    changed: dict[tuple[str, Labels], ActiveAlert] = field(default_factory=dict)
-    gone: set[tuple[str, Labels]] = field(default_factory=set)
-
-    def take(self, key: str, step: Step) -> None:
-        for active in step.changed:
-            self.changed[key, active.labels] = active
-            self.gone.discard((key, active.labels))
-        for active in step.dropped:
-            self.changed.pop((key, active.labels), None)
-            self.gone.add((key, active.labels))
 
 
 class RuleEngine:
@@ -118,7 +56,7 @@ class RuleEngine:
         self._coverage = Coverage(
             window, started_at, self._settings.lookback, self._settings.default_scrape_interval
         )
-        self._unsaved = _Unsaved()
+        self._unsaved = Unsaved()
         self._orphans: list[tuple[str, ActiveAlert]] = []
         self._retired: list[Recorder] = []
         self.groups = [self._group_state(group) for group in groups]
@@ -288,68 +226,25 @@ class RuleEngine:
     @property
     def dirty(self) -> bool:
         """Whether an alert changed state since the last committed save."""
-        return bool(self._unsaved.changed or self._unsaved.gone)
+        return bool(self._unsaved)
 
     def load(self, tx: Connection, now: int) -> None:
         """Take over the alerts that were pending or firing; they are held until the window covers them."""
         states = {found.key: found for found in self._alert_states(self.groups)}
-        for row in tx.execute(select(ALERTS)):
-            active = ActiveAlert(
-                labels=Labels(row.labels),
-                source=Labels(row.source),
-                annotations=row.annotations,
-                value=float("nan") if row.value is None else row.value,
-                active_at=row.active_at,
-                state=row.state,
-                fired_at=row.fired_at,
-                keep_since=row.keep_since,
-                restored=True,
-            )
-            if row.rule in states:
-                states[row.rule].active[active.labels] = active
+        for key, active in restored_alerts(tx):
+            if key in states:
+                states[key].active[active.labels] = active
             else:
-                self._orphans.append((row.rule, active))
+                self._orphans.append((key, active))
 
     def save(self, tx: Connection) -> None:
         """Write the alerts that changed state since the last committed save."""
-        for key, labels in self._unsaved.gone:
-            where = (ALERTS.c.rule == key) & (ALERTS.c.fingerprint == format_fingerprint(labels.fingerprint))
-            tx.execute(delete(ALERTS).where(where))
-        upsert(tx, ALERTS, [_row(key, active) for (key, _), active in self._unsaved.changed.items()])
+        self._unsaved.write(tx)
 
     def saved(self) -> None:
         """What `save` wrote is on the disk."""
-        self._unsaved = _Unsaved()
+        self._unsaved = Unsaved()
 
     def samples(self) -> Iterator[Sample]:
         """What METRICS declares."""
-        for group in self.groups:
-            labels = {"file": Path(group.group.file).name, "group": group.group.name}
-            yield Sample("fleetowl_rule_evaluations_total", labels, group.evaluations)
-            yield Sample("fleetowl_rule_failures_total", labels, group.failures)
-            yield Sample("fleetowl_rule_groups_missed_total", labels, group.missed)
-            yield Sample("fleetowl_rule_group_duration_seconds", labels, group.duration)
-        counts: dict[tuple[str, str], int] = {}
-        held = 0
-        for active in self.active():
-            at = active.state, tier_of(active.labels).name
-            counts[at] = counts.get(at, 0) + 1
-            held += active.restored
-        for (state, tier), count in sorted(counts.items()):
-            yield Sample("fleetowl_rule_alerts", {"state": state, "tier": tier}, count)
-        yield Sample("fleetowl_rule_alerts_held", {}, held)
-
-
-def _row(key: str, active: ActiveAlert) -> dict[str, object]:
-    return {
-        "rule": key,
-        "fingerprint": format_fingerprint(active.labels.fingerprint),
-        "state": active.state if active.state == FIRING else PENDING,
-        "labels": dict(active.labels),
-        "source": dict(active.source),
-        "annotations": dict(active.annotations),
-        "value": None if active.value != active.value else active.value,
-        "active_at": active.active_at,
-        "fired_at": active.fired_at,
-        "keep_since": active.keep_since,
-    }
+        yield from samples_of(self.groups, list(self.active()))

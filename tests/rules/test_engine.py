@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from model.moment import MINUTE, SECOND
-from rules.engine import METRICS, RuleEngine
+from rules.engine import RuleEngine
 from rules.files import load_rule_files
 from rules.group import RuleGroup
 from rules.promql.expression import Vector, parse
+from rules.running import METRICS
 from rules.settings import RuleSettings
 from rules.tables import SCHEMA
 from store.database import Database
