@@ -206,7 +206,8 @@ class TargetIngest:
     def _labels(self, exposed: Labels) -> Labels | None:
         """The labels of a series in the window; None if relabelling drops it. Raises _ScrapeFailed."""
         merged = with_target_labels(exposed, self.target_labels, self.settings.honor_labels)
-        found = relabel(merged, self.settings.metric_relabel_configs)
+        configs = self.settings.metric_relabel_configs
+        found = relabel(merged, configs) if configs else merged
         if found is None:
             return None
         if not found.name:
@@ -260,19 +261,22 @@ def with_target_labels(exposed: Labels, target: Labels, honor_labels: bool) -> L
     Where they clash, the exposed one stays (honor_labels) or becomes `exported_<name>`.
     Source: prometheus/prometheus scrape/scrape.go, mutateSampleLabels.
     """
+    theirs, ours = dict(exposed.pairs), dict(target.pairs)
     if honor_labels:
-        return target.merged(exposed)
-    merged = {**exposed, **target}
-    for name in sorted(exposed.keys() & target.keys(), key=len):
+        return Labels({**ours, **theirs})
+    merged = {**theirs, **ours}
+    for name in sorted([name for name in ours if name in theirs], key=len):
         kept = "exported_" + name
         while kept in merged:
             kept = "exported_" + kept
-        merged[kept] = exposed[name]
+        merged[kept] = theirs[name]
     return Labels(merged)
 
 
 def _check_label_limits(labels: Labels, limits: IngestSettings) -> None:
     """As in Prometheus, one series beyond these limits fails the whole scrape. Raises _ScrapeFailed."""
+    if not (limits.label_limit or limits.label_name_length_limit or limits.label_value_length_limit):
+        return
     if limits.label_limit and len(labels) > limits.label_limit:
         raise _ScrapeFailed(f"{labels.name} has {len(labels)} labels, over label_limit {limits.label_limit}")
     for name, value in labels.pairs:

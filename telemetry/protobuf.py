@@ -40,7 +40,10 @@ def fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int
     Groups (long deprecated) and unknown wire types are malformed. Raises MalformedMessage.
     """
     while position < end:
-        key, position = read_varint(data, position, end)
+        key = data[position]
+        position += 1
+        if key > 0x7F:  # most keys and lengths are one byte, which needs no call
+            key, position = read_varint(data, position - 1, end)
         number, kind = key >> 3, key & 7
         start = position
         if kind == VARINT:
@@ -50,7 +53,10 @@ def fields(data: bytes, position: int, end: int) -> Iterator[tuple[int, int, int
         elif kind == FIXED32:
             position += 4
         elif kind == BYTES:
-            length, start = read_varint(data, position, end)
+            if position < end and data[position] < 0x80:
+                length, start = data[position], position + 1
+            else:
+                length, start = read_varint(data, position, end)
             position = start + length
         else:
             raise MalformedMessage(f"wire type {kind}")

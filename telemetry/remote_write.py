@@ -193,7 +193,7 @@ class RemoteWriteReceiver:
         labels = parse_labels(key)
         if isinstance(labels, str):
             return labels
-        reason = self._beyond_limits(labels)
+        reason = self._beyond_limits(labels, len(key))
         if reason:
             return reason
         try:
@@ -205,10 +205,12 @@ class RemoteWriteReceiver:
             self._names.add(labels.name)
         return sid
 
-    def _beyond_limits(self, labels: Labels) -> str:
+    def _beyond_limits(self, labels: Labels, size: int) -> str:
         limits = self.settings
         if len(labels) > limits.labels:
             return "label_limit"
+        if size <= min(limits.label_name_length, limits.label_value_length):
+            return ""  # all together are within the limit of one
         for name, value in labels.pairs:
             if len(name.encode()) > limits.label_name_length:
                 return "label_name_length_limit"
