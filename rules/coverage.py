@@ -13,11 +13,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.labels import Labels
+from model.labels import NAME, Labels
+from model.matcher import Matcher, Op
 from rules.promql.expression import Expression
 from rules.promql.frame import Key, Projection
 from rules.states import ActiveAlert, AlertStates
 from telemetry.window import Window
+
+_OWN = ("fleetowl_", "ALERTS")
+"""Series that Fleetowl writes itself: they are there at once and say nothing of the target."""
+
+
+def _evidence(expression: Expression) -> list[tuple[Matcher, ...]]:
+    """The selectors that show whether a target reports: those of other series than Fleetowl's own, if any."""
+    foreign = [
+        matchers
+        for matchers in expression.selectors
+        if not any(m.name == NAME and m.op is Op.EQUAL and m.value.startswith(_OWN) for m in matchers)
+    ]
+    return foreign or expression.selectors
 
 
 class Coverage:
@@ -53,7 +67,7 @@ class Coverage:
 
     def _look_for(self, unseen: list[ActiveAlert], expression: Expression, now: int) -> None:
         """Note which alerts have a series that reported since the start, and at which interval."""
-        for matchers in expression.selectors:
+        for matchers in _evidence(expression):
             for selection in self._window.select(matchers):
                 _, _, present = selection.instant(now, now - self._started_at + 1)
                 rows = [selection.labels[int(row)] for row in np.flatnonzero(present)]

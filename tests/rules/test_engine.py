@@ -198,12 +198,12 @@ RESTART = """
 """
 
 
-def restarted(tmp_path: Path, database: Database, before: Cluster, at: int) -> Cluster:
+def restarted(tmp_path: Path, database: Database, before: Cluster, at: int, text: str = RESTART) -> Cluster:
     """Another process with an empty window and the state that the first has saved."""
     with database.transaction() as tx:
         before.engine.save(tx)
     before.engine.saved()
-    after = cluster(tmp_path, RESTART, started_at=at)
+    after = cluster(tmp_path, text, started_at=at)
     with database.reading() as tx:
         after.engine.load(tx, at)
     after.firing = [active.alert() for active in after.engine.active() if active.state == "firing"]
@@ -243,6 +243,19 @@ def test_what_was_repaired_meanwhile_resolves_after_the_hold(tmp_path: Path, dat
     assert resolved.name == "High"
     assert resolved.ends_at == begin + 32 * SECOND
     assert not list(after.engine.active())
+
+
+def test_fleetowls_own_series_do_not_show_that_a_target_reports(tmp_path: Path, database: Database) -> None:
+    text = "- {alert: Gone, expr: 'load == 0 and on (node) fleetowl_target_kind'}"
+    kinds = {'fleetowl_target_kind{node="n1"}': 1.0}
+    it = cluster(tmp_path, text)
+    now = it.run(10, lambda _: {**high(0), **kinds})
+    after = restarted(tmp_path, database, it, now, text)
+    now = after.run(60, lambda _: kinds, now)  # the target is scraped once a minute
+    after.run(3, lambda _: {**high(0), **kinds}, now)
+    assert [alert.name for alert in after.firing] == ["Gone"]
+    assert not after.resolved
+    assert not after.fired
 
 
 def test_a_target_that_never_comes_back_is_held_for_a_stated_time(tmp_path: Path, database: Database) -> None:
