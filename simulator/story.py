@@ -65,7 +65,7 @@ class Story:
         since = time.monotonic() - (self._onset or self._began)
         sign = "+" if self._onset is not None else " "
         clock = f"{sign}{since:5.1f} s" if self._onset is not None else "        "
-        if word:
+        if word and self._onset is not None:
             self.moments.setdefault(word, since)
         lines = textwrap.wrap(text, WIDTH - 20) or [""]
         print(f"{clock}  {self._paint(f'{word:<9}', code)} {lines[0]}", flush=True)
@@ -92,9 +92,9 @@ class Story:
     def page(self, body: Mapping[str, Any]) -> None:
         """Show what arrived on the phone."""
         for alert in body["alerts"]:
-            labels, note = alert["labels"], alert["annotations"]
-            text = f"the phone rings: [{labels['tier']} {alert['status']}] {labels['alertname']}: {note['summary']}"
-            self.say(Chapter.NOTIFIED, text)
+            labels, summary = alert["labels"], alert["annotations"]["summary"]
+            title = f"[{labels['tier']} {alert['status']}] {labels['alertname']}"
+            self.say(Chapter.NOTIFIED, f"the phone rings: {title}: {summary}")
 
     @property
     def finished(self) -> bool:
