@@ -100,6 +100,7 @@ class FrameReceiver:
     def __init__(self, window: Window, settings: FrameSettings | None = None) -> None:
         self.settings = settings or FrameSettings()
         self.stats = FrameStats()
+        self._limits = self.settings.limits
         self._window = window
         self._nodes: dict[str, Node] = {}
         self._node_of: dict[bytes, str] = {}  # schema hash -> node
@@ -112,7 +113,7 @@ class FrameReceiver:
         """
         answer = FrameReceived()
         try:
-            frames = decode_stream(body, self.settings.limits)
+            frames = decode_stream(body, self._limits)
             for frame in frames:
                 self._take(frame, now, answer)
                 if answer.status != 200:
@@ -225,7 +226,7 @@ class FrameReceiver:
         return self._nodes.get(name)
 
     def _learn(self, frame: Frame, now: int, answer: FrameReceived) -> None:
-        schema = unpack_schema(frame.payload, self.settings.limits)
+        schema = unpack_schema(frame.payload, self._limits)
         node = self._nodes.get(schema.node)
         if node is None:
             if len(self._nodes) >= self.settings.nodes:
@@ -249,6 +250,7 @@ class FrameReceiver:
         stream = node.streams.setdefault(frame.interval, Stream())
         stream.refresh()
         columns.series.refresh()
+        self._up_ids(node)  # before its columns: a full window must not hide that it is up
         present, values = _split(frame, len(columns.schema.series))
         ids = columns.resolve(target, present, now, self.stats.refused)
         shown = present & (ids >= 0)

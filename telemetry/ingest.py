@@ -118,6 +118,7 @@ class TargetIngest:
         except MalformedExposition as error:
             return self._failed(at, f"the answer is not in an exposition format: {error}", duration)
         target, refused = self._target(), Counter(found.refused)
+        self._make_reports(target)  # before its samples: a full window must not hide that it is up
         try:
             ids, added = self._ids(target, found, refused)
         except _ScrapeFailed as error:
@@ -244,15 +245,18 @@ class TargetIngest:
         self._living = ids
 
     def _report(self, target: Target, at: int, values: list[float]) -> None:
-        """The series about the scrape itself."""
-        try:
-            for place in np.flatnonzero(self._reports.ids == UNRESOLVED).tolist():
+        """The series about the scrape itself, as far as the window takes them."""
+        self._make_reports(target)
+        made: Flags = self._reports.ids >= 0
+        self._window.append(target, at, self._reports.ids[made], np.array(values)[made])
+
+    def _make_reports(self, target: Target) -> None:
+        for place in np.flatnonzero(self._reports.ids == UNRESOLVED).tolist():
+            try:
                 labels = self.target_labels.merged({NAME: REPORTS[place]})
                 self._reports.resolve(place, target, labels, "gauge")
-        except LimitExceeded as error:
-            self.stats.refused[error.reason] += 1
-            return
-        self._window.append(target, at, self._reports.ids, np.array(values))
+            except LimitExceeded as error:
+                self.stats.refused[error.reason] += 1
 
 
 def with_target_labels(exposed: Labels, target: Labels, honor_labels: bool) -> Labels:

@@ -60,4 +60,13 @@ class FrameSettings(Settings):
     forget_after: Duration = Field(
         DAY, gt=0, description="A node silent for so long, without a farewell, is no longer reported as down."
     )
-    limits: FrameLimits = Field(FrameLimits(), description="Limits of single frames.")
+    frames: int = Field(10_000, gt=0, description="Frames in one request.")
+    frame_size_limit: Bytes = Field(16 * _MEBIBYTE, gt=0, description="Bytes of a frame's content, inflated.")
+    series: int = Field(200_000, gt=0, description="Series of one schema.")
+    labels: int = Field(128, gt=0, description="Labels of a series, the name included.")
+    label_length: int = Field(16 * 1024, gt=0, description="Characters of a label's name or value.")
+
+    @property
+    def limits(self) -> FrameLimits:
+        """What the decoder of frames is to take."""
+        return FrameLimits(self.frames, self.frame_size_limit, self.series, self.labels, self.label_length)

@@ -213,9 +213,34 @@ def test_a_full_window_refuses_by_reason_and_recovers() -> None:
         result = target.ingest(body, T0 + turn * STEP)
         assert result.up
         assert result.scraped == 4
-    # Five reports do not fit beside four series: what does is kept, what does not is counted.
+        assert result.refused == {"series_limit": 2}
     assert window.series_count == 7
-    assert target.stats.refused["series_limit"] > 0
+
+
+def test_room_that_is_made_is_used(instant: Instant) -> None:
+    window, target = make(Window(limits=WindowLimits(series=12)))
+    TargetIngest(window, "other", STEP, Labels({"job": "o"})).ingest(b"a 1\nb 1\nc 1\n", T0)
+    body = b"w 1\nx 2\ny 3\n"
+    for turn in range(3):
+        result = target.ingest(body, T0 + turn * STEP)
+        assert (result.up, result.refused) == (True, {"series_limit": 3})
+        assert instant(window, T0 + turn * STEP)[series("up")] == 1.0
+    window.drop_target("other")
+    for turn in range(3, 5):
+        assert target.ingest(body, T0 + turn * STEP).refused == {}
+    assert len(instant(window, T0 + 4 * STEP)) == 3 + len(REPORTS)
+
+
+@pytest.mark.parametrize("slack", [1.0, 0.0])
+def test_a_target_that_was_away_for_longer_than_retention(slack: float, instant: Instant) -> None:
+    window, target = make(Window(retention=10 * MINUTE))
+    TargetIngest(window, "other", STEP, Labels({"job": "o"})).ingest(b"a 1\n", T0 + 11 * MINUTE)
+    target.ingest(b"x 1\ny 1\n", T0)
+    window.compact(T0 + 11 * MINUTE, slack)
+    assert window.find(series("x")) is None
+    assert target.ingest(b"x 2\ny 3\n", T0 + 12 * MINUTE).refused == {}
+    assert own(instant(window, T0 + 12 * MINUTE, "x")) == {series("x"): 2.0}
+    assert instant(window, T0 + 12 * MINUTE, "up")[series("up")] == 1.0
 
 
 def test_series_that_the_window_dropped_or_renumbered_are_found_again(instant: Instant) -> None:

@@ -154,6 +154,22 @@ def test_a_label_that_looks_like_a_sample_is_a_label(peer: Peer, read: Read) -> 
     assert len(read(peer.window)) == 2
 
 
+def test_an_unknown_field_that_looks_like_a_sample_is_none(peer: Peer) -> None:
+    pb = peer.protobuf
+    peer.send(pb.series(X, (1.0, T0)))
+    lookalike = pb.message(15, pb.sample(2.0, T0 + 1)[2:])
+    assert len(lookalike) == 18
+    assert varied(peer, pb.labels(X), lookalike).accepted == 0
+    assert varied(peer, pb.labels(X), pb.message(15, pb.sample(0.0, T0 + 1)[2:])).accepted == 0
+
+
+def test_series_in_odd_layouts_are_remembered_by_their_labels_alone(peer: Peer) -> None:
+    pb = peer.protobuf
+    for turn in range(50):
+        assert varied(peer, pb.sample(float(turn), T0 + turn), pb.labels(X)).status == 204
+    assert len(peer.receiver._known["s"]) == 1
+
+
 def test_odd_times(peer: Peer, read: Read) -> None:
     pb = peer.protobuf
     answer = varied(peer, pb.labels(X), pb.sample(1.0, -5), pb.sample(2.0, 0), pb.sample(3.0, 300))
