@@ -74,7 +74,7 @@ class Story:
 
     def health(self) -> str:
         """How things stand before the fault."""
-        firing = [alert.name for alert in self._pipeline.alerts if alert.name != "Watchdog"]
+        firing = [alert.name for alert in self._pipeline.alerts]
         series = self._pipeline.window.series_count
         return f"{series} series are watched; " + (
             f"already firing: {', '.join(firing)}" if firing else "all quiet"

@@ -47,7 +47,7 @@ async def watch(process: Process, seconds: float) -> dict[tuple[str, str, str], 
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
         for alert in (await process.get("/api/v1/alerts") or {"alerts": []})["alerts"]:
-            if alert["state"] == "firing" and alert["labels"]["alertname"] != "Watchdog":
+            if alert["state"] == "firing":
                 labels = alert["labels"]
                 seen.setdefault(
                     (labels["alertname"], labels.get("instance", ""), labels.get("engine", "")), passed

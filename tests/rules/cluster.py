@@ -85,7 +85,7 @@ class Cluster:
 
     def names(self) -> set[str]:
         """The alerts that fire now."""
-        return {alert.name for alert in self.firing} - {"Watchdog"}
+        return {alert.name for alert in self.firing}
 
 
 _PAIR = re.compile(r'(\w+)="([^"]*)"')

@@ -43,7 +43,7 @@ def test_every_alert_has_what_a_person_needs_at_night(pack_groups: list[RuleGrou
         )
         assert len(rule.annotations["description"].text) > 80
         assert set(rule.extras.explains) <= known, rule.name
-    assert tiers == {tier.name for tier in Tier} | {"none"}
+    assert tiers == {tier.name for tier in Tier}
 
 
 @pytest.mark.peer
@@ -55,12 +55,6 @@ def test_the_packs_are_plain_prometheus_rules(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_watchdog_always_fires(it: Cluster) -> None:
-    it.run(2, lambda _: {})
-    assert {alert.name for alert in it.firing} == {"Watchdog"}
-    assert it.firing[0].labels["tier"] == "none"
-
-
 def kind(labels: str, name: str) -> Samples:
     return {f'fleetowl_target_kind{{{labels},kind="{name}"}}': 1}
 
@@ -69,7 +63,7 @@ def test_a_lost_agent_is_one_alert_at_once(it: Cluster) -> None:
     kinds = {**kind(NODE, "node"), **kind(NODE, "agent")}
     now = it.run(5, lambda _: {f"up{{{NODE}}}": 1, **kinds})
     it.run(20, lambda _: {f"up{{{NODE}}}": 0, **kinds}, now)
-    assert [(alert.name, alert.starts_at, alert.tier) for alert in it.fired if alert.name != "Watchdog"] == [
+    assert [(alert.name, alert.starts_at, alert.tier) for alert in it.fired] == [
         ("InstanceDown", now, Tier.P1)
     ]
 
@@ -79,7 +73,7 @@ def test_a_scraped_target_may_fail_once(it: Cluster) -> None:
     now = it.run(60, lambda second: {f"up{{{NODE}}}": 0 if second == 30 else 1, **kinds}, interval=5 * SECOND)
     assert not it.names()
     it.run(20, lambda _: {f"up{{{NODE}}}": 0, **kinds}, now, interval=5 * SECOND)
-    assert [(alert.name, alert.starts_at, alert.tier) for alert in it.fired if alert.name != "Watchdog"] == [
+    assert [(alert.name, alert.starts_at, alert.tier) for alert in it.fired] == [
         ("InstanceDown", now + 10 * SECOND, Tier.P2)
     ]
 
@@ -89,7 +83,7 @@ def test_an_engine_that_is_gone_is_not_also_an_instance_down(it: Cluster) -> Non
     kinds = kind(target, "engine")
     now = it.run(5, lambda _: {f"up{{{target}}}": 1, **kinds})
     it.run(20, lambda _: {f"up{{{target}}}": 0, **kinds}, now)
-    assert [alert.name for alert in it.fired if alert.name != "Watchdog"] == ["EngineGone"]
+    assert [alert.name for alert in it.fired] == ["EngineGone"]
 
 
 def engine(running: float, waiting: float, second: int, number: int = 1) -> Samples:
@@ -106,7 +100,7 @@ def engine(running: float, waiting: float, second: int, number: int = 1) -> Samp
 def test_a_queue_on_one_replica_is_the_engines(it: Cluster) -> None:
     it.run(150, lambda second: {**engine(8, 20, second), **engine(8, 0, second, 2)})
     assert it.names() == {"EngineQueue"}
-    assert {alert.labels.value("instance") for alert in it.firing} == {"", "e1:8000"}
+    assert {alert.labels.value("instance") for alert in it.firing} == {"e1:8000"}
 
 
 def test_a_queue_on_all_replicas_is_demand(it: Cluster) -> None:
@@ -286,7 +280,7 @@ def test_thermal_throttle(it: Cluster, temperature: float, clock: float, fires: 
 
 def test_a_clock_that_saws_is_one_alert(it: Cluster) -> None:
     it.run(1200, lambda second: hot(88, 1980 if second % 65 < 35 else 1300), interval=5 * SECOND)
-    assert [alert.name for alert in it.fired if alert.name != "Watchdog"] == ["GpuThermalThrottle"]
+    assert [alert.name for alert in it.fired] == ["GpuThermalThrottle"]
     assert not it.resolved
 
 
@@ -357,7 +351,7 @@ def test_a_filesystem_that_becomes_read_only_fires_as_long_as_it_is(it: Cluster)
     now = it.run(60, lambda _: disk(50), interval=15 * SECOND)
     now = it.run(20 * 60, lambda _: disk(50, readonly=1), now, interval=15 * SECOND)
     assert it.names() == {"HostFilesystemReadOnly"}
-    assert len(it.fired) == 2
+    assert len(it.fired) == 1
     it.run(60, lambda _: disk(50), now, interval=15 * SECOND)
     assert not it.names()
 
