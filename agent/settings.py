@@ -162,7 +162,7 @@ class AgentSettings(Settings):
         description="Label `job` of the host's series; `node-exporter` suits rules written for that.",
     )
     interval: Duration = Field(
-        5 * SECOND, ge=100, le=5 * MINUTE, description="Time between collections, and between frames."
+        3 * SECOND, ge=100, le=5 * MINUTE, description="Time between collections, and between frames."
     )
     collectors: CollectorSettings = Field(
         default_factory=CollectorSettings, description="Collectors switched on and off."

@@ -79,15 +79,24 @@ def test_the_same_series(peer: Callable[[], Page]) -> None:
     assert len(families) > 90
 
 
+# What goes up and down from one moment to the next may differ in between and come back.
+_MOVING = ("node_procs_", "node_load", "node_memory_", "node_disk_io_now", "node_filesystem_")
+_FIXED = ("_total", "MemTotal_bytes", "SwapTotal_bytes", "size_bytes")
+
+
+def _moves(name: str) -> bool:
+    return name.startswith(_MOVING) and not name.endswith(_FIXED)
+
+
 def test_the_same_values(peer: Callable[[], Page]) -> None:
-    """Ours lies between what the peer said just before and just after, give or take what moved."""
+    """Ours lies between what the peer said just before and just after."""
     before, ours, after = peer(), _ours(), peer()
     steady = 0
     for labels, value in ours.items():
-        if labels not in before or labels not in after:
+        if labels not in before or labels not in after or _moves(labels.name):
             continue
         low, high = sorted((before[labels], after[labels]))
         if labels.name.endswith("_total") or low == high:
             assert low <= value <= high or value == pytest.approx(low, rel=1e-3, abs=0.05), labels
             steady += 1
-    assert steady > 150
+    assert steady > 100
