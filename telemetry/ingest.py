@@ -124,12 +124,14 @@ class TargetIngest:
         except _ScrapeFailed as error:
             return self._failed(at, str(error), duration, len(found.ids))
         self._store(target, at, found, ids, refused)
-        kept = int((ids != DROPPED).sum())
-        self._report(target, at, [1.0, duration, len(found.ids), kept, added])
+        scraped = len(found.ids) + sum(found.refused.values())
+        # Prometheus counts a sample that comes twice as often as it comes, in both figures.
+        kept = int((ids != DROPPED).sum()) + found.refused.get("duplicate", 0)
+        self._report(target, at, [1.0, duration, scraped, kept, added])
         self.stats.scrapes += 1
-        self.stats.scraped += len(found.ids)
+        self.stats.scraped += scraped
         self.stats.refused.update(refused)
-        return Ingested(True, "", len(found.ids), kept, added, dict(refused))
+        return Ingested(True, "", scraped, kept, added, dict(refused))
 
     def fail(self, at: int, reason: str, duration: float = 0.0) -> Ingested:
         """Note that a scrape failed at `at` (ms): `up` is 0 and every series of the target is stale."""

@@ -67,6 +67,14 @@ def test_all_samples_of_a_scrape_share_one_slot(read: Callable[..., Any]) -> Non
     assert set(map(tuple, times.values())) == {(T0, T0 + STEP, T0 + 2 * STEP)}
 
 
+def test_a_sample_that_comes_twice_is_counted_twice_and_stored_once(instant: Instant) -> None:
+    """Prometheus 2.42 reports 3 for this body."""
+    window, target = make()
+    result = target.ingest(b"x 1\nx 2\ny 3\n", T0)
+    assert (result.scraped, result.kept, result.refused) == (3, 3, {"duplicate": 1})
+    assert own(instant(window, T0)) == {series("x"): 1.0, series("y"): 3.0}
+
+
 def test_clashing_labels() -> None:
     exposed = Labels({NAME: "x", "job": "theirs", "instance": "his", "exported_job": "older"})
     assert with_target_labels(exposed, TARGET, honor_labels=False) == Labels(
@@ -298,6 +306,6 @@ def test_stats_are_shared_and_exported() -> None:
     assert exported == {
         ("fleetowl_scrapes_total", "success"): 2,
         ("fleetowl_scrapes_total", "failure"): 2,
-        ("fleetowl_scrape_samples_total",): 2,
+        ("fleetowl_scrape_samples_total",): 4,
         ("fleetowl_scrape_samples_refused_total", "duplicate"): 2,
     }
