@@ -20,7 +20,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODE_NAME", "gpu-7")
     settings = _load()
     assert settings.node == "gpu-7"
-    assert settings.interval == 5000
+    assert settings.interval == 3000
     assert settings.listen == "127.0.0.1:9482"
     assert settings.push.url == []
     assert settings.push.spool.max_bytes == 256 << 20
