@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from aiohttp import web
@@ -10,6 +11,8 @@ from analyzer.access import answer
 from telemetry.frame_ingest import FrameReceiver
 from telemetry.remote_write import RemoteWriteReceiver
 from telemetry.window import Window
+
+log = logging.getLogger("fleetowl.analyzer")
 
 
 class Intake:
@@ -40,7 +43,8 @@ class Intake:
         """POST /api/v1/frames: 200, 409 for a schema that is not known, 400 for malformed bytes."""
         body, now = await request.read(), self._moment()
         received = self._frames.receive(body, now)
-        if received.events:
+        for event in received.events:
+            log.info("node %s reports %s", event.node, dict(event.event))
             self._wake()
         if received.status == 200:
             return web.json_response({"accepted": received.accepted})

@@ -72,7 +72,7 @@ class Pipeline:
         self.scoring = scoring
         self.database = database
         self.topology = Topology(settings.incidents.topology_keep)
-        self.frames = FrameReceiver(window)
+        self.frames = FrameReceiver(window, settings.telemetry.frames)
         self.inventory = Inventory(window, self.frames)
         self.rules = RuleEngine(
             window, groups, started_at, settings.rules, time.perf_counter, settings.alertmanager.external_url

@@ -63,7 +63,7 @@ class Analyzer:
         self.scraper = Scraper(self.pipeline.window, self.clock.now, self.wake)
         self.delivery = Delivery(Sender(settings.alertmanager), self._answered)
         self.actions = Actions(settings.runbooks, self.pipeline, self.clock.now, self._acted, self.wake)
-        self.remote_write = RemoteWriteReceiver(self.pipeline.window)
+        self.remote_write = RemoteWriteReceiver(self.pipeline.window, settings.telemetry.remote_write)
         self.overload = Overload(own.max_pending_requests)
         self.telemetry = SelfTelemetry(self.pipeline.window, METRICS, self._samples, lambda: self.address)
         self._runner = web.AppRunner(self._application(), access_log=None)

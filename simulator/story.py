@@ -90,7 +90,9 @@ class Story:
             self.say(Chapter.SCENE, f"(compressed time: {entry})")
 
     def page(self, body: Mapping[str, Any]) -> None:
-        """Show what arrived on the phone."""
+        """Show what arrived on the phone, after what led to it."""
+        if self._episode is not None:
+            self.follow()
         for alert in body["alerts"]:
             labels, summary = alert["labels"], alert["annotations"]["summary"]
             title = f"[{labels['tier']} {alert['status']}] {labels['alertname']}"

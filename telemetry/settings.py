@@ -6,6 +6,7 @@ from pydantic import ByteSize, Field
 
 from model.moment import MINUTE, SECOND
 from model.settings import Duration, Settings
+from telemetry.ingest_settings import FrameSettings, RemoteWriteSettings
 
 GIBIBYTE = 1 << 30
 
@@ -36,6 +37,10 @@ class TelemetrySettings(Settings):
         description="How far back rules and queries can look; no sample younger than this is overwritten.",
     )
     window: WindowLimits = Field(default=WindowLimits(), description="Limits of the window in memory.")
+    remote_write: RemoteWriteSettings = Field(
+        default=RemoteWriteSettings(), description="Limits of what a Prometheus writes."
+    )
+    frames: FrameSettings = Field(default=FrameSettings(), description="Limits of what agents push.")
     snapshot_interval: Duration = Field(
         default=60 * SECOND,
         ge=SECOND,
