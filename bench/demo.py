@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from agent.main import run as run_agent
 from agent.settings import AgentSettings
 from analyzer.central import CentralSettings
 from analyzer.service import Analyzer
@@ -61,23 +63,16 @@ async def node_loss(interval: str, folder: Path) -> float:
     )
     analyzer = Analyzer(settings, lambda: settings)
     await analyzer.start()
-    agent = load_section(
-        AgentSettings,
-        {
-            "interval": interval,
-            "node": "bench",
-            "listen": "127.0.0.1:0",
-            "push": {
-                "url": f"http://{analyzer.address}",
-                "spool": {"directory": str(folder / "spool")},
-            },
-        },
-        "bench",
+    configuration = folder / "agent.yml"
+    push = {"url": f"http://{analyzer.address}", "spool": {"directory": str(folder / "spool")}}
+    agent = {"interval": interval, "node": "bench", "listen": "127.0.0.1:0", "push": push}
+    configuration.write_text(json.dumps({"agent": agent}))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "fleetowl", "agent", "--config", str(configuration), stderr=subprocess.DEVNULL
     )
-    task = asyncio.create_task(run_agent(agent, asyncio.Event()))
     await asyncio.sleep(15)
-    task.cancel()  # no farewell, as when the node loses power
-    await asyncio.gather(task, return_exceptions=True)
+    process.kill()  # no farewell, as when the node loses power
+    await process.wait()
     silent_since = time.monotonic()
     while not any(alert.name == "InstanceDown" for alert in analyzer.pipeline.alerts):
         await asyncio.sleep(0.05)
