@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from alertmanager.settings import AlertmanagerSettings
+from analyzer.settings import AnalyzerSettings
 from detectors.settings import DetectorSettings
 from incidents.settings import IncidentSettings
-from pydantic import Field
-from rules.settings import RuleSettings
-from telemetry.scrape import ScrapeConfig
-
-from analyzer.settings import AnalyzerSettings
 from model.settings import Settings
+from rules.settings import RuleSettings
 from runbooks.settings import RunbookSettings
+from telemetry.scrape import ScrapeConfig
 from telemetry.settings import TelemetrySettings
 
 

@@ -15,6 +15,9 @@ from runbooks.audit import AuditUnavailable, read, verify
 if TYPE_CHECKING:
     from analyzer.service import Analyzer
 
+SILENCE_SECONDS = 60.0
+"""Without a tick for so long the process is not healthy, though it answers."""
+
 
 class Control:
     """Routes that concern the process itself."""
@@ -34,7 +37,10 @@ class Control:
         ]
 
     async def healthy(self, request: web.Request) -> web.Response:
-        """200 while the process answers."""
+        """200 while it ticks; 503 if it only answers, so that an orchestrator starts it again."""
+        if self._analyzer.silence > SILENCE_SECONDS:
+            text = f"The last tick was {self._analyzer.silence:.0f} s ago.\n"
+            return web.Response(status=503, text=text)
         return web.Response(text="Fleetowl is healthy.\n")
 
     async def ready(self, request: web.Request) -> web.Response:

@@ -35,7 +35,7 @@ from runbooks.engine import RunbookEngine
 from runbooks.model import Runbook
 from runbooks.run import Intent, Result
 from store.database import Database
-from store.durable import Durable, persist
+from store.durable import Durable, persist, restore
 from telemetry.frame_ingest import FrameReceiver
 from telemetry.window import Window
 
@@ -139,8 +139,16 @@ class Pipeline:
         elif self.kept and not before:
             log.warning("the state database takes writes again")
 
-    def reload(self, settings: CentralSettings, groups: list[RuleGroup], now: int) -> None:
-        """Take over other rules, routes and receivers; alerts and incidents stay."""
+    def reload(
+        self, settings: CentralSettings, groups: list[RuleGroup], runbooks: list[Runbook], now: int
+    ) -> None:
+        """Take over other rules, routes, receivers and runbooks; alerts, incidents and runs stay."""
+        self.keep()
+        if self.kept:
+            self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
+            restore(self.database, [self.runbooks], now)
+        else:
+            log.error("the runbooks stay as they are: their runs cannot be put on disk")
         self.rules.reload(groups)
         self.incidents.reconfigure(settings.incidents, explained_by(groups))
         self.dispatcher.reconfigure(settings.alertmanager, now)

@@ -27,6 +27,7 @@ METRICS = (
     Metric("fleetowl_process_peak_memory_bytes", "gauge", "Largest resident memory of the analyzer."),
     Metric("fleetowl_start_time_seconds", "gauge", "When the analyzer started, in Unix seconds."),
     Metric("fleetowl_config_last_reload_successful", "gauge", "1 if the last reload was taken over."),
+    Metric("fleetowl_tick_failures_total", "counter", "Ticks that ended in an error outside of their steps."),
     Metric("fleetowl_requests_refused_total", "counter", "Writes answered with 429: too many at once."),
 )
 

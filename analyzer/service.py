@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 
 from aiohttp import web
@@ -37,6 +38,9 @@ DRAIN_SECONDS = 5.0
 FIXED = ("listen", "state_directory", "database", "tick")
 """Keys of the section analyzer that a reload cannot change."""
 
+FIXED_SECTIONS = ("telemetry", "detectors")
+"""Sections that it cannot change either: they shape what is in memory."""
+
 
 class Analyzer:
     """One analyzer. `load` reads the configuration again for a reload; `version` is shown on /metrics."""
@@ -50,6 +54,8 @@ class Analyzer:
         self.plan: Plan = prepare(settings)
         self.pipeline = assemble(self.plan, self.started_at)
         self.reloaded = True
+        self.failures = 0
+        self.ticked_at = time.monotonic()
         self.address = settings.analyzer.listen
         self._load = load
         self._token = _read_token(settings)
@@ -62,7 +68,7 @@ class Analyzer:
         )
         self.scraper = Scraper(self.pipeline.window, self.clock.now, self.wake)
         self.delivery = Delivery(Sender(settings.alertmanager), self._answered)
-        self.actions = Actions(settings.runbooks, self.pipeline, self.clock.now, self._acted, self.wake)
+        self.actions = self._new_actions(settings)
         self.remote_write = RemoteWriteReceiver(self.pipeline.window, settings.telemetry.remote_write)
         self.overload = Overload(own.max_pending_requests)
         self.telemetry = SelfTelemetry(self.pipeline.window, METRICS, self._samples, lambda: self.address)
@@ -123,8 +129,10 @@ class Analyzer:
             self.reloaded = False
             log.error("the configuration was not taken over: %s", error)
             raise
+        await self.actions.stop(DRAIN_SECONDS)
         self.plan, self._token, self.reloaded = plan, token, True
-        self.pipeline.reload(plan.settings, plan.groups, self.clock.now())
+        self.pipeline.reload(plan.settings, plan.groups, plan.runbooks, self.clock.now())
+        self.actions = self._new_actions(plan.settings)
         await self.delivery.replace(Sender(plan.settings.alertmanager))
         await self.scraper.start(plan.settings.scrape_configs)
         self.wake()
@@ -134,15 +142,29 @@ class Analyzer:
         """Tick at the interval, and at once when something woke us."""
         while True:
             self._wake.clear()
-            effects = self.pipeline.step(self.clock.now())
-            self.telemetry.step(self.clock.now())
-            self.delivery.submit(effects.notifications)
-            self.actions.submit(effects.intents)
+            try:
+                self._tick()
+            except Exception:  # the supervisor's boundary: a monitor that stops ticking is blind
+                self.failures += 1
+                log.exception("a tick failed; the next one is tried all the same")
             try:
                 await asyncio.wait_for(self._wake.wait(), interval)
             except TimeoutError:
                 continue
             await asyncio.sleep(0.02)  # arrivals come in bunches; let the rest of this one in
+
+    def _tick(self) -> None:
+        now = self.clock.now()
+        effects = self.pipeline.step(now)
+        self.telemetry.step(now)
+        self.delivery.submit(effects.notifications)
+        self.actions.submit(effects.intents)
+        self.ticked_at = time.monotonic()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the last tick that went through."""
+        return time.monotonic() - self.ticked_at
 
     def _answered(self, notification: Notification, outcome: Outcome) -> None:
         self.pipeline.answered(notification, outcome, self.clock.now())
@@ -162,6 +184,9 @@ class Analyzer:
         self._keeping = None
         self.pipeline.keep()
 
+    def _new_actions(self, settings: CentralSettings) -> Actions:
+        return Actions(settings.runbooks, self.pipeline, self.clock.now, self._acted, self.wake)
+
     def _samples(self) -> Iterator[Sample]:
         now = self.clock.now()
         yield from process_samples(self.version, self.started_at)
@@ -169,6 +194,7 @@ class Analyzer:
         for part in (self.scraper, self.remote_write, self.snapshots):
             yield from part.samples()
         yield Sample("fleetowl_config_last_reload_successful", {}, float(self.reloaded))
+        yield Sample("fleetowl_tick_failures_total", {}, self.failures)
         yield Sample("fleetowl_requests_refused_total", {}, self.overload.refused)
 
     def _application(self) -> web.Application:
@@ -189,14 +215,12 @@ class Analyzer:
 def replace_fixed(new: CentralSettings, old: CentralSettings) -> CentralSettings:
     """The new settings, but with the old values of what only a restart can change; says where they differ."""
     changed = [key for key in FIXED if getattr(new.analyzer, key) != getattr(old.analyzer, key)]
-    if new.telemetry != old.telemetry:
-        changed.append("telemetry")
+    changed += [name for name in FIXED_SECTIONS if getattr(new, name) != getattr(old, name)]
     if changed:
         log.warning("a reload does not change %s: restart for that", ", ".join(changed))
     kept = {key: getattr(old.analyzer, key) for key in FIXED}
-    return new.model_copy(
-        update={"analyzer": new.analyzer.model_copy(update=kept), "telemetry": old.telemetry}
-    )
+    sections = {name: getattr(old, name) for name in FIXED_SECTIONS}
+    return new.model_copy(update={"analyzer": new.analyzer.model_copy(update=kept), **sections})
 
 
 def _read_token(settings: CentralSettings) -> str | None:

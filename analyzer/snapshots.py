@@ -31,6 +31,7 @@ class Snapshots:
         self._interval = interval
         self._now = now
         self._written_at = now()
+        self._writing: asyncio.Task[None] | None = None
         self.trouble = ""
 
     async def run(self) -> None:
@@ -41,6 +42,12 @@ class Snapshots:
 
     async def write(self) -> None:
         """Copy window and scores as they are now, write them beside the loop; a full disk is only said."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])  # one file, one writer: also when `run` was cancelled
+        self._writing = asyncio.create_task(self._write())
+        await asyncio.shield(self._writing)
+
+    async def _write(self) -> None:
         now = self._now()
         frozen = snapshot.freeze(self._pipeline.window, now)
         frozen.add(SCORES, self._pipeline.scoring.snapshot())
