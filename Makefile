@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/.peers/usr/bin:$(PATH)
 
-.PHONY: help run demo test acceptance lint bench dist requirements peers
+.PHONY: help run demo install test acceptance lint bench dist requirements peers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: $(STAMP) ## Watch this host: agent and analyzer in one process, on http://1
 
 demo: $(STAMP) ## A simulated cluster, one fault, told as a story (no GPU, no network)
 	@exec $(BIN)/fleetowl demo
+
+install: ## Only what the agent and the analyzer need, in .venv (for systemd, see deploy/systemd)
+	$(call venv,requirements/analyzer.txt)
 
 test: $(STAMP) peers ## Unit, property and peer tests (under 3 minutes)
 	$(BIN)/pytest -m "not acceptance and not gpu"
@@ -39,6 +42,7 @@ dist: $(STAMP) ## A wheel in dist/
 
 # Which extras go to which file; hashed, without an index address, for uv and pip alike.
 requirements: ## Resolve requirements/*.txt again (needs uv)
+	echo 'setuptools>=75,<83' | uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11 - -o requirements/build.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 pyproject.toml -o requirements/agent.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --extra analyzer pyproject.toml -o requirements/analyzer.txt
 	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --python-version 3.11 --all-extras pyproject.toml -o requirements/dev.txt
@@ -46,12 +50,17 @@ requirements: ## Resolve requirements/*.txt again (needs uv)
 peers: ## Fetch the real tools that tests compare with into .peers/ (Debian packages, not installed)
 	@bash tests/peers.sh
 
-$(STAMP): requirements/dev.txt pyproject.toml
+# Makes .venv from a requirements file: with uv if it is there, else with venv and pip.
+define venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Fleetowl needs Python 3.11 or later; on Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; exit 2; }
 	@if command -v uv >/dev/null; then \
-	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt && uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r requirements/build.txt -r $(1) && uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing; on Debian or Ubuntu: apt-get install python3-venv"; exit 2; }; \
-	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt && $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r $(1) && $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	fi
+endef
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(call venv,requirements/dev.txt)
 	@touch $@

@@ -54,7 +54,7 @@ class Api:
             return answer(400, "bad_data", str(error))
         self._pipeline().demand_for(expression)
         try:
-            result = expression.evaluate(self._pipeline().window, at)
+            result = self._pipeline().evaluate(expression, at)
         except EvaluationError as error:
             return answer(422, "execution", str(error))
         return success(_as_result(result, at), self._warnings(at))
@@ -101,11 +101,11 @@ class Api:
 
     async def runbooks(self, request: web.Request) -> web.Response:
         """The runbooks, their modes and what they did."""
-        engine = self._pipeline().runbooks
+        engine, enabled = self._pipeline().runbooks, self._pipeline().settings.runbooks.enabled
         found = [
             {
                 "name": one.name,
-                "mode": engine.mode_of(one),
+                "mode": engine.mode_of(one) if enabled else "off",
                 "alerts": list(one.match.alerts),
                 "summary": one.description,
             }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from sqlalchemy import make_url
+
 from alertmanager.receivers.check import problems_of_receivers
 from alertmanager.tables import SCHEMA as ALERTMANAGER
 from analyzer.central import CentralSettings
@@ -104,7 +106,8 @@ def _open(settings: CentralSettings, now: int) -> Database:
         for schema in SCHEMAS:
             database.create(schema)
     except SchemaTooNew as error:
-        raise ConfigurationError([Problem(url, "", str(error))]) from error
+        name = make_url(url).render_as_string(hide_password=True)
+        raise ConfigurationError([Problem(name, "", str(error))]) from error
     except (StoreUnavailable, OSError) as error:
         log.error("there is no state database: %s; going on in memory, a restart will forget", error)
         database = Database("sqlite://")

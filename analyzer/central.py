@@ -11,7 +11,7 @@ from incidents.settings import IncidentSettings
 from model.settings import Settings
 from rules.settings import RuleSettings
 from runbooks.settings import RunbookSettings
-from telemetry.scrape import ScrapeConfig
+from telemetry.scrape import ScrapeConfigs
 from telemetry.settings import TelemetrySettings
 
 
@@ -24,8 +24,8 @@ class CentralSettings(Settings):
     telemetry: TelemetrySettings = Field(
         default_factory=TelemetrySettings, description="The window: retention and limits."
     )
-    scrape_configs: tuple[ScrapeConfig, ...] = Field(
-        (), description="What the analyzer scrapes itself, spelled as in prometheus.yml."
+    scrape_configs: ScrapeConfigs = Field(
+        [], description="What the analyzer scrapes itself, spelled as in prometheus.yml."
     )
     detectors: DetectorSettings = Field(default_factory=DetectorSettings, description="Anomaly detection.")
     rules: RuleSettings = Field(default_factory=RuleSettings, description="Alerting and recording rules.")

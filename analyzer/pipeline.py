@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from alertmanager.dispatch import Dispatcher
 from alertmanager.notification import Notification, Outcome
@@ -17,6 +18,7 @@ from analyzer.central import CentralSettings
 from analyzer.inventory import Inventory
 from analyzer.tick import Step, Tick
 from analyzer.topology import TopologyWatch
+from detectors.companions import NAMES
 from detectors.engine import Scoring
 from incidents.correlation import Incidents
 from incidents.topology_feed import TopologyFeed
@@ -29,7 +31,7 @@ from model.moment import MINUTE
 from model.topology import Topology
 from rules.engine import RuleEngine
 from rules.group import AlertRule, RuleGroup
-from rules.promql.expression import Expression, Vector, parse
+from rules.promql.expression import Expression, Scalar, Vector, parse
 from runbooks.cluster import ClusterView
 from runbooks.engine import RunbookEngine
 from runbooks.model import Runbook
@@ -44,7 +46,6 @@ log = logging.getLogger("fleetowl.analyzer")
 METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state database takes writes."),)
 COMPACT_INTERVAL = 5 * MINUTE
 COMPACT_SLACK = 0.1
-COMPANIONS = ("fleetowl_anomaly_score", "fleetowl_expected_low", "fleetowl_expected_high")
 
 
 @dataclass
@@ -80,6 +81,7 @@ class Pipeline:
         self.incidents = Incidents(settings.incidents, self.topology, explained_by(groups))
         self.dispatcher = Dispatcher(settings.alertmanager)
         self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
+        self.settings = settings
         self.view: ClusterView | None = None
         self.kept: Decision = allow("no state changed")
         self.alerts: list[Alert] = []
@@ -149,10 +151,16 @@ class Pipeline:
             restore(self.database, [self.runbooks], now)
         else:
             log.error("the runbooks stay as they are: their runs cannot be put on disk")
+        self.settings = settings
         self.rules.reload(groups)
         self.incidents.reconfigure(settings.incidents, explained_by(groups))
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.demand()
+
+    def evaluate(self, expression: Expression, at: int) -> Vector | Scalar | str:
+        """The value of an expression at `at` (ms), with the look-back that the rules have."""
+        rules = self.settings.rules
+        return expression.evaluate(self.window, at, rules.lookback, rules.default_scrape_interval)
 
     def demand(self) -> None:
         """Ask the detectors for the bands and scores that the rules select."""
@@ -164,7 +172,7 @@ class Pipeline:
         """Ask the detectors for what an expression selects; it is there from the next sample on."""
         for matchers in expression.selectors:
             named = {m.name: m.value for m in matchers if m.op is Op.EQUAL}
-            if named.get(NAME, "") in COMPANIONS and "metric" in named:
+            if named.get(NAME, "") in NAMES and "metric" in named:
                 self.scoring.demand(named["metric"])
 
     def samples(self, now: int) -> Iterator[Sample]:
@@ -197,7 +205,7 @@ class Pipeline:
 
     def _runbooks(self, now: int) -> None:
         def query(text: str) -> Vector:
-            value = parse(text).evaluate(self.window, now)
+            value = self.evaluate(parse_once(text), now)
             assert isinstance(value, Vector)  # the runbook's loader admits nothing else
             return value
 
@@ -215,6 +223,12 @@ class Pipeline:
         if remap is not None:
             self.scoring.remap(remap)
             self.rules.remap(remap)
+
+
+@lru_cache(maxsize=1024)
+def parse_once(text: str) -> Expression:
+    """An expression that is asked for at every tick."""
+    return parse(text)
 
 
 def explained_by(groups: list[RuleGroup]) -> dict[str, tuple[str, ...]]:

@@ -61,13 +61,12 @@ class _Loop:
 class Scraper:
     """Keeps one loop a target and follows the configuration and the target files.
 
-    `now` reads the clock (ms); `scraped` is called after each scrape.
+    `now` reads the clock (ms).
     """
 
-    def __init__(self, window: Window, now: Callable[[], int], scraped: Callable[[], None]) -> None:
+    def __init__(self, window: Window, now: Callable[[], int]) -> None:
         self._window = window
         self._now = now
-        self._scraped = scraped
         self._stats = IngestStats()
         self._jobs: list[_Job] = []
         self._loops: dict[str, _Loop] = {}
@@ -170,7 +169,6 @@ class Scraper:
             log.warning("%s: %s", health.target.url, result.reason or "is up again")
         health.up, health.error = result.up, result.reason
         health.scraped_at, health.duration = at, took
-        self._scraped()
 
 
 async def _fetch(job: _Job, target: ScrapeTarget) -> tuple[bytes, str]:

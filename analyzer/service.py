@@ -66,7 +66,7 @@ class Analyzer:
         self.snapshots = Snapshots(
             self.pipeline, own.state_directory, settings.telemetry.snapshot_interval, self.clock.now
         )
-        self.scraper = Scraper(self.pipeline.window, self.clock.now, self.wake)
+        self.scraper = Scraper(self.pipeline.window, self.clock.now)
         self.delivery = Delivery(Sender(settings.alertmanager), self._answered)
         self.actions = self._new_actions(settings)
         self.remote_write = RemoteWriteReceiver(self.pipeline.window, settings.telemetry.remote_write)
@@ -200,7 +200,7 @@ class Analyzer:
     def _application(self) -> web.Application:
         own = self.settings.analyzer
         application = web.Application(
-            client_max_size=own.max_request_bytes,
+            client_max_size=own.max_request_size,
             middlewares=[require_token(lambda: self._token), self.overload.middleware()],
         )
         intake = Intake(

@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from model.moment import SECOND
-from model.settings import Duration, Settings, read_secret
+from model.settings import Duration, Settings, Size, read_secret
 
 
 def default_state_directory() -> Path:
@@ -36,8 +36,8 @@ class AnalyzerSettings(Settings):
         None, description="SQLAlchemy URL of the state database; SQLite in the state directory unless set."
     )
     tick: Duration = Field(SECOND, description="Time between two ticks.")
-    max_request_bytes: int = Field(
-        64 * 2**20, gt=0, description="Largest request body in bytes; a larger one is answered with 413."
+    max_request_size: Size = Field(
+        64 * 2**20, gt=0, description="Largest request body (`64MiB`); a larger one is answered with 413."
     )
     max_pending_requests: int = Field(
         64, gt=0, description="Writes handled at once; more are answered with 429 and Retry-After."

@@ -26,5 +26,8 @@ def check_rules(paths: Sequence[Path], say: Callable[[str], None]) -> int:
     problems, counts = check_paths(paths)
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
-    say(f"{counts}")
+    say(
+        f"{counts.files} files are fine: {counts.groups} groups, {counts.alerts} alerting and "
+        f"{counts.records} recording rules"
+    )
     return 1 if problems else 0

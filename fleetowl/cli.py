@@ -97,13 +97,12 @@ def agent(config: Path | None) -> None:
 @click.option(
     "--once", is_flag=True, help="One fault from beginning to end, then exit: 0 if all of it worked."
 )
-@click.option("--fault", default="G01", show_default=True, help="The fault to inject, by id.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the simulated cluster.")
-def demo(once: bool, fault: str, seed: int) -> None:
+def demo(once: bool, seed: int) -> None:
     """Break a simulated cluster and tell what Fleetowl does about it."""
     from simulator.demo import run_demo
 
-    sys.exit(run_demo(fault=fault, seed=seed, once=once))
+    sys.exit(run_demo(seed, once=once))
 
 
 @main.command("check-config")
@@ -153,7 +152,7 @@ def incidents() -> None:
 @OUTPUT
 @click.option("--all", "everything", is_flag=True, help="Also those that are over.")
 def incidents_list(url: str, output: str, everything: bool) -> None:
-    """List incidents, the newest first."""
+    """List open incidents, the most urgent first; with --all the closed ones after them."""
     _show(url, "/api/v1/incidents" + ("?state=all" if everything else ""), "incidents", output)
 
 

@@ -49,7 +49,7 @@ def alerts(data: Any) -> str:
 
 
 def incidents(data: Any) -> str:
-    """Incidents, as they come: the newest first."""
+    """Incidents as they come: open ones by urgency, then closed ones, the newest first."""
     rows = [
         [item["id"], item["tier"], item["state"], item["opened_at"], item["title"]]
         for item in data["incidents"]
@@ -72,8 +72,8 @@ def runbooks(data: Any) -> str:
 
 def audit(data: Any) -> str:
     """Audit lines and whether the chain holds."""
-    rows = [[line["at"], line["state"], line["run"], line["why"]] for line in data["lines"]]
-    return table(["AT", "STATE", "RUN", "WHY"], rows, "nothing was done yet") + f"\n{data['verdict']}"
+    rows = [[line["at"], line["state"], line["run"], line["sentence"]] for line in data["lines"]]
+    return table(["AT", "STATE", "RUN", "WHAT"], rows, "nothing was done yet") + f"\n{data['verdict']}"
 
 
 FORMS: dict[str, Callable[[Any], str]] = {"json": as_json, "yaml": as_yaml}

@@ -31,15 +31,17 @@ HEALTHY_SECONDS = 15.0
 PATIENCE_SECONDS = 180.0
 """After this the demo ends and says what did not happen."""
 SCRAPE_INTERVAL = "5s"
+FAULT = "G01"
+"""A GPU falls off the bus: the one fault that a shipped runbook answers."""
 
 
-def run_demo(fault: str, seed: int, *, once: bool) -> int:
+def run_demo(seed: int, *, once: bool) -> int:
     """Run the demo; the exit status is 0 if the whole story happened."""
     logging.getLogger("fleetowl").setLevel(logging.ERROR)  # the story says it better
-    return asyncio.run(_run(fault, seed, once))
+    return asyncio.run(_run(seed, once))
 
 
-async def _run(fault: str, seed: int, once: bool) -> int:
+async def _run(seed: int, once: bool) -> int:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -53,15 +55,13 @@ async def _run(fault: str, seed: int, once: bool) -> int:
             analyzer = Analyzer(settings, lambda: settings)
             await analyzer.start()
             try:
-                return await _tell(cluster, analyzer, pager, fault, once, over)
+                return await _tell(cluster, analyzer, pager, once, over)
             finally:
                 await analyzer.stop()
                 await pager.stop()
 
 
-async def _tell(
-    cluster: Cluster, analyzer: Analyzer, pager: Pager, fault: str, once: bool, over: asyncio.Event
-) -> int:
+async def _tell(cluster: Cluster, analyzer: Analyzer, pager: Pager, once: bool, over: asyncio.Event) -> int:
     story = Story(cluster, analyzer.pipeline)
     pager.show = story.page
     nodes, gpus, replicas = len(cluster.nodes), len(cluster.gpus), len(cluster.replicas)
@@ -71,7 +71,7 @@ async def _tell(
     )
     await _pause(over, HEALTHY_SECONDS)
     story.say(Chapter.SCENE, story.health())
-    story.begin(fault)
+    story.begin(FAULT)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not over.is_set() and not story.finished and time.monotonic() < deadline:
         await _pause(over, 0.2)
