@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from model.moment import MINUTE, SECOND, format_duration
-from model.settings import Duration, Settings
+from model.settings import Duration, Settings, Size
 from wire.scrape import HTTPClientSettings, TLSConfig
 
 _RESERVED = ("job", "instance", "node")
@@ -90,9 +90,7 @@ class EngineSettings(HTTPClientSettings):
         None, gt=0, description="A scrape that takes longer fails; default: four fifths of its interval."
     )
     labels: dict[str, str] = Field({}, description="Further labels of its series.")
-    body_size_limit: ByteSize = Field(
-        ByteSize(16 * _MIB), gt=0, description="A larger answer fails the scrape (`16MiB`)."
-    )
+    body_size_limit: Size = Field(16 * _MIB, gt=0, description="A larger answer fails the scrape (`16MiB`).")
 
     @model_validator(mode="after")
     def _labels_are_free(self) -> Self:
@@ -110,8 +108,8 @@ class SpoolSettings(Settings):
     """Where frames wait on disk while an analyzer does not take them."""
 
     directory: Path = Field(Path("data/spool"), description="Folder of the spool; made if it is not there.")
-    max_bytes: ByteSize = Field(
-        ByteSize(256 * _MIB), ge=_MIB, description="The oldest frames go when the spool is larger (`256MiB`)."
+    max_bytes: Size = Field(
+        256 * _MIB, ge=_MIB, description="The oldest frames go when the spool is larger (`256MiB`)."
     )
     backfill_rate: int = Field(
         200, gt=0, description="Spooled frames sent per second once the analyzer is back; live ones go first."

@@ -37,7 +37,7 @@ class AnalyzerSettings(Settings):
     )
     tick: Duration = Field(SECOND, description="Time between two ticks.")
     max_request_size: Size = Field(
-        64 * 2**20, gt=0, description="Largest request body (`64MiB`); a larger one is answered with 413."
+        64 * 2**20, gt=0, description="Largest request body; a larger one is answered with 413."
     )
     max_pending_requests: int = Field(
         64, gt=0, description="Writes handled at once; more are answered with 429 and Retry-After."

@@ -15,13 +15,12 @@ from typing import Any
 
 import click
 import yaml
-from pydantic import BaseModel, ByteSize, SecretStr
+from pydantic import BaseModel, PlainSerializer, SecretStr
 from pydantic.fields import FieldInfo
 
 from fleetowl.cli import main as front
 from fleetowl.configuration import Configuration
 from model.metric import Metric
-from model.moment import format_duration
 from rules.packs import shipped
 
 DOCS = Path(__file__).parent
@@ -60,7 +59,8 @@ def configuration_page() -> str:
     """docs/configuration.md."""
     parts = [
         "# Configuration\nOne YAML file with a section per room; every key may be left out. "
-        "Unknown keys are errors. Durations are written as `15s`, `5m`, `1h30m`. "
+        "Unknown keys are errors. Durations are written as `15s`, `5m`, `1h30m`; "
+        "sizes as `500KB`, `10MB`, `1GiB`, whose units are powers of 1024. "
         "`FLEETOWL_SECTION__KEY` in the environment wins over the file. "
         "SIGHUP or POST /-/reload takes a changed file over, whole or not at all.\n"
     ]
@@ -101,7 +101,7 @@ def model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def default_of(info: FieldInfo) -> str:
-    """A default as it would be written; durations as text."""
+    """A default as it would be written; durations and sizes with their unit."""
     if info.is_required():
         return "required"
     if info.default_factory is not None:
@@ -109,16 +109,11 @@ def default_of(info: FieldInfo) -> str:
     value = info.default
     if value is None or isinstance(value, SecretStr | BaseModel) or value in ((), [], {}, ""):
         return ""
-    if isinstance(value, ByteSize):
-        return f"`{value.human_readable()}`"
-    if isinstance(value, int) and not isinstance(value, bool) and "Duration" in describe(info):
-        return f"`{format_duration(value)}`"
+    for part in info.metadata:
+        if isinstance(part, PlainSerializer):
+            spell: Any = part.func
+            return f"`{spell(value)}`"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def describe(info: FieldInfo) -> str:
-    """Names the duration type, which pydantic keeps only as its validator."""
-    return "Duration" if any("_to_milliseconds" in repr(part) for part in info.metadata) else ""
 
 
 def rules_page() -> str:

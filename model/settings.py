@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,40 @@ Duration = Annotated[
     int, BeforeValidator(_to_milliseconds), PlainSerializer(format_duration, return_type=str)
 ]
 """Milliseconds, written in the configuration as a Prometheus duration (`15s`)."""
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?")
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def parse_size(value: object) -> int:
+    """Bytes of a size as Prometheus means it: powers of 1024, however spelled.
+
+    Raises ValueError with the way out if it is none.
+
+    >>> parse_size("10MB"), parse_size("10MiB"), parse_size(10485760)
+    (10485760, 10485760, 10485760)
+    """
+    found = _SIZE.fullmatch(str(value).strip())
+    if isinstance(value, bool) or found is None:
+        raise ValueError(f"{value!r} is not a size: write for example 500KB, 10MB or 1GB")
+    return int(float(found[1]) * 1024 ** _POWERS[found[2]])
+
+
+def format_size(size: int) -> str:
+    """The shortest exact spelling.
+
+    >>> format_size(16 << 20), format_size(1500), format_size(0)
+    ('16MiB', '1500', '0')
+    """
+    for unit in "TGMK":
+        count, rest = divmod(size, 1024 ** _POWERS[unit])
+        if count and not rest:
+            return f"{count}{unit}iB"
+    return str(size)
+
+
+Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str)]
+"""Bytes, written in the configuration as a Prometheus size (`10MB`); units are powers of 1024."""
 
 
 class Settings(BaseModel):

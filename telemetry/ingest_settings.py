@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from model.moment import DAY
-from model.settings import Duration, Settings
+from model.settings import Duration, Settings, Size
 from telemetry.relabel import RelabelConfig
-from telemetry.scrape import Bytes, ScrapeConfig
+from telemetry.scrape import ScrapeConfig
 from wire.frames import FrameLimits
 from wire.text import TextLimits
 
@@ -42,7 +42,7 @@ class IngestSettings(Settings):
 class RemoteWriteSettings(Settings):
     """Limits of the remote-write receiver."""
 
-    body_size_limit: Bytes = Field(
+    body_size_limit: Size = Field(
         32 * _MEBIBYTE, gt=0, description="A request may have so many bytes, compressed or not; else 413."
     )
     labels: int = Field(128, gt=0, description="Labels of a series, the name included.")
@@ -61,7 +61,7 @@ class FrameSettings(Settings):
         DAY, gt=0, description="A node silent for so long, without a farewell, is no longer reported as down."
     )
     frames: int = Field(10_000, gt=0, description="Frames in one request.")
-    frame_size_limit: Bytes = Field(16 * _MEBIBYTE, gt=0, description="Bytes of a frame's content, inflated.")
+    frame_size_limit: Size = Field(16 * _MEBIBYTE, gt=0, description="Bytes of a frame's content, inflated.")
     series: int = Field(200_000, gt=0, description="Series of one schema.")
     labels: int = Field(128, gt=0, description="Labels of a series, the name included.")
     label_length: int = Field(16 * 1024, gt=0, description="Characters of a label's name or value.")

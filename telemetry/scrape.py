@@ -13,29 +13,16 @@ from dataclasses import dataclass
 from typing import Annotated, Self
 from urllib.parse import urlencode
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from model.labels import Labels
 from model.moment import MINUTE, SECOND, format_duration, parse_duration
-from model.settings import Duration, Settings
+from model.settings import Duration, Settings, Size
 from telemetry.relabel import RelabelConfig, relabel
 from wire.scrape import HTTPClientSettings
 
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?")
-_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _GLOB = re.compile(r"[^*]*(?:\*[^/]*)?\.(?:json|yml|yaml)", re.IGNORECASE)
-
-
-def _parse_bytes(value: object) -> int:
-    """Prometheus' sizes: powers of 1024, however spelled (`10MB`, `10MiB`, `10485760`)."""
-    found = _BYTES.fullmatch(str(value).strip())
-    if isinstance(value, bool) or found is None:
-        raise ValueError(f"{value!r} is not a size: write for example 500KB, 10MB or 1GB")
-    return int(float(found[1]) * 1024 ** _POWERS[found[2]])
-
-
-Bytes = Annotated[int, BeforeValidator(_parse_bytes)]
 
 
 def _label_names(labels: dict[str, str]) -> dict[str, str]:
@@ -111,7 +98,7 @@ class ScrapeConfig(HTTPClientSettings):
     label_value_length_limit: int = Field(
         0, ge=0, description="A longer label value fails the scrape; 0: none."
     )
-    body_size_limit: Bytes = Field(
+    body_size_limit: Size = Field(
         64 * 1024 * 1024,
         gt=0,
         description="A larger answer fails the scrape (`10MB`; units are powers of 1024).",

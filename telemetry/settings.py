@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import ByteSize, Field
+from pydantic import Field
 
 from model.moment import MINUTE, SECOND
-from model.settings import Duration, Settings
+from model.settings import Duration, Settings, Size
 from telemetry.ingest_settings import FrameSettings, RemoteWriteSettings
 
 GIBIBYTE = 1 << 30
@@ -14,8 +14,8 @@ GIBIBYTE = 1 << 30
 class WindowLimits(Settings):
     """What the window refuses. What is refused is counted, never silently lost."""
 
-    memory: ByteSize = Field(
-        default=ByteSize(2 * GIBIBYTE),
+    memory: Size = Field(
+        default=2 * GIBIBYTE,
         gt=0,
         description="Bytes for samples and their times (`2GiB`); past it new series and samples are refused.",
     )

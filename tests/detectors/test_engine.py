@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pydantic import ByteSize
 
 from detectors.engine import METRICS, Scoring
 from detectors.level import LevelDetector
@@ -334,7 +333,7 @@ def test_a_series_that_comes_back_gets_its_results_again() -> None:
 
 
 def test_a_full_window_refuses_results_and_scoring_goes_on() -> None:
-    fleet = Fleet(Window(limits=WindowLimits(series=3, memory=ByteSize(1 << 20))))
+    fleet = Fleet(Window(limits=WindowLimits(series=3, memory=1 << 20)))
     fleet.scoring.demand("node_load1")
     for tick in range(8):
         fleet.scrape(tick * 5_000, load(tick), 1.0, 1.0)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ByteSize
 
 from model.labels import Labels
 from model.matcher import Matcher, Op
@@ -167,7 +166,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_smaller_budget_after_the_restart_refuses_growth_only() -> None:
-    window = thaw(freeze(busy(), NOW), 60_000, WindowLimits(memory=ByteSize(1)))
+    window = thaw(freeze(busy(), NOW), 60_000, WindowLimits(memory=1))
     target = window.target("a", 5_000)
     ids = np.array([window.series(target, Labels({"__name__": "m", "v": "plain"}))])
     assert window.append(target, NOW + 2_000, ids, np.ones(1)).accepted == 1

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pydantic import ByteSize
 
 from model.labels import Labels
 from model.matcher import Matcher, Op
@@ -161,7 +160,7 @@ def test_series_limit_and_its_reason() -> None:
 
 
 def test_past_the_memory_budget_samples_are_refused_and_none_is_lost() -> None:
-    window = Window(retention=600 * SECOND, limits=WindowLimits(memory=ByteSize(1 << 18)))
+    window = Window(retention=600 * SECOND, limits=WindowLimits(memory=1 << 18))
     target = window.target("t", 10 * SECOND)
     ids = add(window, target, 100)
     window.advance(NOW + 300 * SECOND)
