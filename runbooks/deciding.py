@@ -45,7 +45,7 @@ def decide(case: Case, ledger: Ledger, settings: RunbookSettings, now: int) -> D
 def _checks(case: Case, ledger: Ledger, settings: RunbookSettings, now: int) -> Iterator[Decision]:
     """What costs least and says most stands first."""
     run, runbook = case.run, case.runbook
-    yield _awake(ledger)
+    yield _awake(settings)
     yield _recent(case, now)
     yield _own_cluster(case.alert, settings)
     yield case.resolution.decision
@@ -82,9 +82,9 @@ def reserved(run: Run, ledger: Ledger) -> dict[str, str]:
     }
 
 
-def _awake(ledger: Ledger) -> Decision:
-    if ledger.paused:
-        return refuse(f"remediation is paused {ledger.paused}")
+def _awake(settings: RunbookSettings) -> Decision:
+    if settings.paused:
+        return refuse("remediation is paused by the configuration")
     return allow("")
 
 

@@ -42,9 +42,20 @@ class RunbookEngine:
     def __init__(self, runbooks: Sequence[Runbook], settings: RunbookSettings, topology: Topology) -> None:
         self.runbooks = {runbook.name: runbook for runbook in runbooks}
         self._settings = settings
-        self._ledger = Ledger(settings.keep_runs, "by the configuration" if settings.paused else "")
+        self._topology = topology
+        self._ledger = Ledger(settings.keep_runs)
         self._cases = Cases(self.runbooks, settings, topology, self._ledger)
         self._in_flight: set[str] = set()
+
+    def reconfigure(self, runbooks: Sequence[Runbook], settings: RunbookSettings) -> None:
+        """Take other runbooks and settings; runs, waiting audit lines and intents under way stay.
+
+        The result of each intent under way must still come to `record`; where it was broken off, as UNKNOWN.
+        """
+        self.runbooks = {runbook.name: runbook for runbook in runbooks}
+        self._settings = settings
+        self._ledger.keep = settings.keep_runs
+        self._cases = Cases(self.runbooks, settings, self._topology, self._ledger)
 
     def step(self, now: int, alerts: Iterable[Alert], query: Query, view: ClusterView | None) -> list[Intent]:
         """Decide on every firing alert, verify what was done; returns what is due and on disk."""
@@ -62,7 +73,7 @@ class RunbookEngine:
 
     def due(self, now: int) -> list[Intent]:
         """The intents that are on disk and not yet handed out in this process."""
-        if self._ledger.paused:
+        if self._settings.paused:
             return []
         return [
             self._hand_out(run, now)
@@ -113,26 +124,14 @@ class RunbookEngine:
             f"run {run} will be undone: the cordon of {found.node} is taken back if it is still ours"
         )
 
-    def pause(self, by: str, now: int) -> Decision:
-        """Decide and say, but write nothing, until `resume`; outlives a restart."""
-        self._ledger.paused = f"by {by}"
-        return allow(f"remediation is paused by {by}: nothing is written to the cluster")
-
-    def resume(self, by: str, now: int) -> Decision:
-        """End the pause."""
-        if not self._ledger.paused:
-            return refuse("remediation is not paused")
-        was, self._ledger.paused = self._ledger.paused, ""
-        return allow(f"remediation, paused {was}, goes on ({by})")
-
     def mode_of(self, runbook: Runbook) -> str:
         """dry-run or auto: its own mode, unless the settings override it."""
         return self._settings.mode or runbook.mode
 
     @property
     def paused(self) -> str:
-        """Who paused remediation, empty while it runs."""
-        return self._ledger.paused
+        """Who paused remediation, empty while it runs; a pause holds while the configuration says so."""
+        return "by the configuration" if self._settings.paused else ""
 
     def runs(self) -> list[Run]:
         """Every known run, the latest change first."""
@@ -142,6 +141,7 @@ class RunbookEngine:
         run = case.run
         if run.state is not State.REFUSED or run.retry_at > now:
             return
+        self._follow_mode(case)
         decision = decide(case, self._ledger, self._settings, now)
         if not decision:
             self._ledger.move(run, State.REFUSED, f"refused: {decision}", now)
@@ -149,6 +149,13 @@ class RunbookEngine:
         run.action = case.runbook.steps[0].action
         would = "would cordon" if run.dry else "cordon"
         self._ledger.move(run, State.PROPOSED, f"{would} {run.node}: {decision}", now)
+
+    def _follow_mode(self, case: Case) -> None:
+        """The mode is that of the configuration until something was tried."""
+        run, mode = case.run, self.mode_of(case.runbook)
+        if run.mode != mode and run.acted_at is None and not run.attempts:
+            run.mode = mode
+            self._ledger.touch(run)
 
     def _hand_out(self, run: Run, now: int) -> Intent:
         self._in_flight.add(run.id)
@@ -182,9 +189,15 @@ class RunbookEngine:
         self._ledger.move(run, State.ACTING, sentence, now)
 
     def _may_still_act(self, run: Run, now: int) -> bool:
-        """Not when the alert is over or old: after a long stop only what was already done is looked up."""
+        """Not when the alert is over or old, nor when the configuration no longer allows it.
+
+        After a long stop, or a reload, only what was already done is looked up.
+        """
         runbook = self.runbooks.get(run.runbook)
-        return run.open and runbook is not None and now - run.episode <= runbook.match.max_event_age
+        if not self._settings.enabled or not run.open or runbook is None:
+            return False
+        allowed = run.dry or self.mode_of(runbook) == "auto"
+        return allowed and now - run.episode <= runbook.match.max_event_age
 
     # Durable, audit, metrics.
 
@@ -216,7 +229,8 @@ class RunbookEngine:
 
     def samples(self) -> Iterable[Sample]:
         """Its metrics (`runbooks.ledger.METRICS`)."""
-        return self._ledger.samples()
+        yield from self._ledger.samples()
+        yield Sample("fleetowl_runbook_paused", {}, float(self._settings.paused))
 
 
 def _end(outcome: Outcome, undoing: bool) -> State:

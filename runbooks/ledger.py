@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from model.alert import Alert
 from model.labels import format_fingerprint
 from model.metric import Metric, Sample
-from runbooks.records import load_runs, load_value, save_runs, save_value
+from runbooks.records import load_runs, save_runs
 from runbooks.run import Run, State
 
 log = logging.getLogger("fleetowl.runbooks")
@@ -56,15 +56,14 @@ class AuditEntry:
 class Ledger:
     """All runs by id; every change of state goes through `move`."""
 
-    def __init__(self, keep: int, paused: str = "") -> None:
+    def __init__(self, keep: int) -> None:
         self.runs: dict[str, Run] = {}
         self.entries: list[AuditEntry] = []
-        self.paused = paused
-        self._keep = keep
+        self.keep = keep
+        """How long (ms) ended runs are remembered."""
         self._changed: dict[str, int] = {}
         self._dropped: set[str] = set()
-        self._writing: tuple[dict[str, int], set[str], str] = ({}, set(), paused)
-        self._paused_on_disk = ""
+        self._writing: tuple[dict[str, int], set[str]] = ({}, set())
         self._moves: Counter[tuple[str, str]] = Counter()
 
     def add(self, run: Run) -> None:
@@ -125,7 +124,7 @@ class Ledger:
                 run.open = False
                 self.touch(run)
             ended = not run.open and run.state not in (State.ACTING, State.VERIFYING)
-            if ended and now - run.changed_at > self._keep:
+            if ended and now - run.changed_at > self.keep:
                 self._forget(run)
 
     def _forget(self, run: Run) -> None:
@@ -136,23 +135,20 @@ class Ledger:
     @property
     def dirty(self) -> bool:
         """Whether anything changed since the last committed save."""
-        return bool(self._changed or self._dropped or self.paused != self._paused_on_disk)
+        return bool(self._changed or self._dropped)
 
     def load(self, tx: Connection, now: int) -> None:
         """Take over the stored runs."""
         self.runs = {run.id: run for run in load_runs(tx)}
-        self._paused_on_disk = load_value(tx, "paused") or ""
-        self.paused = self._paused_on_disk or self.paused
 
     def save(self, tx: Connection) -> None:
         """Write what changed."""
         save_runs(tx, [self.runs[run] for run in self._changed], self._dropped)
-        save_value(tx, "paused", self.paused)
-        self._writing = (dict(self._changed), set(self._dropped), self.paused)
+        self._writing = (dict(self._changed), set(self._dropped))
 
     def saved(self) -> None:
         """Forget what the commit has made safe; what changed during the commit stays to be written."""
-        changed, dropped, self._paused_on_disk = self._writing
+        changed, dropped = self._writing
         for run, count in changed.items():
             if self._changed.get(run) == count:
                 del self._changed[run]
@@ -165,5 +161,4 @@ class Ledger:
         states = Counter(run.state.value for run in self.runs.values() if run.open)
         for each in State:
             yield Sample("fleetowl_runbook_open_runs", {"state": each.value}, states[each.value])
-        yield Sample("fleetowl_runbook_paused", {}, float(bool(self.paused)))
         yield Sample("fleetowl_runbook_audit_waiting", {}, len(self.entries))

@@ -1,9 +1,8 @@
-"""The table of runs in the state database: one JSON document a run, and the pause switch."""
+"""The table of runs in the state database: one JSON document a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, delete, select
 
@@ -21,13 +20,6 @@ _RUNS = Table(
     Column("document", Json, nullable=False),
 )
 
-_STATE = Table(
-    "runbook_state",
-    _METADATA,
-    Column("key", String(32), primary_key=True),
-    Column("value", Json, nullable=False),
-)
-
 SCHEMA = Schema("runbooks", version=1, metadata=_METADATA)
 
 
@@ -42,13 +34,3 @@ def save_runs(tx: Connection, runs: Iterable[Run], dropped: Iterable[str]) -> No
     upsert(tx, _RUNS, rows)
     for run in dropped:
         tx.execute(delete(_RUNS).where(_RUNS.c.id == run))
-
-
-def load_value(tx: Connection, key: str) -> Any:
-    """A stored value, None where there is none."""
-    return tx.scalar(select(_STATE.c.value).where(_STATE.c.key == key))
-
-
-def save_value(tx: Connection, key: str, value: Any) -> None:
-    """Store a value."""
-    upsert(tx, _STATE, [{"key": key, "value": value}])

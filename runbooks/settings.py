@@ -19,7 +19,7 @@ class RunbookSettings(Settings):
 
     enabled: bool = Field(False, description="Whether alerts are answered by runbooks at all.")
     mode: Mode | None = Field(None, description="Overrides the mode of every runbook: dry-run or auto.")
-    paused: bool = Field(False, description="Start paused: decide and say, but write nothing.")
+    paused: bool = Field(False, description="While true: decide and say, but write nothing.")
     directory: Path | None = Field(
         None, description="Folder of your own runbooks, loaded beside the shipped ones."
     )

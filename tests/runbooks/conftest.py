@@ -144,21 +144,28 @@ class Machine:
         self.api, self.folder, self.kubeconfig, self.runbook = api, folder, kubeconfig, runbook
         self.now = START
         self.query = Signs(XID, VANISHED)
-        self.mode = "auto"
+        self.changes: dict[str, Any] = {"mode": "auto"}
         self.executor: Executor | None = None
         self.kube: KubeWriter | None = None
         self.boot()
 
+    def settings(self) -> RunbookSettings:
+        """The configuration as it is now: the changes over what every test has."""
+        base = {
+            "enabled": True,
+            "kubeconfig": self.kubeconfig,
+            "timeout": "300ms",
+            "audit_file": self.folder / "audit.jsonl",
+        }
+        return RunbookSettings.model_validate({**base, **self.changes})
+
+    def reload(self, **changes: Any) -> None:
+        """The configuration changes while the process runs."""
+        self.changes |= changes
+        self.engine.reconfigure([self.runbook], self.settings())
+
     def boot(self) -> None:
-        settings = RunbookSettings.model_validate(
-            {
-                "enabled": True,
-                "mode": self.mode,
-                "kubeconfig": self.kubeconfig,
-                "timeout": "300ms",
-                "audit_file": self.folder / "audit.jsonl",
-            }
-        )
+        settings = self.settings()
         self.topology = Topology()
         for name in self.api.names():
             self.topology.observe(Entity("node", name), Entity("gpu", f"GPU-{name}-3"), self.now)

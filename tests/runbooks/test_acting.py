@@ -161,7 +161,7 @@ async def test_a_node_replaced_under_its_name_is_left_alone(machine: Any, make_a
 
 
 async def test_a_dry_run_asks_the_server_and_writes_nothing(machine: Any, make_alert: MakeAlert) -> None:
-    machine.mode = "dry-run"
+    machine.changes["mode"] = "dry-run"
     machine.crash()
     before = machine.api.kube.store.nodes()
     await machine.ticks(30, [make_alert("gpu-node-3"), make_alert("gpu-node-4")])
@@ -335,13 +335,14 @@ async def test_a_run_whose_records_were_lost_finds_its_cordon_again(
 
 
 async def test_no_write_while_paused(machine: Any, make_alert: MakeAlert) -> None:
-    machine.engine.pause("night shift", machine.now)
+    machine.reload(paused=True)
     await machine.ticks(15, [make_alert("gpu-node-3")])
     machine.crash()
     await machine.ticks(15, [make_alert("gpu-node-3")])
     assert machine.api.writes() == []
-    assert machine.sentence("gpu-node-3") == "refused: remediation is paused by night shift"
-    machine.engine.resume("day shift", machine.now)
+    assert machine.sentence("gpu-node-3") == "refused: remediation is paused by the configuration"
+    machine.changes["paused"] = False
+    machine.crash()
     await machine.ticks(15, [make_alert("gpu-node-3")])
     assert machine.api.cordoned() == ["gpu-node-3"]
 
@@ -349,7 +350,7 @@ async def test_no_write_while_paused(machine: Any, make_alert: MakeAlert) -> Non
 async def test_a_pause_that_comes_at_the_last_moment_holds(machine: Any, make_alert: MakeAlert) -> None:
     async def pause(request: web.Request) -> None:
         if any(run.state == "acting" for run in machine.engine.runs()):
-            machine.engine.pause("night shift", machine.now)
+            machine.reload(paused=True)
 
     machine.api.before.append(pause)
     await machine.ticks(15, [make_alert("gpu-node-3")])

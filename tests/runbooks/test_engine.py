@@ -30,7 +30,8 @@ class Bench:
     """An engine with a clock, whose state is on disk at once."""
 
     def __init__(self, runbook: Runbook, make_node: MakeNode, **settings: Any) -> None:
-        chosen = RunbookSettings.model_validate({"enabled": True, "mode": "auto", **settings})
+        self.runbook, self.settings = runbook, {"enabled": True, "mode": "auto", **settings}
+        chosen = RunbookSettings.model_validate(self.settings)
         self.engine = RunbookEngine([runbook], chosen, Topology())
         self.nodes = {name: make_node(name) for name in ("node-1", "node-2", "node-3")}
         self.now = START
@@ -43,9 +44,13 @@ class Bench:
         self._commit()
         return intents + self.engine.due(self.now)
 
+    def reload(self, *runbooks: Runbook, **settings: Any) -> None:
+        self.settings |= settings
+        self.engine.reconfigure(runbooks or [self.runbook], RunbookSettings.model_validate(self.settings))
+
     def _commit(self) -> None:
         ledger = self.engine._ledger
-        ledger._writing = (dict(ledger._changed), set(), ledger.paused)
+        ledger._writing = (dict(ledger._changed), set())
         self.engine.saved()
 
     def until_intent(self, *alerts: Alert) -> Intent:
@@ -220,6 +225,44 @@ def test_an_old_list_of_nodes_is_not_decided_upon(bench: Bench, make_alert: Make
     old = ClusterView(tuple(bench.nodes.values()), START - 31 * SECOND)
     assert bench.engine.step(START, [alert], everything, old) == []
     assert bench.sentence == "refused: there is no node list of the last 30s to decide upon"
+
+
+def test_a_reload_loses_no_run_no_audit_line_and_nothing_under_way(
+    bench: Bench, make_alert: MakeAlert
+) -> None:
+    alert = make_alert("node-3")
+    intent = bench.until_intent(alert)
+    waiting = list(bench.engine.entries)
+    bench.reload()
+    assert waiting
+    assert bench.engine.entries == waiting
+    assert not any(bench.step(alert) for _ in range(5)), "it is under way: nobody starts it twice"
+    bench.engine.record(Result(intent.run, intent.action, Outcome.APPLIED, "done"), bench.now)
+    assert bench.state == "verifying"
+
+
+def test_a_reload_changes_what_may_be_done(bench: Bench, make_alert: MakeAlert) -> None:
+    """Decided, but not carried out when the permission is withdrawn: it is only looked up."""
+    alert = make_alert("node-3")
+    for withdrawn in ({"mode": "dry-run"}, {"mode": "auto", "enabled": False}):
+        intent = bench.until_intent(alert)
+        bench.reload(**withdrawn)
+        bench.engine.record(Result(intent.run, intent.action, Outcome.UNKNOWN, "no answer"), bench.now)
+        bench.step(alert)
+        bench.now += MINUTE
+        (again,) = bench.engine.due(bench.now)
+        assert again.look_only
+        bench.engine.record(Result(again.run, again.action, Outcome.REFUSED, "nothing done"), bench.now)
+        bench.reload(mode="auto", enabled=True)
+        alert = make_alert("node-2", bench.now)
+
+
+def test_a_refused_run_follows_the_mode_of_the_configuration(bench: Bench, make_alert: MakeAlert) -> None:
+    bench.reload(paused=True)
+    alert = make_alert("node-3")
+    assert bench.step(alert) == []
+    bench.reload(paused=False, mode="dry-run")
+    assert bench.until_intent(alert).dry_run
 
 
 def test_runs_are_forgotten_in_the_end(bench: Bench, make_alert: MakeAlert) -> None:
