@@ -109,7 +109,7 @@ async def test_results_have_prometheus_shapes(run_analyzer: Run, http: aiohttp.C
 async def test_malformed_bodies_are_400_and_too_large_ones_413(
     run_analyzer: Run, http: aiohttp.ClientSession
 ) -> None:
-    analyzer = await run_analyzer(analyzer={"max_request_bytes": 1000})
+    analyzer = await run_analyzer(analyzer={"max_request_size": 1000})
     base = f"http://{analyzer.address}"
     async with http.post(f"{base}/api/v1/frames", data=b"garbage") as response:
         assert response.status == 400
