@@ -15,7 +15,7 @@ from model.moment import SECOND, format_duration, format_moment, parse_moment
 from rules.promql.errors import EvaluationError, PromQLError
 from rules.promql.expression import Scalar, Vector, parse
 from telemetry.frame_ingest import JOB as AGENT_JOB
-from telemetry.frame_ingest import NodeRecord
+from telemetry.frame_ingest import NodeRecord, patience
 
 
 class Api:
@@ -147,7 +147,7 @@ def _scraped(health: TargetHealth) -> dict[str, Any]:
 def _pushed(record: NodeRecord, now: int) -> dict[str, Any]:
     """An agent that pushes: there is no URL, and its last frame stands for the scrape."""
     silence = now - record.last_seen
-    up = silence <= 2.5 * record.interval
+    up = silence <= patience(record.interval)
     return {
         "discoveredLabels": {},
         "labels": {"job": AGENT_JOB, "instance": record.node, "node": record.node},

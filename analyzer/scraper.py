@@ -23,8 +23,8 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 ACCEPT = "text/plain;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1"
-FILES_INTERVAL = 5.0
-"""Seconds between two looks at the target files."""
+FILES_INTERVAL = 5 * SECOND
+"""Longest time between two looks at the target files; `refresh_interval` may ask for less."""
 
 
 class ScrapeFailed(Exception):
@@ -103,7 +103,8 @@ class Scraper:
 
     async def _watch_files(self) -> None:
         while True:
-            await asyncio.sleep(FILES_INTERVAL)
+            asked = [sd.refresh_interval for job in self._jobs for sd in job.config.file_sd_configs]
+            await asyncio.sleep(min([FILES_INTERVAL, *asked]) / SECOND)
             changed = [job.files.refresh() for job in self._jobs if job.config.file_sd_configs]
             if any(changed):
                 gone = self._loops.keys() - {target.key for _, target in self._wanted()}

@@ -131,7 +131,7 @@ class FrameReceiver:
             if silence > self.settings.forget_after:
                 self.forget(node.name, now)
                 continue
-            if silence <= 2 * node.interval + node.interval // 2:
+            if silence <= patience(node.interval):
                 self._drop_silent_streams(node, now)
                 continue
             if not node.down:
@@ -326,3 +326,8 @@ def _split(frame: Frame, count: int) -> tuple[Flags, Floats]:
     bitmap, floats = split_values(frame.payload, count)
     bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=count, bitorder="little")
     return bits.astype(np.bool_), np.frombuffer(floats, "<f8").astype(np.float64, copy=False)
+
+
+def patience(interval: int) -> int:
+    """How long (ms) a node of this interval may be silent: two missing frames, and half an interval of delay."""
+    return 2 * interval + interval // 2

@@ -54,7 +54,7 @@ class FileSDConfig(Settings):
         min_length=1, description="Paths of .json, .yml or .yaml files; the last part may hold a `*`."
     )
     refresh_interval: Duration = Field(
-        5 * MINUTE, gt=0, description="How often the files are read even if no change was noticed."
+        5 * MINUTE, gt=0, description="How often the files are read; every 5s if this is longer."
     )
 
     @field_validator("files")
