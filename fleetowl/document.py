@@ -1,4 +1,4 @@
-"""The configuration file as a document: read once, keys unique, the environment laid over it."""
+"""The configuration file as a document, the environment laid over it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from model.document import read_yaml
 from model.settings import ConfigurationError, Problem, load_section
 
 if TYPE_CHECKING:
@@ -29,29 +30,6 @@ SECTIONS = (
     "agent",
 )
 """Every section of the file. The agent knows their names without loading the rooms behind them."""
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error, not the last one's silent victory."""
-
-
-def _unique_mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} stands twice", key_node.start_mark
-            )
-        seen.add(key)
-    loader.flatten_mapping(node)
-    return {
-        loader.construct_object(key, deep=True): loader.construct_object(value, deep=True)
-        for key, value in node.value
-    }
-
-
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
 
 def read(path: Path | None, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -106,13 +84,7 @@ def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> None:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.load(path.read_text(), _UniqueKeys)  # noqa: S506 - a SafeLoader, with unique keys
-    except OSError as error:
-        hint = "give the path of the configuration with --config"
-        raise ConfigurationError([Problem(str(path), "", error.strerror or str(error), hint)]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError([Problem(str(path), "", f"is not YAML: {error}")]) from error
+    data = read_yaml(path)
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from model.document import read_yaml
 from model.labels import NAME
 from model.moment import format_duration
 from model.settings import ConfigurationError, Duration, Problem, Settings, problems_of
-from rules.document import read_document
 from rules.group import AlertRule, RecordingRule, Rule, RuleGroup
 from rules.promql.errors import PromQLError
 from rules.promql.expression import Expression, parse
@@ -97,7 +97,7 @@ def rule_files(paths: Iterable[Path]) -> list[Path]:
 def load_rule_file(path: Path, retention: int | None = None) -> list[RuleGroup]:
     """The groups of one file, joined with its side file. Raises ConfigurationError."""
     reader = _Reader(str(path), retention)
-    texts = reader.groups(read_document(path))
+    texts = reader.groups(read_yaml(path, as_text=True))
     alerts = {group.name: {rule.alert for rule in rules if rule.alert} for group, rules in texts}
     extras: dict[tuple[str, str], Extras] = {}
     try:

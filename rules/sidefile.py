@@ -1,47 +1,34 @@
 """The side file of a pack: what Fleetowl knows of an alert beyond the standard rule file.
 
-Beside `gpu.rules.yml` lies `gpu.fleetowl.yml`, a map of groups to alerts:
+Beside `serving.rules.yml` may lie `serving.fleetowl.yml`, a map of groups to alerts:
 
-    gpu-lost:
-      GpuLost:
-        entity: {kind: gpu, label: UUID}
-        explains: [EngineStalled, EngineGone]
-        runbook: gpu-lost
+    engine-load:
+      ServiceOverloaded:
+        explains: [EngineQueue, EnginePreempting]
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
+from model.document import read_yaml
 from model.settings import ConfigurationError, Problem, Settings, load_section
-from rules.document import read_document
 
-_LATER = ("clear_expr", "flap", "kind", "deadline")
-"""Keys of the design that are not implemented: naming one is an error, never silence."""
-
-
-class EntityReference(Settings):
-    """Which thing of the cluster an alert is about."""
-
-    kind: Literal["cluster", "rack", "node", "gpu", "replica", "service"] = Field(
-        description="The kind of entity that is ill."
-    )
-    label: str = Field(min_length=1, description="The label of the alert that names it, for example `UUID`.")
+_LATER = ("clear_expr", "deadline", "entity", "flap", "kind", "runbook")
+"""Keys that are planned and not implemented: naming one is an error, never silence."""
 
 
 class Extras(Settings):
     """What the side file says of one alert."""
 
-    entity: EntityReference | None = Field(default=None, description="What the alert is about.")
     explains: tuple[str, ...] = Field(
         default=(),
-        description="Alerts that this one explains where a topology edge joins them; they do not page then.",
+        description="Only for an alert of a whole service: while it fires, these alerts of the service's "
+        "replicas join its incident.",
     )
-    runbook: str = Field(default="", description="The runbook that answers this alert.")
 
 
 def side_file(path: Path) -> Path:
@@ -57,7 +44,7 @@ def load_side_file(path: Path, alerts: Mapping[str, set[str]]) -> dict[tuple[str
     """
     if not path.exists():
         return {}
-    document = read_document(path)
+    document = read_yaml(path, as_text=True)
     extras: dict[tuple[str, str], Extras] = {}
     problems: list[Problem] = []
     for group, entries in _mapping(document, path, "", problems).items():
@@ -94,7 +81,7 @@ def _mapping(value: object, path: Path, key: str, problems: list[Problem]) -> di
     if isinstance(value, dict):
         return value
     if value not in (None, ""):
-        problems.append(Problem(str(path), key, "must be a map", "group: {alert: {entity: ..., ...}}"))
+        problems.append(Problem(str(path), key, "must be a map", "group: {alert: {explains: [...]}}"))
     return {}
 
 

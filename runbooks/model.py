@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from model.alert import Alert, Tier
+from model.document import read_yaml
 from model.moment import HOUR, MINUTE
 from model.settings import ConfigurationError, Duration, Problem, Settings, problems_of
 from runbooks.expression import checked
@@ -216,12 +216,9 @@ def _files(folders: Sequence[Path], problems: list[Problem]) -> list[Path]:
 
 def _load(path: Path, problems: list[Problem]) -> Runbook | None:
     try:
-        data: Any = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(Problem(str(path), "", f"cannot be read: {error}"))
-        return None
-    except yaml.YAMLError as error:
-        problems.append(Problem(str(path), "", f"is not YAML: {error}"))
+        data: Any = read_yaml(path)
+    except ConfigurationError as error:
+        problems += error.problems
         return None
     if not isinstance(data, Mapping):
         problems.append(

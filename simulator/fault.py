@@ -13,9 +13,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, model_validator
 
+from model.document import read_yaml
 from model.settings import ConfigurationError, Problem, Settings, load_section
 from simulator.ranges import DurationRange, format_durations
 from simulator.settings import DelaySettings
@@ -144,12 +144,7 @@ class Fault(Settings):
 
 def load_fault(path: Path | Traversable) -> Fault:
     """The fault in one file. Raises ConfigurationError with all that is wrong in it."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError([Problem(str(path), "", f"cannot be read: {error}")]) from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError([Problem(str(path), "", f"is not YAML: {error}")]) from error
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigurationError([Problem(str(path), "", "is not a mapping", "begin with `id: G01`")])
     return load_section(Fault, data, str(path))

@@ -119,7 +119,7 @@ def test_all_problems_of_all_files_come_at_once(tmp_path: Path) -> None:
     messages = [str(problem) for problem in caught.value.problems]
     assert len(messages) == 4
     assert "a.yml: is not a mapping" in messages[0]
-    assert "b.yml: is not YAML" in messages[1]
+    assert "b.yml: line 1: is not YAML" in messages[1]
     assert "G99 is defined twice" in messages[2]
     assert "gone.yml: cannot be read" in messages[3]
 

@@ -1,0 +1,61 @@
+"""YAML files: read once, errors with file and line, and a key that stands twice is one of them."""
+
+from __future__ import annotations
+
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model.settings import ConfigurationError, Problem
+
+
+class _UniqueKeys(yaml.composer.Composer):
+    """A key that stands twice is an error, not the last one's silent victory."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise yaml.composer.ComposerError(
+                        None, None, f"the key {key.value!r} stands twice", key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return node
+
+
+class _Values(_UniqueKeys, yaml.SafeLoader):
+    """Scalars as the values that they look like."""
+
+
+class _Texts(_UniqueKeys, yaml.BaseLoader):
+    """Scalars as they were written, `1.0` and `on`, which is what an `expr` or a label needs."""
+
+
+def read_yaml(path: Path | Traversable, *, as_text: bool = False) -> Any:
+    """The one document of a YAML file, None if it is empty; with `as_text` every scalar stays text.
+
+    Raises ConfigurationError if it cannot be read, is not YAML or has a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise _wrong(path, "", f"cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise _wrong(path, "", f"is not YAML: {error}") from error
+    try:
+        return yaml.load(text, _Texts if as_text else _Values)  # noqa: S506 - both build plain values only
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}" if mark else ""
+        raise _wrong(path, place, f"is not YAML: {error.problem or error.context}") from error
+    # A date such as 2026-13-01 and a document nested too deeply do not raise errors of YAML's own.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _wrong(path, "", f"is not YAML: {error}") from error
+
+
+def _wrong(path: Path | Traversable, place: str, message: str) -> ConfigurationError:
+    return ConfigurationError([Problem(str(path), place, message)])
