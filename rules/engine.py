@@ -53,13 +53,16 @@ class RuleEngine:
         self._settings = settings or RuleSettings()
         self._timer = timer
         self._external_url = external_url
-        self._coverage = Coverage(
-            window, started_at, self._settings.lookback, self._settings.default_scrape_interval
-        )
+        self._started_at = started_at
+        self._coverage = self._new_coverage()
         self._unsaved = Unsaved()
         self._orphans: list[tuple[str, ActiveAlert]] = []
         self._retired: list[Recorder] = []
         self.groups = [self._group_state(group) for group in groups]
+
+    def _new_coverage(self) -> Coverage:
+        settings = self._settings
+        return Coverage(self._window, self._started_at, settings.lookback, settings.default_scrape_interval)
 
     def _group_state(self, group: RuleGroup) -> GroupState:
         interval = group.interval or self._settings.evaluation_interval
@@ -202,14 +205,26 @@ class RuleEngine:
                 recorder.end(now, written)
             self._retired = []
 
-    def reload(self, groups: Sequence[RuleGroup]) -> None:
-        """Run other groups. A rule that is still there keeps its alerts, those of the others resolve."""
+    def reload(
+        self,
+        groups: Sequence[RuleGroup],
+        settings: RuleSettings | None = None,
+        external_url: str | None = None,
+    ) -> None:
+        """Run other groups, with other settings where they are given.
+
+        A rule that is still there keeps its alerts, those of the others resolve.
+        """
+        self._settings = settings or self._settings
+        self._external_url = self._external_url if external_url is None else external_url
+        self._coverage = self._new_coverage()
         before = {rule.key: rule for rule in self._alert_states(self.groups)}
         self._retired += self._recorders()
         self.groups = [self._group_state(group) for group in groups]
         for states in self._alert_states(self.groups):
             if states.key in before:
-                states.active = before.pop(states.key).active
+                for active in before.pop(states.key).active.values():
+                    states.adopt(active)
         for states in before.values():
             self._orphans.extend((states.key, active) for active in states.active.values())
 
@@ -233,7 +248,7 @@ class RuleEngine:
         states = {found.key: found for found in self._alert_states(self.groups)}
         for key, active in restored_alerts(tx):
             if key in states:
-                states[key].active[active.labels] = active
+                states[key].adopt(active)
             else:
                 self._orphans.append((key, active))
 

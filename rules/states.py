@@ -8,8 +8,9 @@ seen enough of its target to judge it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from model.alert import Alert
 from model.labels import NAME, Labels
@@ -40,6 +41,9 @@ class ActiveAlert:
     """When (ms) its target was first seen after the restart; 0 not yet."""
     interval: int = 0
     """The longest scrape interval (ms) of its sources; 0 not known."""
+    generator_url: str = ""
+    outdated: bool = False
+    """Whether its words are those of a rule before a reload."""
     _told: Alert | None = None
     _series: tuple[str, Labels, Labels] | None = None
 
@@ -52,7 +56,9 @@ class ActiveAlert:
             or told.starts_at != self.fired_at
             or told.annotations is not self.annotations
         ):
-            told = self._told = Alert(self.labels, self.annotations, self.fired_at, ends_at, self.value)
+            told = self._told = Alert(
+                self.labels, self.annotations, self.fired_at, ends_at, self.value, self.generator_url
+            )
         return told
 
     def series(self) -> tuple[Labels, Labels]:
@@ -85,8 +91,15 @@ class AlertStates:
         self.active: dict[Labels, ActiveAlert] = {}
         self._default_interval = default_interval
         self._external_url = external_url
+        self._generator_url = _generator_url(external_url, rule.expression.text)
         self._constant = not any("{{" in template.text for template in rule.labels.values())
         self._labels: dict[Labels, Labels] = {}
+
+    def adopt(self, active: ActiveAlert) -> None:
+        """Take over an alert of an earlier process, or of this rule before a reload."""
+        active.outdated = True
+        active.generator_url = self._generator_url
+        self.active[active.labels] = active
 
     def update(self, result: Vector, now: int, held: frozenset[Labels] = frozenset()) -> Step:
         """Take the rows of an evaluation at `now` (ms); alerts in `held` stay as they are.
@@ -131,12 +144,15 @@ class AlertStates:
         value, source = float(result.values[row]), result.labels[row]
         active = self.active.get(labels)
         if active is None:
-            active = ActiveAlert(labels, source.without(NAME), {}, value, now)
+            active = ActiveAlert(
+                labels, source.without(NAME), {}, value, now, generator_url=self._generator_url
+            )
             active.annotations = self._annotations(source, value)
             self.active[labels] = active
             step.changed.append(active)
-        elif active.restored or not _same(active.value, value):
+        elif active.outdated or not _same(active.value, value):
             active.value, active.annotations = value, self._annotations(source, value)
+            active.outdated = False
         active.interval = int(result.intervals[row]) or active.interval
         if labels in held:
             return
@@ -171,9 +187,10 @@ class AlertStates:
     def _render(self, template: Template, source: Labels, value: float) -> str:
         return template.render(source, value, external_url=self._external_url)
 
-    def firing(self) -> Iterator[ActiveAlert]:
-        """Those that fire."""
-        return (active for active in self.active.values() if active.state == FIRING)
+
+def _generator_url(external_url: str, expression: str) -> str:
+    """Where people can ask what the expression is now; empty where nobody has said how to reach us."""
+    return f"{external_url.rstrip('/')}/api/v1/query?query={quote(expression)}" if external_url else ""
 
 
 def _same(one: float, other: float) -> bool:

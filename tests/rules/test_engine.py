@@ -37,6 +37,12 @@ def high(value: float) -> Samples:
     return {'load{node="n1"}': value}
 
 
+def alerts_recorded(it: Cluster, now: int) -> int:
+    vector = parse("ALERTS").evaluate(it.window, now)
+    assert isinstance(vector, Vector)
+    return len(vector.labels)
+
+
 def test_without_for_an_alert_fires_at_once_and_resolves_once(tmp_path: Path) -> None:
     it = cluster(tmp_path, "- {alert: High, expr: load > 1, labels: {tier: P2}}")
     now = it.run(3, lambda _: high(5))
@@ -286,6 +292,41 @@ def test_alerts_of_a_rule_that_is_gone_resolve(tmp_path: Path, database: Databas
     with database.transaction() as tx:
         it.engine.save(tx)
         assert tx.exec_driver_sql("select count(*) from rules_alerts").scalar() == 1
+
+
+def test_a_reload_takes_every_setting(tmp_path: Path) -> None:
+    text = "- {alert: High, expr: load > 1, annotations: {link: '{{ $externalURL }}'}}"
+    path = tmp_path / "test.rules.yml"
+    path.write_text(f"groups:\n- name: test\n  rules:\n    {text}\n")
+    it = Cluster(groups=load_rule_files([path]))
+    now = it.run(11, lambda _: high(5))
+    assert it.engine.groups[0].interval == 5 * SECOND
+    assert alerts_recorded(it, now) == 1
+    [before] = it.firing
+    assert (before.annotations, before.generator_url) == ({"link": ""}, "")
+    settings = RuleSettings.model_validate(
+        {"evaluation_interval": "2s", "lookback": "3s", "record_alerts": False}
+    )
+    it.engine.reload(load_rule_files([path]), settings, "https://fleetowl.example/")
+    now = it.run(2, lambda _: high(5), now)
+    assert it.engine.groups[0].interval == 2 * SECOND
+    assert alerts_recorded(it, now) == 0
+    [after] = it.firing
+    assert after.starts_at == before.starts_at
+    assert after.annotations == {"link": "https://fleetowl.example/"}
+    assert after.generator_url == "https://fleetowl.example/api/v1/query?query=load%20%3E%201"
+    it.run(6, lambda _: {'other{node="n1"}': 1.0}, now)
+    assert [alert.name for alert in it.resolved] == ["High"], "the look-back is 3s now"
+
+
+def test_a_reload_changes_what_scrapes_count_in(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: High, expr: vector(5) > 1, for: $scrapes(2)}")
+    it.run(20, lambda _: high(5))
+    assert not it.fired
+    again = groups(tmp_path, "- {alert: High, expr: vector(5) > 1, for: $scrapes(2)}")
+    it.engine.reload(again, RuleSettings.model_validate({"default_scrape_interval": "10s"}))
+    it.run(2, lambda _: high(5), START + 20 * SECOND)
+    assert it.names() == {"High"}
 
 
 def test_a_compaction_does_not_disturb_recording(tmp_path: Path) -> None:
