@@ -51,8 +51,3 @@ class RuleGroup:
     def key(self) -> str:
         """What tells this group from every other."""
         return f"{self.file};{self.name}"
-
-    @property
-    def alert_rules(self) -> list[AlertRule]:
-        """Its alerting rules."""
-        return [rule for rule in self.rules if isinstance(rule, AlertRule)]

@@ -1,4 +1,4 @@
-"""The shipped rule packs: plain Prometheus rule files, each with a side file for what Fleetowl adds."""
+"""The shipped rule packs: plain Prometheus rule files, with a side file where Fleetowl knows more."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from rules.check import check_paths
 from rules.files import load_rule_file, load_rule_files
 from rules.group import AlertRule, RecordingRule
 from rules.promql.scrapes import Span
-from rules.group import AlertRule
 
 GOOD = """
 groups:
