@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from aiohttp import web
 
 from agent.reading import Reading
-from agent.settings import parse_listen
 from model.labels import Labels
 from model.metric import Metric
+from model.settings import parse_listen
 from wire.render import CONTENT_TYPE, TextRenderer
 
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}

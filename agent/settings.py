@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from model.moment import MINUTE, SECOND, format_duration
-from model.settings import Duration, Settings, Size
+from model.settings import Duration, Listen, Settings, Size
 from wire.scrape import HTTPClientSettings, TLSConfig
 
 _RESERVED = ("job", "instance", "node")
@@ -35,19 +35,6 @@ URL = Annotated[str, AfterValidator(_http_url)]
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
-
-
-def parse_listen(value: str) -> tuple[str, int]:
-    """Host and port of `127.0.0.1:9482`, `[::1]:9482` or `:9482` (every address). Raises ValueError."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65_535 or (":" in host and not host.startswith("[")):
-        raise ValueError(f"{value!r} is not an address: write for example 127.0.0.1:9482")
-    return host.strip("[]"), int(port)
-
-
-def _listen(value: str) -> str:
-    parse_listen(value)
-    return value
 
 
 def default_node() -> str:
@@ -146,7 +133,7 @@ class PushSettings(Settings):
 class AgentSettings(Settings):
     """The node agent."""
 
-    listen: Annotated[str, AfterValidator(_listen)] = Field(
+    listen: Listen = Field(
         "127.0.0.1:9482", description="Address of /metrics and the health pages; port 0 takes a free one."
     )
     node: str = Field(

@@ -88,7 +88,7 @@ class Analyzer:
         own = self.settings.analyzer
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, own.host, own.port).start()
+            await web.TCPSite(self._runner, own.host or None, own.port).start()
         except OSError as error:
             await self._runner.cleanup()
             hint = "another process listens there: choose another port"

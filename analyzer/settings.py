@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from model.moment import SECOND
-from model.settings import Duration, Settings, Size, read_secret
+from model.settings import Duration, Listen, Settings, Size, parse_listen, read_secret
 
 
 def default_state_directory() -> Path:
@@ -25,7 +25,7 @@ def default_state_directory() -> Path:
 class AnalyzerSettings(Settings):
     """Section `analyzer`: where it listens, who may write, where it keeps its state."""
 
-    listen: str = Field("127.0.0.1:9480", description="Address and port of the HTTP service.")
+    listen: Listen = Field("127.0.0.1:9480", description="Address and port of the HTTP service.")
     token: SecretStr | None = Field(None, description="Bearer token for everything that changes something.")
     token_file: Path | None = Field(None, description="File that holds the token; instead of `token`.")
     state_directory: Path = Field(
@@ -43,14 +43,6 @@ class AnalyzerSettings(Settings):
         64, gt=0, description="Writes handled at once; more are answered with 429 and Retry-After."
     )
 
-    @field_validator("listen")
-    @classmethod
-    def _has_port(cls, listen: str) -> str:
-        host, _, port = listen.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"{listen!r} is not an address: write host:port, for example 127.0.0.1:9480")
-        return listen
-
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
         if self.token is not None and self.token_file is not None:
@@ -64,13 +56,13 @@ class AnalyzerSettings(Settings):
 
     @property
     def host(self) -> str:
-        """The host part of `listen`."""
-        return self.listen.rpartition(":")[0].strip("[]")
+        """The host part of `listen`; "" is every address."""
+        return parse_listen(self.listen)[0]
 
     @property
     def port(self) -> int:
         """The port part of `listen`; 0 lets the system choose."""
-        return int(self.listen.rpartition(":")[2])
+        return parse_listen(self.listen)[1]
 
     def read_token(self) -> str | None:
         """The bearer token, None where none is set. Raises OSError if its file cannot be read."""

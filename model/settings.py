@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -69,6 +70,27 @@ def format_size(size: int) -> str:
 
 Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str)]
 """Bytes, written in the configuration as a Prometheus size (`10MB`); units are powers of 1024."""
+
+
+def parse_listen(value: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:9480`, `[::1]:9480` or `:9480` (host "": every address).
+
+    Raises ValueError with the way out if it is none.
+    """
+    host, colon, port = value.rpartition(":")
+    valid = colon and port.isascii() and port.isdigit() and int(port) <= 65_535
+    if not valid or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise ValueError(f"{value!r} is not an address: write host:port, for example 127.0.0.1:9480")
+    return host.strip("[]"), int(port)
+
+
+def _checked_listen(value: str) -> str:
+    parse_listen(value)
+    return value
+
+
+Listen = Annotated[str, AfterValidator(_checked_listen)]
+"""An address to listen on, as parse_listen reads it; port 0 takes a free one."""
 
 
 class Settings(BaseModel):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.settings import AgentSettings, parse_listen
+from agent.settings import AgentSettings
 from model.settings import ConfigurationError, Settings, load_section
 
 VLLM = {"job": "vllm", "url": "http://127.0.0.1:8000/metrics"}
@@ -33,7 +33,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"interval": "10ms"}, "agent.interval"),
         ({"intervall": "1s"}, "did you mean interval?"),
-        ({"listen": "9482"}, "127.0.0.1:9482"),
+        ({"listen": "9482"}, "write host:port"),
         ({"collectors": {"disable": ["cpus"]}}, "did you mean cpu?"),
         ({"collectors": {"disable": ["cpu"], "enable": ["cpu"]}}, "both enabled and disabled"),
         ({"engines": [{**VLLM, "url": "127.0.0.1:8000"}]}, "http://"),
@@ -69,25 +69,6 @@ def test_secrets_do_not_show() -> None:
 def test_the_timeout_fits_the_interval() -> None:
     (engine,) = _load(engines=[VLLM]).engines
     assert engine.timeout_within(1000) == 800
-
-
-@pytest.mark.parametrize(
-    ("text", "parsed"),
-    [
-        ("127.0.0.1:9482", ("127.0.0.1", 9482)),
-        (":9482", ("", 9482)),
-        ("[::1]:0", ("::1", 0)),
-        ("host.example:80", ("host.example", 80)),
-    ],
-)
-def test_listen(text: str, parsed: tuple[str, int]) -> None:
-    assert parse_listen(text) == parsed
-
-
-@pytest.mark.parametrize("text", ["host", "host:", "host:x", "::1:80", "host:70000"])
-def test_listen_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not an address"):
-        parse_listen(text)
 
 
 def test_every_field_is_described() -> None:

@@ -48,7 +48,10 @@ async def test_writes_need_the_token_and_reads_do_not(run_analyzer: Run, http: a
 def test_it_does_not_listen_to_others_without_a_token(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="set token_file, or listen on"):
         settings_of(tmp_path, analyzer={"listen": "0.0.0.0:9480"})
+    with pytest.raises(ConfigurationError, match="set token_file, or listen on"):
+        settings_of(tmp_path, analyzer={"listen": ":9480"})
     settings_of(tmp_path, analyzer={"listen": "0.0.0.0:9480", "token": "s3cret"})
+    settings_of(tmp_path, analyzer={"listen": ":9480", "token": "s3cret"})
 
 
 async def test_a_taken_address_says_the_way_out(run_analyzer: Run, tmp_path: Path) -> None:
