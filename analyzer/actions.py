@@ -11,7 +11,7 @@ from model.moment import SECOND
 from runbooks.audit import AuditLog
 from runbooks.executor import Executor
 from runbooks.kubernetes import KubeWriter
-from runbooks.run import Intent, Result
+from runbooks.run import Intent, Outcome, Result
 from runbooks.settings import RunbookSettings
 
 log = logging.getLogger("fleetowl.analyzer")
@@ -41,7 +41,7 @@ class Actions:
         self._executor = Executor(KubeWriter(settings, lambda: pipeline.runbooks.paused), audit)
         self._looking: asyncio.Task[None] | None = None
         self._noting: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Intent] = {}
 
     @property
     def trouble(self) -> str:
@@ -52,21 +52,28 @@ class Actions:
         """Start carrying out intents, write the audit lines that wait, look at the cluster if need be."""
         for intent in intents:
             task = asyncio.create_task(self._perform(intent))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = intent
+            task.add_done_callback(lambda done: self._tasks.pop(done, None))
         if self._noting is None or self._noting.done():
             self._noting = asyncio.create_task(self._note())
         if self._looking is None or self._looking.done():
             self._look_if_needed()
 
     async def stop(self, seconds: float) -> None:
-        """Wait for what is under way, then let go of the API server and the audit log."""
+        """Wait for what is under way, then let go of the API server and the audit log.
+
+        What is broken off has an unknown outcome: the engine looks at the cluster before it acts again.
+        """
         pending = {task for task in (self._looking, self._noting, *self._tasks) if task and not task.done()}
         if pending:
             await asyncio.wait(pending, timeout=seconds)
+        broken_off = [intent for task, intent in self._tasks.items() if not task.done()]
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+        for intent in broken_off:
+            why = f"{intent.action} {intent.node}: broken off before there was an answer"
+            self._acted(Result(intent.run, intent.action, Outcome.UNKNOWN, why))
         await self._executor.close()
 
     def _look_if_needed(self) -> None:

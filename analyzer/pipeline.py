@@ -37,7 +37,7 @@ from runbooks.engine import RunbookEngine
 from runbooks.model import Runbook
 from runbooks.run import Intent, Result
 from store.database import Database
-from store.durable import Durable, persist, restore
+from store.durable import Durable, persist
 from telemetry.frame_ingest import FrameReceiver
 from telemetry.window import Window
 
@@ -72,7 +72,7 @@ class Pipeline:
         self.window = window
         self.scoring = scoring
         self.database = database
-        self.topology = Topology(settings.incidents.topology_keep)
+        self.topology = Topology(settings.incidents.topology_retention)
         self.frames = FrameReceiver(window, settings.telemetry.frames)
         self.inventory = Inventory(window, self.frames)
         self.rules = RuleEngine(
@@ -145,16 +145,11 @@ class Pipeline:
         self, settings: CentralSettings, groups: list[RuleGroup], runbooks: list[Runbook], now: int
     ) -> None:
         """Take over other rules, routes, receivers and runbooks; alerts, incidents and runs stay."""
-        self.keep()
-        if self.kept:
-            self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
-            restore(self.database, [self.runbooks], now)
-        else:
-            log.error("the runbooks stay as they are: their runs cannot be put on disk")
         self.settings = settings
-        self.rules.reload(groups)
+        self.rules.reload(groups, settings.rules, settings.alertmanager.external_url)
         self.incidents.reconfigure(settings.incidents, explained_by(groups))
         self.dispatcher.reconfigure(settings.alertmanager, now)
+        self.runbooks.reconfigure(runbooks, settings.runbooks)
         self.demand()
 
     def evaluate(self, expression: Expression, at: int) -> Vector | Scalar | str:
