@@ -59,23 +59,23 @@ class Stats:
 
     def samples(self) -> Iterator[Sample]:
         """The counters."""
-        names = [metric.name for metric in METRICS]
         for place, count in self.sent.items():
-            yield Sample(names[2], _labels(place), count)
+            yield Sample("fleetowl_alertmanager_notifications_total", _labels(place), count)
         for (receiver, integration, kind), count in self.failed.items():
-            yield Sample(names[3], {**_labels((receiver, integration)), "kind": kind}, count)
+            labels = {**_labels((receiver, integration)), "kind": kind}
+            yield Sample("fleetowl_alertmanager_notification_failures_total", labels, count)
         for place, count in self.given_up.items():
-            yield Sample(names[4], _labels(place), count)
+            yield Sample("fleetowl_alertmanager_notifications_given_up_total", _labels(place), count)
 
 
 def gauges(states: Iterable[bool], groups: int, pending: Iterable[Place]) -> Iterator[Sample]:
     """The state of the moment; `states` is True for each alert that has ended."""
     ended = Counter(states)
-    yield Sample(METRICS[0].name, {"state": "firing"}, ended[False])
-    yield Sample(METRICS[0].name, {"state": "resolved"}, ended[True])
-    yield Sample(METRICS[1].name, {}, groups)
+    yield Sample("fleetowl_alertmanager_alerts", {"state": "firing"}, ended[False])
+    yield Sample("fleetowl_alertmanager_alerts", {"state": "resolved"}, ended[True])
+    yield Sample("fleetowl_alertmanager_groups", {}, groups)
     for place, count in Counter(pending).items():
-        yield Sample(METRICS[5].name, _labels(place), count)
+        yield Sample("fleetowl_alertmanager_notifications_pending", _labels(place), count)
 
 
 def _labels(place: Place) -> dict[str, str]:

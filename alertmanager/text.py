@@ -8,6 +8,7 @@ from alertmanager.notification import Notification
 from model.alert import Alert
 from model.labels import Labels
 from model.moment import SECOND, format_duration, format_moment
+from model.topology import GPU_LABELS, NODE_LABELS, POD_LABELS
 
 LISTED = 10
 """So many alerts stand in a message; the rest is counted."""
@@ -16,9 +17,9 @@ LINE = 400
 """So many characters of an annotation stand in a message."""
 
 _PLACES = (
-    ("node", ("node", "Hostname", "hostname", "kubernetes_node")),
-    ("GPU", ("gpu", "UUID", "uuid", "gpu_uuid")),
-    ("pod", ("exported_pod", "pod")),
+    ("node", NODE_LABELS),
+    ("GPU", ("gpu", *GPU_LABELS)),
+    ("pod", POD_LABELS),
     ("instance", ("instance",)),
     ("engine", ("engine",)),
     ("service", ("model_name", "service")),

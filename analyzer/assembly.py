@@ -52,15 +52,13 @@ def prepare(settings: CentralSettings) -> Plan:
     runbooks: list[Runbook] = []
     rules = settings.rules
     try:
-        paths = [*(shipped() if rules.packs else ()), *rules.files]
+        paths = [*(shipped() if rules.shipped else ()), *rules.files]
         groups = load_rule_files(paths, settings.telemetry.retention)
     except ConfigurationError as error:
         problems += error.problems
-    folders = [shipped_runbooks()] if settings.runbooks.shipped else []
-    if settings.runbooks.directory is not None:
-        folders.append(settings.runbooks.directory)
+    own = settings.runbooks
     try:
-        runbooks = load_runbooks(folders)
+        runbooks = load_runbooks([*([shipped_runbooks()] if own.shipped else ()), *own.files])
     except ConfigurationError as error:
         problems += error.problems
     problems += problems_of_receivers(settings.alertmanager, "configuration", "alertmanager")

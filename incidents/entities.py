@@ -6,15 +6,10 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from model.labels import Labels
-from model.topology import Entity
+from model.topology import GPU_LABELS, NODE_LABELS, POD_LABELS, Entity
 
 HARD = ("gpu", "replica", "node")
 """What a fault sits on, from the narrowest; racks and services only say where else to look."""
-
-_NODE = ("node", "Hostname", "hostname", "kubernetes_node")
-_GPU = ("UUID", "uuid", "gpu_uuid")
-# Where a scrape's own label would hide the series', Prometheus renames the latter to exported_*.
-_POD = ("exported_pod", "pod")
 
 
 def entities_of(labels: Labels) -> frozenset[Entity]:
@@ -48,17 +43,17 @@ def subject_of(entities: Collection[Entity]) -> Entity | None:
 
 def node_of(labels: Labels) -> Entity | None:
     """The node, under the names that agents and exporters give it."""
-    return _first("node", labels, _NODE)
+    return _first("node", labels, NODE_LABELS)
 
 
 def gpu_of(labels: Labels) -> Entity | None:
     """The GPU by its UUID; an index alone names no GPU, for it says not on which node."""
-    return _first("gpu", labels, _GPU)
+    return _first("gpu", labels, GPU_LABELS)
 
 
 def replica_of(labels: Labels) -> Entity | None:
     """The serving replica by its pod; without one the instance, if that is an engine or all we know."""
-    pod = _first("replica", labels, _POD)
+    pod = _first("replica", labels, POD_LABELS)
     if pod is not None:
         return pod
     is_engine = "engine" in labels or service_of(labels) is not None

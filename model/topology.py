@@ -10,6 +10,15 @@ from model.moment import HOUR
 
 KINDS = ("cluster", "rack", "node", "gpu", "replica", "service")
 
+NODE_LABELS = ("node", "Hostname", "hostname", "kubernetes_node")
+"""Labels that name a node, the surest first: dcgm-exporter's `Hostname` became `hostname` in 2026."""
+
+GPU_LABELS = ("UUID", "uuid", "gpu_uuid")
+"""Labels that hold a GPU's UUID."""
+
+POD_LABELS = ("exported_pod", "pod")
+"""Labels that name a pod; `exported_*` is a series' own label where the scrape's would hide it."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Entity:
@@ -29,7 +38,7 @@ class Topology:
     """
 
     def __init__(self, keep: int = HOUR) -> None:
-        self._keep = keep
+        self.keep = keep
         self._carried: dict[Entity, dict[Entity, int]] = defaultdict(dict)
         self._carriers: dict[Entity, dict[Entity, int]] = defaultdict(dict)
 
@@ -42,7 +51,7 @@ class Topology:
         """Drop the edges that nothing has confirmed for `keep` ms."""
         for edges in (self._carried, self._carriers):
             for entity in list(edges):
-                fresh = {other: seen for other, seen in edges[entity].items() if now - seen <= self._keep}
+                fresh = {other: seen for other, seen in edges[entity].items() if now - seen <= self.keep}
                 if fresh:
                     edges[entity] = fresh
                 else:

@@ -13,7 +13,7 @@ from model.settings import Duration, Settings
 class RuleSettings(Settings):
     """The section `rules`: which rule files run, and how often."""
 
-    packs: bool = Field(default=True, description="Whether the shipped rule packs run.")
+    shipped: bool = Field(default=True, description="Whether the shipped rule packs run.")
     files: tuple[Path, ...] = Field(
         default=(), description="Rule files of your own, or folders of `*.yml` and `*.yaml` files."
     )

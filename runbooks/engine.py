@@ -43,7 +43,7 @@ class RunbookEngine:
         self.runbooks = {runbook.name: runbook for runbook in runbooks}
         self._settings = settings
         self._topology = topology
-        self._ledger = Ledger(settings.keep_runs)
+        self._ledger = Ledger(settings.run_retention)
         self._cases = Cases(self.runbooks, settings, topology, self._ledger)
         self._in_flight: set[str] = set()
 
@@ -54,7 +54,7 @@ class RunbookEngine:
         """
         self.runbooks = {runbook.name: runbook for runbook in runbooks}
         self._settings = settings
-        self._ledger.keep = settings.keep_runs
+        self._ledger.keep = settings.run_retention
         self._cases = Cases(self.runbooks, settings, self._topology, self._ledger)
 
     def step(self, now: int, alerts: Iterable[Alert], query: Query, view: ClusterView | None) -> list[Intent]:

@@ -16,6 +16,7 @@ from model.alert import Alert, Tier
 from model.document import read_yaml
 from model.moment import HOUR, MINUTE
 from model.settings import ConfigurationError, Duration, Problem, Settings, problems_of
+from model.topology import GPU_LABELS, NODE_LABELS
 from runbooks.expression import checked
 from runbooks.settings import Mode
 
@@ -55,11 +56,9 @@ class Target(Settings):
     """What is acted on, and which labels of the alert name it."""
 
     kind: Literal["node"] = Field("node", description="Kind of target; only nodes in this version.")
-    node_labels: tuple[str, ...] = Field(
-        ("node", "Hostname", "hostname", "kubernetes_node"), description="Labels that may name the node."
-    )
+    node_labels: tuple[str, ...] = Field(NODE_LABELS, description="Labels that may name the node.")
     gpu_labels: tuple[str, ...] = Field(
-        ("uuid", "UUID", "gpu_uuid"), description="Labels that hold the GPU's UUID, resolved by topology."
+        GPU_LABELS, description="Labels that hold the GPU's UUID, resolved by topology."
     )
 
 
@@ -168,15 +167,9 @@ class Runbook(Settings):
     evidence: Evidence = Field(description="What proves the fault.")
     guards: Guards = Field(Guards(), description="What limits it.")
     steps: tuple[Step] = Field(description="What it does: one step for now.")
-    verify: Verify = Field(description="What must hold afterwards.")
-    on_verify_fail: Literal["undo"] = Field("undo", description="Own changes are taken back.")
-
-    @field_validator("mode", mode="before")
-    @classmethod
-    def _supported_mode(cls, mode: object) -> object:
-        if mode == "approve":
-            raise ValueError("mode approve is not supported yet: write dry-run or auto")
-        return mode
+    verify: Verify = Field(
+        description="What must hold afterwards; where it does not, own changes are undone."
+    )
 
     @property
     def name(self) -> str:
@@ -184,14 +177,14 @@ class Runbook(Settings):
         return self.metadata.name
 
 
-def load_runbooks(folders: Sequence[Path]) -> list[Runbook]:
-    """Every `*.yml` and `*.yaml` of the folders, by name.
+def load_runbooks(paths: Sequence[Path]) -> list[Runbook]:
+    """The runbooks of these files, and of the `*.yml` and `*.yaml` files in these folders, by name.
 
     Raises ConfigurationError with every problem of every file.
     """
     problems: list[Problem] = []
     found: dict[str, tuple[Path, Runbook]] = {}
-    for path in _files(folders, problems):
+    for path in _files(paths):
         runbook = _load(path, problems)
         if runbook is None:
             continue
@@ -204,14 +197,14 @@ def load_runbooks(folders: Sequence[Path]) -> list[Runbook]:
     return [runbook for _, (_, runbook) in sorted(found.items())]
 
 
-def _files(folders: Sequence[Path], problems: list[Problem]) -> list[Path]:
-    paths: list[Path] = []
-    for folder in folders:
-        if not folder.is_dir():
-            problems.append(Problem(str(folder), "", "is not a folder", "runbooks lie in a folder as *.yml"))
-            continue
-        paths += sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
-    return paths
+def _files(paths: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(file for file in path.iterdir() if file.suffix in (".yml", ".yaml"))
+        else:
+            found.append(path)
+    return found
 
 
 def _load(path: Path, problems: list[Problem]) -> Runbook | None:

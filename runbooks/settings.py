@@ -20,10 +20,10 @@ class RunbookSettings(Settings):
     enabled: bool = Field(False, description="Whether alerts are answered by runbooks at all.")
     mode: Mode | None = Field(None, description="Overrides the mode of every runbook: dry-run or auto.")
     paused: bool = Field(False, description="While true: decide and say, but write nothing.")
-    directory: Path | None = Field(
-        None, description="Folder of your own runbooks, loaded beside the shipped ones."
-    )
     shipped: bool = Field(True, description="Whether the shipped runbooks are loaded.")
+    files: tuple[Path, ...] = Field(
+        (), description="Runbooks of your own, or folders of `*.yml` and `*.yaml` files."
+    )
     kubeconfig: Path | None = Field(
         None, description="kubeconfig of the cluster; without it the pod's own service account is used."
     )
@@ -42,7 +42,7 @@ class RunbookSettings(Settings):
     audit_file: Path | None = Field(
         None, description="Audit log (JSON lines, hash-chained). Without it nothing but a dry run is allowed."
     )
-    keep_runs: Duration = Field(
+    run_retention: Duration = Field(
         30 * DAY, gt=0, description="How long ended runs are remembered in the state database."
     )
 

@@ -51,7 +51,7 @@ async def test_restart_loses_and_repeats_nothing(
                     "static_configs": [{"targets": [address]}],
                 }
             ],
-            "rules": {"files": [str(rules)], "packs": False, "evaluation_interval": "1s"},
+            "rules": {"files": [str(rules)], "shipped": False, "evaluation_interval": "1s"},
             "alertmanager": {
                 "route": {
                     "receiver": "hook",
@@ -121,7 +121,7 @@ async def test_a_receiver_that_was_away_learns_it_after_a_kill(
                     "static_configs": [{"targets": [address]}],
                 }
             ],
-            "rules": {"files": [str(rules)], "packs": False, "evaluation_interval": "1s"},
+            "rules": {"files": [str(rules)], "shipped": False, "evaluation_interval": "1s"},
             "alertmanager": {
                 "route": {
                     "receiver": "hook",

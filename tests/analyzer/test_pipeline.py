@@ -46,7 +46,7 @@ class Room:
     def start(self) -> None:
         self.pipeline = self._make(
             self.now,
-            rules={"packs": False, "files": [str(self._rules)]},
+            rules={"shipped": False, "files": [str(self._rules)]},
             alertmanager={
                 "route": {
                     "receiver": "log",
@@ -158,7 +158,7 @@ def test_every_wrong_file_is_said_at_once(tmp_path: Path) -> None:
     books.mkdir()
     (books / "bad.yml").write_text("kind: Runbook\n")
     settings = settings_of(
-        tmp_path, rules={"files": [str(rules)]}, runbooks={"directory": str(books), "enabled": True}
+        tmp_path, rules={"files": [str(rules)]}, runbooks={"files": [str(books)], "enabled": True}
     )
     with pytest.raises(ConfigurationError) as caught:
         prepare(settings)

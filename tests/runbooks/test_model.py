@@ -42,7 +42,7 @@ def test_the_shipped_runbooks_load_and_are_dry_runs() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"mode": "approve"}, "mode: mode approve is not supported yet: write dry-run or auto"),
+        ({"mode": "approve"}, "mode: Input should be 'dry-run' or 'auto'"),
         ({"mode": "yolo"}, "mode: Input should be 'dry-run' or 'auto', got 'yolo'"),
         ({"guards__budgett": {}}, "guards.budgett: unknown key (did you mean budget?)"),
         ({"match__tiers": ["P7"]}, "match.tiers: 'P7' is no tier: known are P0, P1, P2, P3"),
@@ -78,8 +78,14 @@ def test_every_problem_of_every_file_is_said_at_once(tmp_path: Path) -> None:
     problems = broken(tmp_path, mode="approve", metadata__version=0)
     assert len(problems) == 5
     assert any("'gpu-lost-cordon' is also in" in problem for problem in problems)
-    with pytest.raises(ConfigurationError, match="is not a folder"):
+    with pytest.raises(ConfigurationError, match="nowhere"):
         load_runbooks([tmp_path / "nowhere"])
+
+
+def test_a_file_may_be_named_as_well_as_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "one.yml").write_text(SHIPPED)
+    (tmp_path / "two.yml").write_text("not: a runbook")
+    assert [runbook.name for runbook in load_runbooks([tmp_path / "one.yml"])] == ["gpu-lost-cordon"]
 
 
 def test_label_values_cannot_leave_their_quotes() -> None:
