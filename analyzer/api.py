@@ -89,7 +89,7 @@ class Api:
     async def incidents(self, request: web.Request) -> web.Response:
         """Open incidents; with state=all also those that are over."""
         everything = request.query.get("state") == "all"
-        return success({"incidents": self._pipeline().incidents.list(everything)})
+        return success({"incidents": self._pipeline().incidents.documents(everything)})
 
     async def incident(self, request: web.Request) -> web.Response:
         """One incident with its timeline and its story."""

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from incidents.entities import entities_of, subject_of
-from incidents.incident import REACH_KINDS, Incident, Member, member_of
+from incidents.incident import CAUSE_ORDER, REACH_KINDS, Incident, Member, member_of, readable
 from incidents.numbering import Numbering
 from incidents.relation import Explains, OpenIncidents
 from incidents.settings import IncidentSettings
@@ -28,7 +28,7 @@ from incidents.timeline import Entry, Timelines
 from model.alert import Alert, Tier
 from model.labels import format_labels
 from model.metric import Metric, Sample
-from model.moment import format_duration
+from model.moment import format_duration, whole_seconds
 from model.topology import Entity, Topology
 
 log = logging.getLogger("fleetowl.incidents")
@@ -38,9 +38,6 @@ METRICS = (
     Metric("fleetowl_incidents_opened_total", "counter", "Incidents that were opened.", ("tier",)),
     Metric("fleetowl_incidents_alerts_joined_total", "counter", "Alerts that joined an open incident."),
 )
-
-# A cause is looked at before what it causes, so that the first alerts of one tick find each other.
-_ORDER = ("gpu", "node", "rack", "replica", "service")
 
 
 class Incidents:
@@ -78,6 +75,7 @@ class Incidents:
     def reconfigure(self, settings: IncidentSettings, explains: Explains | None = None) -> None:
         """Take other settings and rules' `explains`; open incidents stay as they are."""
         self._settings = settings
+        self._topology.keep = settings.topology_retention
         self._explains.clear()
         self._explains.update(explains or {})
 
@@ -95,25 +93,25 @@ class Incidents:
         """An incident that is open or still remembered."""
         return self._kept.get(incident_id)
 
-    def all(self, everything: bool = False) -> list[Incident]:
-        """The open incidents, the most urgent first; with `everything` the closed ones after them."""
+    def ordered(self, everything: bool = False) -> list[Incident]:
+        """The open incidents, the most urgent first; with `everything` then the closed ones, newest first."""
         chosen = [incident for incident in self._kept.values() if everything or incident.open]
         return sorted(
             chosen, key=lambda one: (not one.open, one.tier if one.open else 0, -one.opened_at, one.id)
         )
 
-    def list(self, everything: bool = False) -> list[dict[str, Any]]:
-        """`all` as JSON."""
-        return [incident.document() for incident in self.all(everything)]
+    def documents(self, everything: bool = False) -> list[dict[str, Any]]:
+        """`ordered` as JSON, moments in RFC 3339."""
+        return [readable(incident.document()) for incident in self.ordered(everything)]
 
     def describe(self, incident_id: str) -> dict[str, Any] | None:
-        """One incident as JSON, with its timeline and its story; None if it is not known."""
+        """One incident as JSON, moments in RFC 3339, with its timeline and story; None if it is not known."""
         incident = self.get(incident_id)
         if incident is None:
             return None
         timeline = self.timeline(incident_id)
         return {
-            **incident.document(),
+            **readable(incident.document()),
             "timeline": [entry.document() for entry in timeline],
             "story": story(incident, timeline),
         }
@@ -122,9 +120,9 @@ class Incidents:
         """Own metrics."""
         still_open = Counter(incident.tier.name for incident in self._kept.values() if incident.open)
         for tier in Tier:
-            yield Sample(METRICS[0].name, {"tier": tier.name}, still_open[tier.name])
-            yield Sample(METRICS[1].name, {"tier": tier.name}, self.opened[tier.name])
-        yield Sample(METRICS[2].name, {}, self.joined)
+            yield Sample("fleetowl_incidents_open", {"tier": tier.name}, still_open[tier.name])
+            yield Sample("fleetowl_incidents_opened_total", {"tier": tier.name}, self.opened[tier.name])
+        yield Sample("fleetowl_incidents_alerts_joined_total", {}, self.joined)
 
     @property
     def dirty(self) -> bool:
@@ -141,7 +139,7 @@ class Incidents:
         self._numbering.load(tx)
         self._open = OpenIncidents(self._topology, self._explains)
         self._place = {}
-        for incident in self.all():
+        for incident in self.ordered():
             for fingerprint, member in incident.members.items():
                 self._open.add(incident, member)
                 self._place[fingerprint] = incident.id
@@ -177,7 +175,7 @@ class Incidents:
 
     def _take(self, alert: Alert, entities: frozenset[Entity], now: int) -> str:
         """The id of the alert's incident; empty for one that has none."""
-        if alert.name in self._settings.never:
+        if alert.name in self._settings.ignored_alerts:
             return ""
         place = self._place.get(alert.fingerprint)
         if place is not None:
@@ -285,7 +283,7 @@ class Incidents:
         if ended_at is None or now - max(ended_at, incident.changed_at) < self._settings.resolve_hold:
             return
         incident.resolved_at = now
-        lasted = format_duration((now - incident.opened_at) // 1000 * 1000)
+        lasted = format_duration(whole_seconds(now - incident.opened_at))
         count = len(incident.members)
         alerts = "its alert has" if count == 1 else f"all {count} alerts have"
         self.note(incident.id, now, "resolved", f"resolved after {lasted}: {alerts} ended")
@@ -297,9 +295,14 @@ class Incidents:
 
 
 def _cause_first(found: tuple[Alert, frozenset[Entity]]) -> tuple[int, int, tuple[tuple[str, str], ...]]:
+    """A cause is looked at before what it causes, so that the first alerts of one tick find each other."""
     alert, entities = found
     subject = subject_of(entities)
-    return _ORDER.index(subject.kind) if subject else len(_ORDER), alert.starts_at, alert.labels.pairs
+    return (
+        CAUSE_ORDER.index(subject.kind) if subject else len(CAUSE_ORDER),
+        alert.starts_at,
+        alert.labels.pairs,
+    )
 
 
 def _described(member: Member) -> str:
@@ -308,5 +311,5 @@ def _described(member: Member) -> str:
 
 
 def _end_of(member: Member, ends_at: int) -> str:
-    lasted = format_duration(max(0, ends_at - member.starts_at) // 1000 * 1000)
+    lasted = format_duration(whole_seconds(max(0, ends_at - member.starts_at)))
     return f"{member.title} ended after {lasted}"

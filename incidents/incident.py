@@ -9,9 +9,13 @@ from typing import Any
 from incidents.entities import links_of, node_of, subject_of
 from model.alert import Alert, Tier, tier_of
 from model.labels import Labels, format_fingerprint
+from model.moment import format_moment
 from model.topology import Entity
 
-_ROOT_ORDER = ("gpu", "node", "rack", "replica", "service")
+CAUSE_ORDER = ("gpu", "node", "rack", "replica", "service")
+"""Kinds of subject, the likeliest cause first: what others stand on."""
+
+_MOMENTS = ("opened_at", "changed_at", "resolved_at", "joined_at", "starts_at", "ends_at")
 
 REACH_KINDS = ("node", "gpu", "replica", "service")
 
@@ -165,7 +169,7 @@ class Incident:
         gpus = {
             entity for member in self.members.values() for entity in member.entities if entity.kind == "gpu"
         }
-        order = ["node", "gpu", *_ROOT_ORDER[2:]] if len(gpus) > 1 else list(_ROOT_ORDER)
+        order = ["node", "gpu", *CAUSE_ORDER[2:]] if len(gpus) > 1 else list(CAUSE_ORDER)
 
         def rank(member: Member) -> tuple[bool, int, int, tuple[tuple[str, str], ...]]:
             subject = member.subject
@@ -180,7 +184,7 @@ class Incident:
         return self.root.title
 
     def document(self) -> dict[str, Any]:
-        """As JSON: what the store keeps and the API shows."""
+        """As JSON for the store, moments in ms; the API shows `readable` of it."""
         return {
             "id": self.id,
             "title": self.title,
@@ -207,3 +211,14 @@ class Incident:
             members={member.labels.fingerprint: member for member in members},
             reach={kind: document["reach"][kind] for kind in REACH_KINDS if kind in document["reach"]},
         )
+
+
+def readable(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of an incident or a member with RFC 3339 moments, as the API shows it."""
+    shown = dict(document)
+    for key in _MOMENTS:
+        if shown.get(key) is not None:
+            shown[key] = format_moment(shown[key])
+    if "members" in shown:
+        shown["members"] = [readable(member) for member in shown["members"]]
+    return shown

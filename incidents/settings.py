@@ -24,10 +24,10 @@ class IncidentSettings(Settings):
     resolve_timeout: PositiveDuration = Field(
         5 * MINUTE, description="An alert that nobody has repeated for so long has ended."
     )
-    topology_keep: PositiveDuration = Field(
+    topology_retention: PositiveDuration = Field(
         HOUR, description="How long an edge of the topology outlives the series that showed it."
     )
-    never: tuple[str, ...] = Field(
+    ignored_alerts: tuple[str, ...] = Field(
         ("Watchdog",), description="Names of alerts that are never part of an incident."
     )
     remembered: int = Field(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from incidents.incident import Incident, Member
 from incidents.timeline import Entry
-from model.moment import format_duration, format_moment
+from model.moment import format_duration, format_moment, whole_seconds
 
 
 def story(incident: Incident, timeline: Sequence[Entry]) -> str:
@@ -16,12 +16,6 @@ def story(incident: Incident, timeline: Sequence[Entry]) -> str:
     lines += ["", "## Timeline", ""]
     lines += [f"- {format_moment(entry.at)} {entry.kind}: {_inert(entry.sentence)}" for entry in timeline]
     return "\n".join(lines) + "\n"
-
-
-def headline(incident: Incident) -> str:
-    """One line for a list."""
-    state = "open" if incident.open else "resolved"
-    return f"{incident.id} {incident.tier.name} {state} {_inert(incident.title)} ({_reach(incident)})"
 
 
 def _facts(incident: Incident) -> list[str]:
@@ -47,7 +41,7 @@ def _facts(incident: Incident) -> list[str]:
 def _length(incident: Incident) -> str:
     if incident.resolved_at is None:
         return ""
-    return f", for {format_duration((incident.resolved_at - incident.opened_at) // 1000 * 1000)}"
+    return f", for {format_duration(whole_seconds(incident.resolved_at - incident.opened_at))}"
 
 
 def _reach(incident: Incident) -> str:

@@ -23,15 +23,8 @@ from model.moment import MINUTE
 from model.topology import Entity, Topology
 
 ENGINES = ("vllm:", "sglang:", "tgi_", "trtllm")
-SOURCES = ("kube_pod_info", "DCGM_", *ENGINES)
-"""Names, or beginnings of names, of the series that show edges."""
 
 _WRITE_INTERVAL = MINUTE
-
-
-def is_source(name: str) -> bool:
-    """Whether series of this metric name show edges."""
-    return name.startswith(SOURCES)
 
 
 class TopologyFeed:

@@ -101,7 +101,7 @@ class Story:
     @property
     def finished(self) -> bool:
         """Whether the fault is over, every incident that it made is closed, and the phone knows."""
-        opened = self._pipeline.incidents.all(everything=True)
+        opened = self._pipeline.incidents.ordered(everything=True)
         return (
             self._episode is not None
             and self._episode.over
@@ -121,7 +121,7 @@ class Story:
                 self._told_alerts.add(alert.fingerprint)
                 summary = alert.annotations.get("summary", "")
                 self.say(Chapter.DETECTED, f"{alert.tier.name} {alert.name}: {summary}")
-        for incident in self._pipeline.incidents.all(everything=True):
+        for incident in self._pipeline.incidents.ordered(everything=True):
             entries = self._pipeline.incidents.timeline(incident.id)
             for entry in entries[self._told_of_incident.get(incident.id, 0) :]:
                 if entry.kind == "notified":
@@ -131,7 +131,7 @@ class Story:
 
     def sum_up(self) -> int:
         """Say what happened and what did not; 0 if all of it did."""
-        incidents = self._pipeline.incidents.all(everything=True)
+        incidents = self._pipeline.incidents.ordered(everything=True)
         cordoned = [run for run in self._pipeline.runbooks.runs() if run.state is State.DONE]
         wanted = {
             "the fault was detected": "detected" in self.moments,

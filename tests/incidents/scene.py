@@ -67,7 +67,7 @@ class Scene:
         self.feed.observe_all(cluster() if seen is None else seen, T0)
 
     def _start(self) -> None:
-        self.topology = Topology(self.settings.topology_keep)
+        self.topology = Topology(self.settings.topology_retention)
         self.feed = TopologyFeed(self.topology)
         self.incidents = Incidents(self.settings, self.topology, self.explains)
 
@@ -96,7 +96,7 @@ class Scene:
 
     @property
     def ids(self) -> list[str]:
-        return sorted(incident.id for incident in self.incidents.all())
+        return sorted(incident.id for incident in self.incidents.ordered())
 
     def kinds(self, incident: str) -> list[str]:
         return [entry.kind for entry in self.incidents.timeline(incident)]

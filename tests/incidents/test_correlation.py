@@ -3,8 +3,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from incidents.settings import IncidentSettings
 from model.alert import Tier
 from model.labels import Labels
+from model.moment import format_moment
 from tests.incidents.scene import MINUTE, T0, Scene, series, settings_of
 
 ONE = "INC-20261120-0001"
@@ -24,7 +26,7 @@ def test_a_lost_gpu_and_what_it_does_are_one_incident() -> None:
     scene.step(5)
     scene.fire("ServiceErrorRate", "P0", model_name="llama")
     assert set(scene.step(30).values()) == {ONE}
-    [incident] = scene.incidents.all()
+    [incident] = scene.incidents.ordered()
     assert incident.root.name == "GpuLost"
     assert incident.tier is Tier.P0
     assert incident.reach == {"node": 1, "gpu": 2, "replica": 1, "service": 1}
@@ -43,7 +45,7 @@ def test_all_in_one_tick_and_in_any_order_is_the_same() -> None:
     scene.fire("NodeGpusMissing", "P1", node="n0")
     gpu_lost(scene)
     assert set(scene.step().values()) == {ONE}
-    assert scene.incidents.all()[0].root.name == "GpuLost"
+    assert scene.incidents.ordered()[0].root.name == "GpuLost"
 
 
 def test_an_engine_known_by_its_instance_alone_is_found_through_its_pod() -> None:
@@ -71,7 +73,7 @@ def test_two_faults_at_once_on_two_nodes_are_two_incidents() -> None:
     scene.fire("ServiceErrorRate", "P0", model_name="llama")
     scene.step()
     names = [
-        sorted(member.title for member in incident.members.values()) for incident in scene.incidents.all()
+        sorted(member.title for member in incident.members.values()) for incident in scene.incidents.ordered()
     ]
     assert sorted(names, key=len) == [
         ["EngineGone on replica/vllm-1", "NodeDown on node/n1"],
@@ -92,7 +94,7 @@ def test_a_late_cause_joins_the_incident_of_its_symptom() -> None:
     scene.step()
     gpu_lost(scene, 1)
     assert set(scene.step(20).values()) == {ONE}
-    assert scene.incidents.all()[0].root.name == "GpuLost"
+    assert scene.incidents.ordered()[0].root.name == "GpuLost"
     scene.fire("NodeDown", "P1", node="n2")  # another fault that the service feels, too
     assert scene.step(5)["NodeDown"] == TWO
 
@@ -133,14 +135,14 @@ def test_an_overload_of_the_service_explains_the_queues_of_all_its_replicas() ->
     scene.fire("TimeToFirstTokenHigh", instance="10.0.0.1:8000", job="vllm")  # the service by an edge only
     assert set(scene.step(30).values()) == {ONE}
     scene.restart()
-    [incident] = scene.incidents.all()
+    [incident] = scene.incidents.ordered()
     assert incident.root.name == "ServiceOverloaded"
     assert incident.reach["replica"] == 3
     scene.fire("EngineGone", "P1", pod="vllm-2")  # an overload does not explain that
     assert scene.step(5)["EngineGone"] == ONE  # but it may be what overloads the rest
     scene.fire("EngineGone", "P1", pod="vllm-1")
     placed = scene.step(5)
-    assert {incident.id for incident in scene.incidents.all()} == {ONE, TWO}
+    assert {incident.id for incident in scene.incidents.ordered()} == {ONE, TWO}
     assert placed["EngineQueue"] == ONE
 
 
@@ -155,7 +157,7 @@ def test_what_an_overload_explains_does_not_tie_two_faults_together() -> None:
     scene.step(5)
     gpu_lost(scene, 1)
     scene.step(5)
-    assert [len(incident.members) for incident in scene.incidents.all()] in ([1, 4], [4, 1])
+    assert [len(incident.members) for incident in scene.incidents.ordered()] in ([1, 4], [4, 1])
 
 
 def test_a_fault_beneath_explains_a_queue_better_than_an_overload() -> None:
@@ -167,7 +169,7 @@ def test_a_fault_beneath_explains_a_queue_better_than_an_overload() -> None:
     queue(scene, 1)
     scene.step(5)
     [node_down] = [
-        incident for incident in scene.incidents.all() if "n1" in {e.name for e in incident.root.entities}
+        incident for incident in scene.incidents.ordered() if "n1" in {e.name for e in incident.root.entities}
     ]
     assert sorted(member.name for member in node_down.members.values()) == ["EngineQueue", "NodeDown"]
 
@@ -195,7 +197,7 @@ def test_an_alert_that_names_nothing_is_an_incident_of_its_own_name() -> None:
     scene.fire("RuleFailed", rule="b")
     scene.fire("StoreFull")
     scene.step()
-    assert sorted(len(incident.members) for incident in scene.incidents.all()) == [1, 2]
+    assert sorted(len(incident.members) for incident in scene.incidents.ordered()) == [1, 2]
 
 
 def test_it_resolves_after_the_hold_and_a_flap_does_not_close_it() -> None:
@@ -234,7 +236,7 @@ def test_the_node_is_the_root_when_several_of_its_gpus_complain() -> None:
     scene.fire("GpuLost", Hostname="n0", UUID="GPU-0-1")
     scene.fire("NodeDown", node="n0")
     scene.step()
-    [incident] = scene.incidents.all()
+    [incident] = scene.incidents.ordered()
     assert incident.root.name == "NodeDown"
 
 
@@ -283,21 +285,43 @@ def test_closed_incidents_leave_the_memory_but_not_the_store() -> None:
         scene.step(60)
         scene.end(f"A{number}")
         scene.step(60)
-    assert [incident.id[-1] for incident in scene.incidents.all(everything=True)] == ["4", "3"]
+    assert [incident.id[-1] for incident in scene.incidents.ordered(everything=True)] == ["4", "3"]
     with scene.database.reading() as tx:
         assert tx.exec_driver_sql("SELECT count(*) FROM incidents").scalar() == 4
         assert tx.exec_driver_sql("SELECT count(*) FROM incident_timeline").scalar() == 12
     scene.restart()
-    assert [incident.id[-1] for incident in scene.incidents.all(everything=True)] == ["4", "3"]
+    assert [incident.id[-1] for incident in scene.incidents.ordered(everything=True)] == ["4", "3"]
 
 
-def test_list_and_describe_are_json() -> None:
+def test_the_api_speaks_rfc_3339_and_the_store_milliseconds() -> None:
+    scene = Scene()
+    gpu_lost(scene)
+    scene.step()
+    [stored] = [incident.document() for incident in scene.incidents.ordered()]
+    moment = format_moment(T0)
+    for shown in (*scene.incidents.documents(), scene.incidents.describe(ONE)):
+        assert shown is not None
+        assert (shown["opened_at"], shown["changed_at"], shown["resolved_at"]) == (moment, moment, None)
+        [member] = shown["members"]
+        assert (member["starts_at"], member["joined_at"], member["ends_at"]) == (moment, moment, None)
+    assert (stored["opened_at"], stored["members"][0]["starts_at"]) == (T0, T0)
+
+
+def test_a_reload_takes_how_long_the_topology_is_kept() -> None:
+    scene = Scene()
+    settings = IncidentSettings.model_validate({"topology_retention": "2m"})
+    scene.incidents.reconfigure(settings)
+    scene.topology.forget(T0 + 3 * MINUTE)
+    assert list(scene.topology.edges()) == []
+
+
+def test_documents_and_describe_are_json() -> None:
     import json
 
     scene = Scene()
     gpu_lost(scene)
     scene.step()
-    assert json.loads(json.dumps(scene.incidents.list()))[0]["title"] == "GpuLost on GPU 0 of n0"
+    assert json.loads(json.dumps(scene.incidents.documents()))[0]["title"] == "GpuLost on GPU 0 of n0"
     assert json.loads(json.dumps(scene.incidents.describe(ONE)))["timeline"][0]["kind"] == "opened"
     assert scene.incidents.describe("INC-0") is None
 
@@ -350,7 +374,7 @@ def test_whatever_happens_nodes_never_share_an_incident_and_all_ends_quiet(
             scene.restart()
         placed = scene.step(3)
         assert all(placed.values())
-        for incident in scene.incidents.all():
+        for incident in scene.incidents.ordered():
             touched = {
                 entity.name[-1] if entity.kind != "gpu" else entity.name.split("-")[1]
                 for member in incident.members.values()

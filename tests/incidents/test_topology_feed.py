@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from incidents.entities import entities_of, subject_of
-from incidents.topology_feed import edges_of, is_source
+from incidents.topology_feed import edges_of
 from model.labels import Labels
 from model.topology import Entity
 from tests.incidents.scene import T0, Scene, series
@@ -64,13 +64,6 @@ def test_the_subject_is_the_narrowest() -> None:
 )
 def test_edges_of(labels: Labels, expected: list[str]) -> None:
     assert sorted(f"{carrier}>{carried}" for carrier, carried in edges_of(labels)) == expected
-
-
-def test_sources() -> None:
-    assert is_source("vllm:num_requests_running")
-    assert is_source("DCGM_FI_DEV_GPU_TEMP")
-    assert is_source("kube_pod_info")
-    assert not is_source("up")
 
 
 def test_an_edge_outlives_its_series_by_an_hour_also_over_a_restart() -> None:
