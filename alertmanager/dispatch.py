@@ -168,7 +168,7 @@ class Dispatcher:
         self._alerts.restored(now)
         for group in self._groups:
             group.hasten(now + group.route.group_interval)
-        first = self._settings.fleetowl.retry.first
+        first = self._settings.fleetowl.retry.min_backoff
         for delivery, pending in self._outbox.items():
             self._outbox.put(delivery, replace(pending, next_at=min(pending.next_at, now + first)))
         self._under_way = dict.fromkeys(self._under_way, now)

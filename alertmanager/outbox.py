@@ -45,8 +45,8 @@ def after_failure(
         return GivenUp(f"it was tried for {format_duration(settings.give_up_after)}")
     if not outcome.retry:
         return settings.refused_interval, refusals
-    doubled = settings.first * 2 ** min(notification.attempt - 1, 30)
-    wait = min(doubled, settings.longest)
+    doubled = settings.min_backoff * 2 ** min(notification.attempt - 1, 30)
+    wait = min(doubled, settings.max_backoff)
     return max(_jittered(wait, notification), outcome.retry_after), refusals
 
 

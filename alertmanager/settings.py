@@ -150,8 +150,8 @@ class GlobalSettings(Settings):
 class RetrySettings(Settings):
     """What happens when a receiver does not take a notification."""
 
-    first: PositiveDuration = Field(SECOND, description="The wait after the first failure; it doubles.")
-    longest: PositiveDuration = Field(MINUTE, description="The longest wait between two attempts.")
+    min_backoff: PositiveDuration = Field(SECOND, description="The wait after the first failure; it doubles.")
+    max_backoff: PositiveDuration = Field(MINUTE, description="The longest wait between two attempts.")
     give_up_after: PositiveDuration = Field(
         DAY, description="How long one notification is tried before it is given up (loudly)."
     )

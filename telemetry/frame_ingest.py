@@ -39,7 +39,12 @@ JOB = "fleetowl-agent"
 METRICS = (
     Metric("fleetowl_frames_total", "counter", "Frames received, by kind.", ("kind",)),
     Metric("fleetowl_frames_duplicate_total", "counter", "Frames that had come before."),
-    Metric("fleetowl_frames_refused_total", "counter", "Requests refused, by reason.", ("reason",)),
+    Metric(
+        "fleetowl_frame_requests_refused_total",
+        "counter",
+        "Requests with frames refused, by reason.",
+        ("reason",),
+    ),
     Metric("fleetowl_frame_samples_total", "counter", "Samples that came in frames."),
     Metric("fleetowl_frame_samples_refused_total", "counter", "Samples left out, by reason.", ("reason",)),
     Metric("fleetowl_frame_nodes", "gauge", "Nodes that push, by state.", ("state",)),
@@ -175,7 +180,7 @@ class FrameReceiver:
             yield Sample("fleetowl_frames_total", {"kind": kind.name.lower()}, stats.frames[kind.name])
         yield Sample("fleetowl_frames_duplicate_total", {}, stats.duplicates)
         for reason, count in sorted(stats.requests_refused.items()):
-            yield Sample("fleetowl_frames_refused_total", {"reason": reason}, count)
+            yield Sample("fleetowl_frame_requests_refused_total", {"reason": reason}, count)
         yield Sample("fleetowl_frame_samples_total", {}, stats.samples)
         for reason, count in sorted(stats.refused.items()):
             yield Sample("fleetowl_frame_samples_refused_total", {"reason": reason}, count)
@@ -329,5 +334,5 @@ def _split(frame: Frame, count: int) -> tuple[Flags, Floats]:
 
 
 def patience(interval: int) -> int:
-    """How long (ms) a node of this interval may be silent: two missing frames, and half an interval of delay."""
+    """How long (ms) a node may be silent: two missing frames, and half an interval of delay."""
     return 2 * interval + interval // 2

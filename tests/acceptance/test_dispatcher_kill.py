@@ -39,7 +39,7 @@ url, hook, began, count, lives = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:
 settings = load_section(AlertmanagerSettings, {
     "route": {"receiver": "team", "group_by": ["alertname"], "group_wait": "0s", "group_interval": "200ms"},
     "receivers": [{"name": "team", "webhook_configs": [{"url": hook}]}],
-    "fleetowl": {"resolve_wait": "100ms", "retry": {"first": "50ms", "longest": "200ms"}},
+    "fleetowl": {"resolve_wait": "100ms", "retry": {"min_backoff": "50ms", "max_backoff": "200ms"}},
 }, "test")
 
 def alerts(now):

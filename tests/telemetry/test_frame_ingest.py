@@ -383,7 +383,7 @@ def test_own_metrics() -> None:
     exported = {(sample.name, *sample.labels.values()): sample.value for sample in receiver.samples()}
     assert exported[("fleetowl_frames_total", "values")] == 1
     assert exported[("fleetowl_frame_samples_total",)] == 2
-    assert exported[("fleetowl_frames_refused_total", "malformed")] == 1
+    assert exported[("fleetowl_frame_requests_refused_total", "malformed")] == 1
     assert exported[("fleetowl_frame_nodes", "up")] == 1
 
 
