@@ -16,12 +16,12 @@ from email.message import Message
 import cramjam
 import numpy as np
 
-from model.labels import Labels
 from model.metric import Metric, Sample
 from telemetry.ingest_settings import RemoteWriteSettings
 from telemetry.protobuf import MalformedMessage, read_varint
 from telemetry.window import IdRemap, LimitExceeded, Target, Window
 from telemetry.write_request import Walked, parse_labels, walk
+from wire.limits import beyond
 from wire.text import types_of_family
 
 METRICS = (
@@ -193,7 +193,7 @@ class RemoteWriteReceiver:
         labels = parse_labels(key)
         if isinstance(labels, str):
             return labels
-        reason = self._beyond_limits(labels, len(key))
+        reason = beyond(self.settings, labels.pairs, len(key))
         if reason:
             return reason
         try:
@@ -204,19 +204,6 @@ class RemoteWriteReceiver:
         if len(self._names) < _MOST_TYPES:
             self._names.add(labels.name)
         return sid
-
-    def _beyond_limits(self, labels: Labels, size: int) -> str:
-        limits = self.settings
-        if len(labels) > limits.labels:
-            return "label_limit"
-        if size <= min(limits.label_name_length, limits.label_value_length):
-            return ""  # all together are within the limit of one
-        for name, value in labels.pairs:
-            if len(name.encode()) > limits.label_name_length:
-                return "label_name_length_limit"
-            if len(value.encode()) > limits.label_value_length:
-                return "label_value_length_limit"
-        return ""
 
     def _learn_types(self, metadata: Mapping[str, str]) -> None:
         """Metadata comes in requests of its own, mostly after the first samples."""

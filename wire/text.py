@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from model.labels import Labels
+from wire.limits import beyond
 from wire.line import MalformedLine, SampleLine, TypeLine, excerpt, parse_line
 
 SENTINELS = frozenset(
@@ -212,19 +213,8 @@ class TextDecoder:
         rows.numbers.append(parsed.number)
 
     def _refusal(self, pairs: list[tuple[str, str]], size: int) -> str:
-        limits = self.limits
-        if len(pairs) > limits.labels:
-            return "label_limit"
-        if len({name for name, _ in pairs}) != len(pairs):
-            return "duplicate_label"
-        if size <= min(limits.label_name_length, limits.label_value_length):
-            return ""  # the whole line is within the limit of each part
-        for name, value in pairs:
-            if len(name.encode()) > limits.label_name_length:
-                return "label_name_length_limit"
-            if len(value.encode()) > limits.label_value_length:
-                return "label_value_length_limit"
-        return ""
+        twice = len({name for name, _ in pairs}) != len(pairs)
+        return beyond(self.limits, pairs, size) or ("duplicate_label" if twice else "")
 
     def _local_id(self, labels: Labels) -> int:
         local = self._by_labels.setdefault(labels, len(self.labels))
