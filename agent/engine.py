@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from agent.client import TLS, why
-from agent.reading import Reading, with_target_labels
+from agent.reading import Reading
 from agent.settings import EngineSettings
 from model.labels import NAME, Labels
 from model.metric import Metric, Sample
+from wire.target_labels import with_target_labels
 from wire.text import Exposition, MalformedExposition, TextDecoder
 
 log = logging.getLogger("fleetowl.agent")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from model.labels import NAME, Labels
 from model.metric import Sample
 from wire.frames import NO_SCHEMA, Frame, Kind, Schema, encode, pack_values, schema_frame
+from wire.target_labels import with_target_labels
 
 _TIDY_EVERY = 200  # frames
 _TIDY_BELOW = 0.9  # share of the columns that are still in use
@@ -54,26 +55,6 @@ class Naming:
     def _spell(self, sample: Sample) -> tuple[Labels, Labels]:
         plain = Labels({**sample.labels, NAME: sample.name})
         return with_target_labels(plain, self._target_labels), plain
-
-
-def with_target_labels(labels: Labels, target: Mapping[str, str]) -> Labels:
-    """The labels and those of the target, which win.
-
-    What the target itself exports under such a name is kept as `exported_<name>`, as Prometheus does
-    without honor_labels.
-
-    >>> with_target_labels(Labels({"__name__": "up", "job": "theirs"}), {"job": "ours"})
-    up{exported_job="theirs", job="ours"}
-    """
-    merged = dict(labels)
-    for name, value in target.items():
-        if name in merged:
-            kept = f"exported_{name}"
-            while kept in merged:
-                kept = f"exported_{kept}"
-            merged[kept] = merged[name]
-        merged[name] = value
-    return Labels(merged)
 
 
 @dataclass(frozen=True, slots=True)

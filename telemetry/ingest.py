@@ -20,6 +20,7 @@ from telemetry.ingest_settings import IngestSettings
 from telemetry.relabel import relabel
 from telemetry.series_ids import DROPPED, NO_IDS, UNRESOLVED, SeriesIds, adopted
 from telemetry.window import LimitExceeded, Target, Window
+from wire.target_labels import with_target_labels
 from wire.text import Exposition, MalformedExposition, TextDecoder
 
 REPORTS = (
@@ -259,24 +260,6 @@ class TargetIngest:
                 self._reports.resolve(place, target, labels, "gauge")
             except LimitExceeded as error:
                 self.stats.refused[error.reason] += 1
-
-
-def with_target_labels(exposed: Labels, target: Labels, honor_labels: bool) -> Labels:
-    """The exposed labels and the target's.
-
-    Where they clash, the exposed one stays (honor_labels) or becomes `exported_<name>`.
-    Source: prometheus/prometheus scrape/scrape.go, mutateSampleLabels.
-    """
-    theirs, ours = dict(exposed.pairs), dict(target.pairs)
-    if honor_labels:
-        return Labels({**ours, **theirs})
-    merged = {**theirs, **ours}
-    for name in sorted([name for name in ours if name in theirs], key=len):
-        kept = "exported_" + name
-        while kept in merged:
-            kept = "exported_" + kept
-        merged[kept] = theirs[name]
-    return Labels(merged)
 
 
 def _check_label_limits(labels: Labels, limits: IngestSettings) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from model.labels import NAME, Labels
 from model.moment import MINUTE
-from telemetry.ingest import REPORTS, IngestStats, TargetIngest, with_target_labels
+from telemetry.ingest import REPORTS, IngestStats, TargetIngest
 from telemetry.ingest_settings import IngestSettings
 from telemetry.relabel import RelabelConfig
 from telemetry.window import Window, WindowLimits
+from wire.target_labels import with_target_labels
 
 TARGET = Labels({"job": "j", "instance": "i:1"})
 T0 = 1_700_000_000_000
