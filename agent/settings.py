@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
 import socket
 from pathlib import Path
 from typing import Annotated, Self
@@ -12,12 +10,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
+from model.labels import LABEL_NAME
 from model.moment import MINUTE, SECOND, format_duration
-from model.settings import Duration, Listen, Settings, Size
+from model.settings import Duration, Listen, Settings, Size, did_you_mean
 from wire.scrape import HTTPClientSettings, TLSConfig
 
 _RESERVED = ("job", "instance", "node")
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _MIB = 1 << 20
 
 
@@ -55,8 +53,7 @@ class CollectorSettings(Settings):
         known = discover()
         for name in (*self.enable, *self.disable):
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+                hint = did_you_mean(name, known, "collectors")
                 raise ValueError(f"no collector is called {name!r}: {hint}")
         both = set(self.enable) & set(self.disable)
         if both:
@@ -82,7 +79,7 @@ class EngineSettings(HTTPClientSettings):
     @model_validator(mode="after")
     def _labels_are_free(self) -> Self:
         for name in self.labels:
-            if name in _RESERVED or not _LABEL_NAME.fullmatch(name):
+            if name in _RESERVED or not LABEL_NAME.fullmatch(name):
                 raise ValueError(f"labels: {name!r} cannot be set here")
         return self
 

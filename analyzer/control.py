@@ -11,6 +11,7 @@ from analyzer.access import answer
 from analyzer.formats import success
 from model.settings import ConfigurationError
 from runbooks.audit import AuditUnavailable, read, verify
+from wire.render import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from analyzer.service import Analyzer
@@ -52,7 +53,7 @@ class Control:
     async def metrics(self, request: web.Request) -> web.Response:
         """Fleetowl's own metrics in the text format."""
         body = self._analyzer.telemetry.render()
-        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def reload(self, request: web.Request) -> web.Response:
         """Take over the configuration as it is on disk now, or keep the old one and say what is wrong."""

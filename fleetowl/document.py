@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from model.document import read_yaml
-from model.settings import ConfigurationError, Problem, load_section
+from model.settings import ConfigurationError, Problem, did_you_mean, load_section
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
@@ -52,7 +51,8 @@ def load_agent(path: Path | None, environment: Mapping[str, str] | None = None) 
     from agent.settings import AgentSettings
 
     data, name = read(path, environment), name_of(path)
-    problems = [Problem(name, key, "unknown key", _known(key)) for key in data if key not in SECTIONS]
+    unknown = [str(key) for key in data if key not in SECTIONS]
+    problems = [Problem(name, key, "unknown key", did_you_mean(key, SECTIONS, "keys")) for key in unknown]
     settings = AgentSettings()
     try:
         settings = load_section(AgentSettings, data.get("agent") or {}, name, "agent")
@@ -61,11 +61,6 @@ def load_agent(path: Path | None, environment: Mapping[str, str] | None = None) 
     if problems:
         raise ConfigurationError(problems)
     return settings
-
-
-def _known(key: str) -> str:
-    close = difflib.get_close_matches(str(key), SECTIONS, n=1)
-    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(sorted(SECTIONS))}"
 
 
 def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> None:

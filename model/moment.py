@@ -50,6 +50,11 @@ def format_duration(milliseconds: int) -> str:
     return "".join(parts) or "0s"
 
 
+def whole_seconds(milliseconds: int) -> int:
+    """The duration without its fraction of a second, for people."""
+    return milliseconds // SECOND * SECOND
+
+
 def format_moment(milliseconds: int) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-11-20T12:00:00.000Z`."""
     moment = datetime.fromtimestamp(milliseconds / SECOND, UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -143,7 +143,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], file: str, prefi
         key = ".".join(filter(None, [prefix, *path]))
         message, hint = found["msg"].removeprefix("Value error, "), ""
         if found["type"] == "extra_forbidden":
-            message, hint = "unknown key", _did_you_mean(model, found["loc"])
+            message, hint = "unknown key", _key_hint(model, found["loc"])
         elif found["type"] == "missing":
             message = "is required"
         elif found["type"] not in ("value_error", "model_type"):
@@ -152,7 +152,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], file: str, prefi
     return problems
 
 
-def _did_you_mean(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
+def _key_hint(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
     known: list[str] = []
     current: Any = model
     for part in path[:-1]:
@@ -162,10 +162,19 @@ def _did_you_mean(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
             )
     if isinstance(current, type) and issubclass(current, BaseModel):
         known = [field.alias or name for name, field in current.model_fields.items()]
-    close = difflib.get_close_matches(str(path[-1]), known, n=1)
+    return did_you_mean(str(path[-1]), known, "keys")
+
+
+def did_you_mean(name: str, known: Collection[str], what: str) -> str:
+    """The hint for a name that is none of those known; `what` they are, in the plural.
+
+    >>> did_you_mean("analyzr", ["agent", "analyzer"], "sections"), did_you_mean("x", ["b", "a"], "keys")
+    ('did you mean analyzer?', 'known keys: a, b')
+    """
+    close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]}?"
-    return f"known keys: {', '.join(sorted(known))}" if known else ""
+    return f"known {what}: {', '.join(sorted(known))}" if known else ""
 
 
 def _model_in(annotation: Any) -> Any:

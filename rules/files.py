@@ -6,7 +6,6 @@ nothing runs from a file that has a flaw.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, ValidationError
 
 from model.document import read_yaml
-from model.labels import NAME
+from model.labels import METRIC_NAME, NAME
 from model.moment import format_duration
 from model.settings import ConfigurationError, Duration, Problem, Settings, problems_of
 from rules.group import AlertRule, RecordingRule, Rule, RuleGroup
@@ -23,8 +22,6 @@ from rules.promql.expression import Expression, parse
 from rules.promql.scrapes import Span, parse_span
 from rules.sidefile import Extras, load_side_file, side_file
 from wire.template import Template, TemplateError, compile
-
-_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 def _to_span(value: object) -> Span:
@@ -202,7 +199,7 @@ class _Reader:
         return expression
 
     def _check_recording(self, text: RuleText, key: str) -> None:
-        if not _METRIC_NAME.fullmatch(text.record):
+        if not METRIC_NAME.fullmatch(text.record):
             self._wrong(f"{key}.record", f"{text.record!r} is not a metric name")
         if text.annotations:
             self._wrong(f"{key}.annotations", "a recording rule has no annotations", "remove them")

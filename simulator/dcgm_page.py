@@ -13,8 +13,6 @@ from simulator.gpu import Gpu
 from simulator.node import Node
 from simulator.page import Page, go_number, series, six_digits
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 _RESERVED = 550  # MiB that the driver keeps
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from simulator.page import Page, go_number, series
 from simulator.service import Service
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 _STATUSES = ("200", "499", "500", "502", "503", "504")
 
 

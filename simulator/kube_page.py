@@ -10,8 +10,6 @@ from simulator.node import Node
 from simulator.page import Page, go_number, series
 from simulator.replica import Replica, State
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 _RESOURCE = [("resource", "nvidia_com_gpu"), ("unit", "integer")]
 _STATUSES = ("true", "false", "unknown")
 _PHASES = ("Pending", "Succeeded", "Failed", "Unknown", "Running")

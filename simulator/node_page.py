@@ -5,8 +5,6 @@ from __future__ import annotations
 from simulator.node import Node
 from simulator.page import Page, go_number, series
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 
 class NodePage:
     """Renders the page of one host."""

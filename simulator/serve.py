@@ -20,6 +20,7 @@ from simulator.endpoint import Endpoint
 from simulator.node import Node
 from simulator.node_api import NodeApi
 from simulator.replica import Replica
+from wire.render import CONTENT_TYPE
 
 _LOG = logging.getLogger("fleetowl.simulator")
 
@@ -136,9 +137,9 @@ class Faces:
         made = []
         for node in self.cluster.nodes:
             labels = {"node": node.name}
-            dcgm = _page(dcgm_page.DcgmPage(self.cluster, node), dcgm_page.CONTENT_TYPE)
+            dcgm = _page(dcgm_page.DcgmPage(self.cluster, node), CONTENT_TYPE)
             made.append(Endpoint("dcgm", node.name, labels, dcgm, _exporter_state(node)))
-            host = _page(node_page.NodePage(node), node_page.CONTENT_TYPE)
+            host = _page(node_page.NodePage(node), CONTENT_TYPE)
             made.append(Endpoint("node", node.name, labels, host, _host_state(node)))
         return made
 
@@ -158,8 +159,8 @@ class Faces:
 
     def _cluster_endpoints(self) -> list[Endpoint]:
         cluster = self.cluster
-        kube = _page(kube_page.KubePage(cluster), kube_page.CONTENT_TYPE)
-        gateway = _page(gateway_page.GatewayPage(cluster.service), gateway_page.CONTENT_TYPE)
+        kube = _page(kube_page.KubePage(cluster), CONTENT_TYPE)
+        gateway = _page(gateway_page.GatewayPage(cluster.service), CONTENT_TYPE)
         return [
             Endpoint("kube-state-metrics", "", {}, kube),
             Endpoint("gateway", "", {"service": cluster.service.name}, gateway),

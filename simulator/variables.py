@@ -5,8 +5,9 @@ To let faults set one more, give the object an attribute that its model reads an
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
+
+from model.settings import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,6 @@ def variable_named(name: str) -> Variable:
     """The variable of that name. Raises ValueError with the nearest known one."""
     found = VARIABLES.get(name)
     if found is None:
-        close = difflib.get_close_matches(name, VARIABLES, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(sorted(VARIABLES))}"
+        hint = did_you_mean(name, VARIABLES, "variables")
         raise ValueError(f"{name!r} is no variable of the model: {hint}")
     return found

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 import re2
 from pydantic import Field, field_validator, model_validator
 
-from model.labels import Labels
+from model.labels import LABEL_NAME, Labels
 from model.settings import Settings
 
 Action = Literal[
@@ -23,7 +23,6 @@ Action = Literal[
     "labelmap", "labeldrop", "labelkeep", "lowercase", "uppercase",
 ]  # fmt: skip
 
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TARGET = re.compile(r"(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+", re.ASCII)
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)
 _NEED_TARGET = ("replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal")
@@ -84,7 +83,7 @@ def _problem(config: RelabelConfig) -> str:
         return f"relabel configuration for {action} action requires 'target_label' value"
     if action == "replace" and not _TARGET.fullmatch(target):
         return f"{target!r} is invalid 'target_label' for {action} action"
-    if action in _NEED_PLAIN_TARGET and not _LABEL_NAME.fullmatch(target):
+    if action in _NEED_PLAIN_TARGET and not LABEL_NAME.fullmatch(target):
         return f"{target!r} is invalid 'target_label' for {action} action"
     if action in ("lowercase", "uppercase") and config.replacement != _DEFAULT_REPLACEMENT:
         return f"'replacement' can not be set for {action} action"
@@ -144,7 +143,7 @@ def _replace(config: RelabelConfig, value: str, labels: dict[str, str]) -> None:
     if found is None:
         return
     target = _expand(config.target_label, found)
-    if not _LABEL_NAME.fullmatch(target):
+    if not LABEL_NAME.fullmatch(target):
         return
     result = _expand(config.replacement, found)
     if result:

@@ -15,19 +15,18 @@ from urllib.parse import urlencode
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from model.labels import Labels
+from model.labels import LABEL_NAME, Labels
 from model.moment import MINUTE, SECOND, format_duration, parse_duration
 from model.settings import Duration, Settings, Size
 from telemetry.relabel import RelabelConfig, relabel
 from wire.scrape import HTTPClientSettings
 
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _GLOB = re.compile(r"[^*]*(?:\*[^/]*)?\.(?:json|yml|yaml)", re.IGNORECASE)
 
 
 def _label_names(labels: dict[str, str]) -> dict[str, str]:
     for name in labels:
-        if not _LABEL_NAME.fullmatch(name):
+        if not LABEL_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a valid label name")
     return labels
 

@@ -6,16 +6,13 @@ numbers, so the name and the labels are spelled once.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
-from model.labels import NAME, Labels, escape
+from model.labels import LABEL_NAME, METRIC_NAME, NAME, Labels, escape
 from model.metric import Metric, Sample
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SPECIAL = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 _SUFFIXED = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 
@@ -37,11 +34,11 @@ def format_series(labels: Mapping[str, str]) -> str:
     ('up{job="a"}', '{"a.b"}')
     """
     name = labels.get(NAME, "")
-    plain = _METRIC_NAME.fullmatch(name) is not None
+    plain = METRIC_NAME.fullmatch(name) is not None
     inside = [] if plain else [f'"{escape(name)}"']
     for key, value in labels.items():
         if key != NAME:
-            spelled = key if _LABEL_NAME.fullmatch(key) else f'"{escape(key)}"'
+            spelled = key if LABEL_NAME.fullmatch(key) else f'"{escape(key)}"'
             inside.append(f'{spelled}="{escape(value)}"')
     front = name if plain else ""
     return f"{front}{{{','.join(inside)}}}" if inside else front
@@ -67,7 +64,7 @@ class TextRenderer:
     def declare(self, metric: Metric) -> None:
         """Give a family its HELP and TYPE; what is not declared is rendered without."""
         text = metric.help.replace("\\", "\\\\").replace("\n", "\\n")
-        name = metric.name if _METRIC_NAME.fullmatch(metric.name) else f'"{escape(metric.name)}"'
+        name = metric.name if METRIC_NAME.fullmatch(metric.name) else f'"{escape(metric.name)}"'
         kind = "untyped" if metric.type == "unknown" else metric.type
         header = (f"# HELP {name} {text}\n" if text else "") + f"# TYPE {name} {kind}\n"
         if self._headers.get(metric.name) == header.encode():
