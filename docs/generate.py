@@ -11,13 +11,15 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Annotated, Any
 
 import click
 import yaml
-from pydantic import BaseModel, PlainSerializer, SecretStr
+from pydantic import BaseModel, SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 
+from agent.registry import Collector
 from fleetowl.cli import main as front
 from fleetowl.configuration import Configuration
 from model.metric import Metric
@@ -34,15 +36,24 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def metrics() -> dict[str, list[Metric]]:
-    """Every family that a room declares in a METRICS of one of its modules."""
+    """Every family that a room declares in a METRICS of one of its modules, or in one of its collectors."""
     found: dict[str, list[Metric]] = {}
     for room in ROOMS:
         package = importlib.import_module(room)
         families: set[Metric] = set()
         for module in pkgutil.walk_packages(package.__path__, f"{room}."):
-            families.update(getattr(importlib.import_module(module.name), "METRICS", ()))
-        found[room] = sorted(families)
+            families.update(declared_in(importlib.import_module(module.name)))
+        # The analyzer repeats what the rooms below it declare.
+        found[room] = sorted(families.difference(*found.values()))
     return found
+
+
+def declared_in(module: ModuleType) -> Iterator[Metric]:
+    """The families of a module's METRICS, and Fleetowl's own ones among those of its collectors."""
+    yield from getattr(module, "METRICS", ())
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Collector):
+            yield from (metric for metric in value.metrics if metric.name.startswith("fleetowl_"))
 
 
 def metrics_page() -> str:
@@ -101,7 +112,7 @@ def model_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def default_of(info: FieldInfo) -> str:
-    """A default as it would be written; durations and sizes with their unit."""
+    """A default as it would be written in the file: durations and sizes with their unit, lists as YAML."""
     if info.is_required():
         return "required"
     if info.default_factory is not None:
@@ -109,11 +120,11 @@ def default_of(info: FieldInfo) -> str:
     value = info.default
     if value is None or isinstance(value, SecretStr | BaseModel) or value in ((), [], {}, ""):
         return ""
-    for part in info.metadata:
-        if isinstance(part, PlainSerializer):
-            spell: Any = part.func
-            return f"`{spell(value)}`"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    # Through the field's own serializer, which knows what an int stands for.
+    field: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    plain = TypeAdapter(field).dump_python(value, mode="json")
+    written = yaml.safe_dump(plain, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+    return f"`{written}`"
 
 
 def rules_page() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from docs.generate import stale
+from docs.generate import configuration_page, metrics, stale
 from rules.packs import shipped
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,3 +30,20 @@ def test_the_map_of_the_house_names_every_room() -> None:
     root = DOCS.parent
     rooms = [path.parent.name for path in root.glob("*/__init__.py")]
     assert [room for room in rooms if f"`{room}/`" not in text] == []
+
+
+def test_a_metric_is_listed_once() -> None:
+    names = [metric.name for families in metrics().values() for metric in families]
+    assert sorted(set(names)) == sorted(names)
+    assert {"fleetowl_gpu_count", "fleetowl_gpu_status", "fleetowl_tick_step_seconds"} <= set(names)
+
+
+def test_defaults_stand_as_in_the_file() -> None:
+    text = configuration_page()
+    for key, written in (
+        ("alertmanager.fleetowl.resolve_wait", "15s"),
+        ("incidents.ignored_alerts", "[Watchdog]"),
+        ("agent.push.spool.max_bytes", "256MiB"),
+        ("runbooks.enabled", "false"),
+    ):
+        assert f"| `{key}` | `{written}` |" in text
