@@ -16,7 +16,6 @@ from model.metric import Sample
 from model.moment import SECOND
 from telemetry.file_sd import FileDiscovery
 from telemetry.ingest import IngestStats, TargetIngest
-from telemetry.ingest_settings import IngestSettings
 from telemetry.scrape import ScrapeConfig, ScrapeTarget, targets_of
 from telemetry.window import Window
 
@@ -131,7 +130,7 @@ class Scraper:
                     target.key,
                     target.interval,
                     target.labels,
-                    IngestSettings.of(job.config),
+                    job.config,
                     self._stats,
                 )
                 loop = self._loops[target.key] = _Loop(job, TargetHealth(target), ingest)

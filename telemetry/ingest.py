@@ -99,7 +99,7 @@ class TargetIngest:
         self.settings = settings or IngestSettings()
         self.stats = stats if stats is not None else IngestStats()
         self._window = window
-        self._decoder = TextDecoder(self.settings.text)
+        self._decoder = TextDecoder()
         self._generation = 0
         self._series = SeriesIds(window)
         self._living: Ints | None = None  # what the last good scrape brought without times of its own

@@ -7,17 +7,18 @@ from pydantic import Field
 from model.moment import DAY
 from model.settings import Duration, Settings, Size
 from telemetry.relabel import RelabelConfig
-from telemetry.scrape import ScrapeConfig
 from wire.frames import FrameLimits
-from wire.text import TextLimits
 
 _MEBIBYTE = 1024 * 1024
 
 
 class IngestSettings(Settings):
-    """How the samples of one scrape target are treated; the fields are those of its scrape configuration."""
+    """How the samples of one scrape target are treated: the part of a scrape configuration about samples."""
 
-    honor_labels: bool = Field(False, description="Keep a target's own label where it clashes with ours.")
+    honor_labels: bool = Field(
+        False,
+        description="Keep a target's own label where it clashes with ours; else it becomes `exported_*`.",
+    )
     honor_timestamps: bool = Field(True, description="Take the times that a target gives to its samples.")
     metric_relabel_configs: list[RelabelConfig] = Field(default=[], description="Relabelling of samples.")
     sample_limit: int = Field(0, ge=0, description="More samples fail the scrape; 0 is no limit.")
@@ -28,15 +29,6 @@ class IngestSettings(Settings):
     label_value_length_limit: int = Field(
         0, ge=0, description="A longer label value fails the scrape; 0: none."
     )
-    text: TextLimits = Field(
-        TextLimits(), description="Limits beyond which single series are refused and the rest is stored."
-    )
-
-    @classmethod
-    def of(cls, config: ScrapeConfig) -> IngestSettings:
-        """The part of a scrape configuration that concerns samples."""
-        own = set(cls.model_fields) - {"text"}
-        return cls.model_construct(**{name: getattr(config, name) for name in own}, text=TextLimits())
 
 
 class RemoteWriteSettings(Settings):

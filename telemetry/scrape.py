@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from model.labels import LABEL_NAME, Labels
 from model.moment import MINUTE, SECOND, format_duration, parse_duration
 from model.settings import Duration, Settings, Size
+from telemetry.ingest_settings import IngestSettings
 from telemetry.relabel import RelabelConfig, relabel
 from wire.scrape import HTTPClientSettings
 
@@ -67,7 +68,7 @@ class FileSDConfig(Settings):
         return files
 
 
-class ScrapeConfig(HTTPClientSettings):
+class ScrapeConfig(IngestSettings, HTTPClientSettings):
     """One job: which targets, how they are asked, what becomes of their labels."""
 
     job_name: str = Field(min_length=1, description="Value of the label `job`.")
@@ -78,25 +79,11 @@ class ScrapeConfig(HTTPClientSettings):
     metrics_path: str = Field("/metrics", description="Path of the URL.")
     scheme: str = Field("http", pattern="^https?$", description="http or https.")
     params: dict[str, list[str]] = Field(default={}, description="Parameters of the URL.")
-    honor_labels: bool = Field(
-        False,
-        description="Keep a target's own label where it clashes with ours; else it becomes `exported_*`.",
-    )
-    honor_timestamps: bool = Field(True, description="Take the times that a target gives to its samples.")
     enable_compression: bool = Field(True, description="Ask for gzip.")
     static_configs: list[StaticConfig] = Field(default=[], description="Targets named here.")
     file_sd_configs: list[FileSDConfig] = Field(default=[], description="Targets named in files.")
     relabel_configs: list[RelabelConfig] = Field(default=[], description="Relabelling of targets.")
-    metric_relabel_configs: list[RelabelConfig] = Field(default=[], description="Relabelling of samples.")
-    sample_limit: int = Field(0, ge=0, description="More samples fail the scrape; 0 is no limit.")
     target_limit: int = Field(0, ge=0, description="More targets fail the job; 0 is no limit.")
-    label_limit: int = Field(0, ge=0, description="More labels on a series fail the scrape; 0 is no limit.")
-    label_name_length_limit: int = Field(
-        0, ge=0, description="A longer label name fails the scrape; 0: none."
-    )
-    label_value_length_limit: int = Field(
-        0, ge=0, description="A longer label value fails the scrape; 0: none."
-    )
     body_size_limit: Size = Field(
         64 * 1024 * 1024,
         gt=0,

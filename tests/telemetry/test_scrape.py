@@ -11,7 +11,6 @@ from pydantic import TypeAdapter, ValidationError
 from model.labels import Labels
 from model.settings import ConfigurationError, load_section
 from telemetry.file_sd import FileDiscovery, parse_file_sd, read_file_sd
-from telemetry.ingest_settings import IngestSettings
 from telemetry.scrape import FileSDConfig, ScrapeConfig, ScrapeConfigs, ScrapeTarget, TargetGroup, targets_of
 
 
@@ -156,15 +155,6 @@ def test_job_names_are_unique() -> None:
     adapter.validate_python([{"job_name": "a"}, {"job_name": "b"}])
     with pytest.raises(ValidationError, match="multiple scrape configs with job name 'a'"):
         adapter.validate_python([{"job_name": "a"}, {"job_name": "a"}])
-
-
-def test_the_settings_of_samples_come_from_the_scrape_configuration() -> None:
-    config = load(
-        honor_labels=True, sample_limit=5, metric_relabel_configs=[{"regex": "a", "action": "labeldrop"}]
-    )
-    settings = IngestSettings.of(config)
-    assert (settings.honor_labels, settings.honor_timestamps, settings.sample_limit) == (True, True, 5)
-    assert settings.metric_relabel_configs == config.metric_relabel_configs
 
 
 # Target files.
