@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-import re2
-
 from model.matcher import Matcher, Op
+from telemetry.matching import InvalidMatcher, predicate
 
 _MATCHER = re.compile(
     r"""\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*(?P<op>=~|!~|!=|=)\s*
@@ -46,11 +45,10 @@ def _matcher(found: re.Match[str], text: str) -> Matcher:
     if value.startswith('"'):
         value = _ESCAPED.sub(lambda escaped: _ESCAPES.get(escaped[1], escaped[0]), value[1:-1])
     matcher = Matcher(found["name"], Op(found["op"]), value)
-    if matcher.op in (Op.MATCHES, Op.NOT_MATCHES):
-        try:
-            re2.compile(value)
-        except re2.error as error:
-            raise ValueError(f"{text!r}: {value!r} is no RE2 expression: {error}") from error
+    try:
+        predicate(matcher)
+    except InvalidMatcher as error:
+        raise ValueError(f"{text!r}: {error}") from error
     return matcher
 
 
@@ -59,23 +57,11 @@ class LabelMatch:
 
     def __init__(self, matchers: Sequence[Matcher]) -> None:
         self.matchers = tuple(matchers)
-        self._patterns = {
-            matcher: re2.compile(f"(?s:{matcher.value})")
-            for matcher in self.matchers
-            if matcher.op in (Op.MATCHES, Op.NOT_MATCHES)
-        }
+        self._predicates = [(matcher.name, predicate(matcher)) for matcher in self.matchers]
 
     def __call__(self, labels: Mapping[str, str]) -> bool:
         """Whether every matcher takes these labels."""
-        return all(self._one(matcher, labels.get(matcher.name, "")) for matcher in self.matchers)
+        return all(matches(labels.get(name, "")) for name, matches in self._predicates)
 
     def __str__(self) -> str:
         return "{" + ",".join(str(matcher) for matcher in self.matchers) + "}"
-
-    def _one(self, matcher: Matcher, value: str) -> bool:
-        if matcher.op is Op.EQUAL:
-            return value == matcher.value
-        if matcher.op is Op.NOT_EQUAL:
-            return value != matcher.value
-        matches = self._patterns[matcher].fullmatch(value) is not None
-        return matches == (matcher.op is Op.MATCHES)

@@ -1,15 +1,18 @@
-"""Matchers as predicates: RE2, anchored at both ends, `.` matches a newline too, as in Prometheus 3."""
+"""Regular expressions and matchers: RE2, anchored at both ends, `.` matches a newline, as in Prometheus 3."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import re2
 
 from model.matcher import Matcher, Op
 
 _SPECIAL = frozenset(r"\.+*?()[]{}^$|")
+_VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)
 
 
 class InvalidMatcher(ValueError):
@@ -24,7 +27,7 @@ def predicate(matcher: Matcher) -> Callable[[str], bool]:
         return lambda value: value == wanted
     if matcher.op is Op.NOT_EQUAL:
         return lambda value: value != wanted
-    match = _expression(wanted)
+    match = _matches(wanted)
     if matcher.op is Op.MATCHES:
         return match
     return lambda value: not match(value)
@@ -35,16 +38,45 @@ def check(matcher: Matcher) -> None:
     predicate(matcher)
 
 
-def _expression(text: str) -> Callable[[str], bool]:
+def _matches(text: str) -> Callable[[str], bool]:
     choices = text.split("|")
     if not any(_SPECIAL.intersection(choice) for choice in choices):
         return frozenset(choices).__contains__  # a|b|c needs no automaton
+    compiled = expression(text)
+    return lambda value: compiled.fullmatch(value) is not None
+
+
+@lru_cache(maxsize=4096)
+def expression(text: str) -> Any:
+    """The regular expression, for use with `fullmatch`; nothing about it goes to stderr.
+
+    Raises InvalidMatcher if RE2 does not take it.
+    """
     options = re2.Options()
     options.log_errors = False
     options.dot_nl = True
     try:
-        compiled = re2.compile(text, options)
+        return re2.compile(text, options)
     except re2.error as error:
         why = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
         raise InvalidMatcher(f"{text!r} is not an RE2 regular expression: {why}") from error
-    return lambda value: compiled.fullmatch(value) is not None
+
+
+def expand(template: str, found: Any) -> str:
+    """Go's Regexp.Expand: `$name` takes the longest name, an unknown group is empty, `$$` is `$`.
+
+    `found` is the match whose groups are meant.
+    """
+    if "$" not in template:
+        return template
+
+    def one(variable: re.Match[str]) -> str:
+        if variable[1]:
+            return "$"
+        name = variable[2] or variable[3]
+        try:
+            return found.group(int(name) if name.isdigit() else name) or ""
+        except (IndexError, KeyError, re2.error):
+            return ""
+
+    return _VARIABLE.sub(one, template)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import re2
 from pydantic import Field, field_validator, model_validator
 
 from model.labels import LABEL_NAME, Labels
 from model.settings import Settings
+from telemetry.matching import expand, expression
 
 Action = Literal[
     "replace", "keep", "drop", "keepequal", "dropequal", "hashmod",
@@ -24,7 +23,6 @@ Action = Literal[
 ]  # fmt: skip
 
 _TARGET = re.compile(r"(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+", re.ASCII)
-_VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))", re.ASCII)
 _NEED_TARGET = ("replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal")
 _NEED_PLAIN_TARGET = ("hashmod", "lowercase", "uppercase", "keepequal", "dropequal")
 _DEFAULT_REGEX = "(.*)"
@@ -59,11 +57,7 @@ class RelabelConfig(Settings):
     @field_validator("regex")
     @classmethod
     def _valid_regex(cls, value: str) -> str:
-        try:
-            _compiled(value)
-        except re2.error as error:
-            why = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
-            raise ValueError(f"{value!r} is not an RE2 regular expression: {why}") from error
+        expression(value)
         return value
 
     @model_validator(mode="after")
@@ -125,7 +119,7 @@ def _apply(config: RelabelConfig, labels: dict[str, str]) -> bool:
         return True
     value = config.separator.join(labels.get(name, "") for name in config.source_labels)
     if action in ("keep", "drop"):
-        return (_compiled(config.regex).fullmatch(value) is not None) == (action == "keep")
+        return (expression(config.regex).fullmatch(value) is not None) == (action == "keep")
     if action in ("keepequal", "dropequal"):
         return (labels.get(target, "") == value) == (action == "keepequal")
     if action == "replace":
@@ -139,13 +133,13 @@ def _apply(config: RelabelConfig, labels: dict[str, str]) -> bool:
 
 
 def _replace(config: RelabelConfig, value: str, labels: dict[str, str]) -> None:
-    found = _compiled(config.regex).fullmatch(value)
+    found = expression(config.regex).fullmatch(value)
     if found is None:
         return
-    target = _expand(config.target_label, found)
+    target = expand(config.target_label, found)
     if not LABEL_NAME.fullmatch(target):
         return
-    result = _expand(config.replacement, found)
+    result = expand(config.replacement, found)
     if result:
         labels[target] = result
     else:
@@ -153,36 +147,10 @@ def _replace(config: RelabelConfig, value: str, labels: dict[str, str]) -> None:
 
 
 def _apply_to_names(config: RelabelConfig, labels: dict[str, str]) -> None:
-    expression = _compiled(config.regex)
+    names = expression(config.regex)
     for name, value in list(labels.items()):
-        found = expression.fullmatch(name)
+        found = names.fullmatch(name)
         if config.action == "labelmap" and found is not None:
-            labels[_expand(config.replacement, found)] = value
+            labels[expand(config.replacement, found)] = value
         elif config.action != "labelmap" and (found is not None) == (config.action == "labeldrop"):
             del labels[name]
-
-
-def _expand(template: str, found: Any) -> str:
-    """Go's Regexp.Expand: `$name` takes the longest name, an unknown group is empty, `$$` is `$`."""
-    if "$" not in template:
-        return template
-
-    def one(variable: re.Match[str]) -> str:
-        if variable[1]:
-            return "$"
-        name = variable[2] or variable[3]
-        try:
-            return found.group(int(name) if name.isdigit() else name) or ""
-        except (IndexError, KeyError):
-            return ""
-
-    return _VARIABLE.sub(one, template)
-
-
-@lru_cache(maxsize=4096)
-def _compiled(expression: str) -> Any:
-    """The expression as RE2; `.` matches a newline too, as in Prometheus 3. Raises re2.error."""
-    options = re2.Options()
-    options.log_errors = False
-    options.dot_nl = True
-    return re2.compile(expression, options)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-
-import re2
 
 from model.labels import Labels
 from rules.promql.context import Context
 from rules.promql.errors import PromQLError
 from rules.promql.frame import Column, Frame
 from rules.promql.node import Node, column
+from telemetry.matching import InvalidMatcher, expand, expression
 
 Rewrite = Callable[[Labels], Labels]
-
-_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 
 
 class Relabelled:
@@ -38,40 +34,17 @@ class Relabelled:
 def replacing(target: str, replacement: str, source: str, pattern: str) -> Rewrite:
     """`label_replace(v, target, replacement, source, pattern)`. Raises PromQLError for a bad pattern."""
     try:
-        regex = re2.compile(f"^(?s:{pattern})$", _quiet())
-    except re2.error as error:
-        raise PromQLError(
-            f"label_replace: RE2 refuses the regular expression {pattern!r}: {error}"
-        ) from error
+        regex = expression(pattern)
+    except InvalidMatcher as error:
+        raise PromQLError(f"label_replace: {error}") from error
     if not target:
         raise PromQLError("label_replace: the name of the destination label is empty")
 
     def rewrite(labels: Labels) -> Labels:
-        found = regex.match(labels.value(source))
-        return labels if found is None else labels.merged({target: _expand(replacement, found)})
+        found = regex.fullmatch(labels.value(source))
+        return labels if found is None else labels.merged({target: expand(replacement, found)})
 
     return rewrite
-
-
-def _quiet() -> re2.Options:
-    options = re2.Options()
-    options.log_errors = False
-    return options
-
-
-def _expand(template: str, found: re2._Match[str]) -> str:
-    """`$1`, `${1}`, `$name` and `$$` as Go's Regexp.Expand; a group that is not there is empty."""
-
-    def value(reference: re.Match[str]) -> str:
-        name = reference[1] or reference[2]
-        if name is None:
-            return "$"
-        try:
-            return found.group(int(name) if name.isdigit() else name) or ""
-        except (IndexError, KeyError, re2.error):
-            return ""
-
-    return _REFERENCE.sub(value, template)
 
 
 def joining(target: str, separator: str, sources: list[str]) -> Rewrite:
