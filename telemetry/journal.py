@@ -1,7 +1,7 @@
 """What has arrived since the last look: each sample once, in the order of time of its series.
 
 A sample is in the journal if it was newer than every sample of its series when it came. Late samples are not:
-who scores or counts from the journal gets the same result however often he looks.
+who scores or counts from the journal gets the same result, however often it looks.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Writer:
     def append(self, target: Target, time: int, ids: Ints, values: Floats) -> Appended:
         """Samples of one target that share one time."""
         result = Appended()
-        # Copies: the journal keeps them, and the caller goes on using his.
+        # Copies: the journal keeps them, and the caller may go on using its own.
         ids, values = np.array(ids, np.int64), scrub(values)
         times = np.full(len(ids), time, np.int64)
         if len(target.apart) or not (self._owners(ids) == target.index).all():
