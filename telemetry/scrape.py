@@ -73,8 +73,8 @@ class ScrapeConfig(IngestSettings, HTTPClientSettings):
 
     job_name: str = Field(min_length=1, description="Value of the label `job`.")
     scrape_interval: Duration = Field(15 * SECOND, gt=0, description="How often each target is scraped.")
-    scrape_timeout: Duration = Field(
-        0, ge=0, description="How long an answer may take; default 10s, or the interval if that is shorter."
+    scrape_timeout: Duration | None = Field(
+        None, ge=0, description="How long an answer may take; unset it is 10s, or the interval if shorter."
     )
     metrics_path: str = Field("/metrics", description="Path of the URL.")
     scheme: str = Field("http", pattern="^https?$", description="http or https.")
@@ -92,9 +92,9 @@ class ScrapeConfig(IngestSettings, HTTPClientSettings):
 
     @model_validator(mode="after")
     def _timeout_within_interval(self) -> Self:
-        if self.scrape_timeout > self.scrape_interval:
+        if self.timeout > self.scrape_interval:
             raise ValueError(
-                f"scrape timeout {format_duration(self.scrape_timeout)} greater than scrape interval "
+                f"scrape timeout {format_duration(self.timeout)} greater than scrape interval "
                 f"{format_duration(self.scrape_interval)}"
             )
         return self
