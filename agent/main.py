@@ -8,7 +8,7 @@ import os
 import resource
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,14 +19,13 @@ from agent.host import labelled
 from agent.post import HttpPost
 from agent.push import Backoff, Pusher
 from agent.reading import Outgoing, Reading, Stream
-from agent.registry import Round, collectors_for
 from agent.schedule import Schedule
 from agent.server import Exposition, Server
 from agent.settings import AgentSettings
-from agent.sources import HostSource, host_of
+from agent.sources import HostSource
 from agent.spool import Spool
 from model.metric import Metric, Sample
-from wire.frames import Frame, Kind, encode, pack_event
+from wire.frames import Frame, Kind, encode
 
 log = logging.getLogger("fleetowl.agent")
 
@@ -98,7 +97,6 @@ class Agent:
         self.server = Server(settings.listen, Exposition(self._host.metrics), self._readings, self._health)
         self._session: aiohttp.ClientSession | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._events: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Agent:
         self._session = aiohttp.ClientSession(
@@ -121,7 +119,7 @@ class Agent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(each.close() for each in self._engines))
         await self.server.close()
-        farewell = self._outgoing(Kind.BYE, _now())
+        farewell = self._farewell()
         await asyncio.gather(*(pusher.close(farewell) for pusher in self.pushers))
         if self._session is not None:
             await self._session.close()
@@ -135,17 +133,6 @@ class Agent:
                 task.result()
         finally:
             stopped.cancel()
-
-    def push_event(self, kind: str, labels: Mapping[str, str], value: float) -> None:
-        """Tell the analyzers of something at once, without waiting for the next beat."""
-        at = _now()
-        where = {**labels, "node": self.settings.node}
-        payload = pack_event({"type": kind, "labels": where, "value": value, "at": at})
-        event = self._outgoing(Kind.EVENT, at, payload)
-        for pusher in self.pushers:
-            task = asyncio.create_task(pusher.push_event(event))
-            self._events.add(task)
-            task.add_done_callback(self._events.discard)
 
     async def tick(self, beat: Beat, at: int) -> None:
         """Read the beat's sources, all at once, and send one frame of what they said."""
@@ -200,11 +187,11 @@ class Agent:
             settings.spool.backfill_rate,
         )
 
-    def _outgoing(self, kind: Kind, at: int, payload: bytes = b"") -> Outgoing:
-        """A frame that says who sends it by the host's schema."""
+    def _farewell(self) -> Outgoing:
+        """A frame that says who leaves by the host's schema."""
         self._sequence += 1
         key, schema = self.beats[self.settings.interval].stream.announcement
-        frame = Frame(kind, self.boot_id, self._sequence, at, self.settings.interval, key, payload)
+        frame = Frame(Kind.BYE, self.boot_id, self._sequence, _now(), self.settings.interval, key, b"")
         return Outgoing(key, schema, encode(frame))
 
     def _own_samples(self) -> Iterable[Sample]:
@@ -243,13 +230,6 @@ async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
     async with Agent(settings) as agent:
         log.info("The agent of %s answers on http://%s/metrics.", settings.node, agent.server.address)
         await agent.wait(stop)
-
-
-def collect_once(settings: AgentSettings) -> list[Sample]:
-    """The host's samples of this moment, without server or push."""
-    host = host_of(settings)
-    chosen = collectors_for(host, settings.collectors.enable, settings.collectors.disable)
-    return Round(host, chosen).collect()
 
 
 def _now() -> int:

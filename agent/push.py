@@ -187,15 +187,6 @@ class Pusher:
         if self._task is not None:
             await self._task
 
-    async def push_event(self, event: Outgoing) -> None:
-        """Send one event at once, past everything that waits; if that fails it is spooled."""
-        try:
-            await self._send([event])
-        except _Failed:
-            self._keep(_Live([event], self._timer()))
-        else:
-            self.stats.sent_live += 1
-
     async def close(self, farewell: Outgoing | None, grace: float = 2.0) -> None:
         """Finish: what is under way gets `grace` seconds, the rest goes to the spool; then say goodbye."""
         try:

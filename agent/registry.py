@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
 from agent.host import Host, NoData
-from model.decision import Decision, allow
 from model.labels import Labels
 from model.metric import Metric, Sample
-from model.moment import MINUTE
 
 log = logging.getLogger("fleetowl.agent")
 
@@ -40,28 +38,21 @@ METRICS = (
     Metric(
         "fleetowl_collector_status",
         "gauge",
-        "Always 1; says why a collector has no data: unsupported, no data, failed or hung.",
+        "Always 1; says why a collector says nothing: no data, failed or hung.",
         ("collector", "state", "reason"),
     ),
 )
-
-_SUPPORT_RECHECK = MINUTE / 1000
 
 
 class Collector(ABC):
     """One source of samples on this node."""
 
     name: ClassVar[str]
-    enabled_by_default: ClassVar[bool]
     metrics: Sequence[Metric] = ()
     """The families it may yield; one whose names depend on the kernel extends this as it meets them."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
-
-    def supported(self) -> Decision:
-        """Whether this host has what the collector reads, and why not; asked again each minute."""
-        return allow(f"{self.name} can be read on every Linux")
 
     @abstractmethod
     def collect(self) -> Iterable[Sample]:
@@ -72,11 +63,11 @@ _registered: dict[str, type[Collector]] = {}
 _Class = TypeVar("_Class", bound=type[Collector])
 
 
-def register(name: str, *, enabled: bool = True) -> Callable[[_Class], _Class]:
-    """Class decorator: make a collector known under `name`, on or off by default."""
+def register(name: str) -> Callable[[_Class], _Class]:
+    """Class decorator: make a collector known under `name`."""
 
     def remember(cls: _Class) -> _Class:
-        cls.name, cls.enabled_by_default = name, enabled
+        cls.name = name
         _registered[name] = cls
         return cls
 
@@ -97,13 +88,13 @@ class Outcome:
     """How a collector fared in its last round."""
 
     state: str
-    """`ok`, `unsupported`, `no data`, `failed` or `hung`."""
+    """`ok`, `no data`, `failed` or `hung`."""
     reason: str = ""
 
     @property
     def healthy(self) -> bool:
         """Nothing to read is healthy; failing and hanging is not."""
-        return self.state in ("ok", "unsupported", "no data")
+        return self.state in ("ok", "no data")
 
 
 class Round:
@@ -121,7 +112,6 @@ class Round:
         self.outcomes: dict[str, Outcome] = {}
         self.current: Collector | None = None
         """The one that is being asked right now; where a round hangs, this is the culprit."""
-        self._asked_support: dict[str, float] = {}
         self._labels = {each.name: Labels({"collector": each.name}) for each in self.collectors}
 
     def collect(self) -> list[Sample]:
@@ -146,9 +136,8 @@ class Round:
 
     def _ask(self, collector: Collector) -> list[Sample]:
         try:
-            refusal = self._unsupported(collector)
-            samples = [] if refusal else list(collector.collect())
-            self._note(collector.name, refusal or Outcome("ok"))
+            samples = list(collector.collect())
+            self._note(collector.name, Outcome("ok"))
             return samples
         except NoData as nothing:
             self._note(collector.name, Outcome("no data", str(nothing)))
@@ -156,15 +145,6 @@ class Round:
         except Exception as error:
             self._note(collector.name, Outcome("failed", f"{type(error).__name__}: {error}"))
         return []
-
-    def _unsupported(self, collector: Collector) -> Outcome | None:
-        before = self.outcomes.get(collector.name)
-        asked = self._asked_support.get(collector.name)
-        if asked is not None and self._timer() - asked < _SUPPORT_RECHECK:
-            return before if before is not None and before.state == "unsupported" else None
-        self._asked_support[collector.name] = self._timer()
-        decision = collector.supported()
-        return None if decision else Outcome("unsupported", decision.why)
 
     def _note(self, name: str, outcome: Outcome) -> None:
         before = self.outcomes.get(name)
@@ -186,10 +166,6 @@ class Round:
                 yield Sample("fleetowl_collector_status", labels, 1.0)
 
 
-def collectors_for(host: Host, enable: Collection[str], disable: Collection[str]) -> list[Collector]:
-    """The collectors that are on: by default, plus those enabled, less those disabled."""
-    return [
-        cls(host)
-        for name, cls in discover().items()
-        if name not in disable and (cls.enabled_by_default or name in enable)
-    ]
+def collectors_for(host: Host, disable: Collection[str]) -> list[Collector]:
+    """All collectors but those disabled."""
+    return [cls(host) for name, cls in discover().items() if name not in disable]

@@ -41,9 +41,8 @@ def default_node() -> str:
 
 
 class CollectorSettings(Settings):
-    """Which collectors are on besides, or in spite of, the defaults."""
+    """Which collectors run."""
 
-    enable: list[str] = Field([], description="Collectors that are off by default and shall run.")
     disable: list[str] = Field([], description="Collectors that shall not run.")
 
     @model_validator(mode="after")
@@ -51,13 +50,10 @@ class CollectorSettings(Settings):
         from agent.registry import discover
 
         known = discover()
-        for name in (*self.enable, *self.disable):
+        for name in self.disable:
             if name not in known:
                 hint = did_you_mean(name, known, "collectors")
                 raise ValueError(f"no collector is called {name!r}: {hint}")
-        both = set(self.enable) & set(self.disable)
-        if both:
-            raise ValueError(f"both enabled and disabled: {', '.join(sorted(both))}")
         return self
 
 
@@ -147,7 +143,7 @@ class AgentSettings(Settings):
         3 * SECOND, ge=100, le=5 * MINUTE, description="Time between collections, and between frames."
     )
     collectors: CollectorSettings = Field(
-        default_factory=CollectorSettings, description="Collectors switched on and off."
+        default_factory=CollectorSettings, description="Which collectors run."
     )
     procfs: Path = Field(Path("/proc"), description="Where the host's procfs is mounted.")
     sysfs: Path = Field(Path("/sys"), description="Where the host's sysfs is mounted.")

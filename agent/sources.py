@@ -47,7 +47,7 @@ class HostSource:
 
     def _begin(self) -> None:
         disable = (*self._settings.collectors.disable, *self._hung)
-        collectors = collectors_for(self._host, self._settings.collectors.enable, disable)
+        collectors = collectors_for(self._host, disable)
         self._round = Round(self._host, collectors, self._timer)
         self._worker = Worker("collect")
 

@@ -15,10 +15,10 @@ import pytest
 from aiohttp import web
 
 from agent.host import Host
-from agent.main import METRICS, OWN_METRICS, Agent, collect_once, run
+from agent.main import METRICS, OWN_METRICS, Agent, run
 from agent.settings import AgentSettings
 from model.labels import Labels
-from wire.frames import Frame, Kind, Schema, decode_stream, unpack_event, unpack_schema, unpack_values
+from wire.frames import Frame, Kind, Schema, decode_stream, unpack_schema, unpack_values
 from wire.text import TextDecoder
 
 PAGE = '# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0"} 4\n'
@@ -137,18 +137,6 @@ async def test_a_clean_stop_says_goodbye(host: Host, sink: Sink, tmp_path: Path)
     assert sink.frames[-1].schema_hash in sink.schemas, "the analyzer finds the node by the schema"
 
 
-async def test_events_leave_at_once_and_name_the_node(host: Host, sink: Sink, tmp_path: Path) -> None:
-    async with Agent(_settings(host, sink, tmp_path / "spool")) as agent:
-        await _tick(agent, 1000)
-        agent.push_event("xid", {"gpu": "3"}, 79.0)
-        await asyncio.gather(*agent._events)
-        (event,) = sink.of(Kind.EVENT)
-    said = unpack_event(event.payload)
-    assert said["type"] == "xid"
-    assert said["labels"] == {"gpu": "3", "node": "gpu-7"}
-    assert said["value"] == 79.0
-
-
 async def test_an_outage_over_a_restart_of_the_agent_loses_nothing(
     host: Host, sink: Sink, tmp_path: Path
 ) -> None:
@@ -250,13 +238,6 @@ async def test_a_taken_address_is_an_error(host: Host, sink: Sink, tmp_path: Pat
     settings = _settings(host, sink, tmp_path / "spool", listen=sink.url[7:])
     with pytest.raises(OSError, match="address already in use"):
         await run(settings, asyncio.Event())
-
-
-def test_collect_once(host: Host) -> None:
-    settings = AgentSettings.model_validate({"procfs": host.procfs, "sysfs": host.sysfs, "node": "gpu-7"})
-    samples = {sample.name: sample.value for sample in collect_once(settings)}
-    assert samples["node_load15"] == 2.0
-    assert samples["fleetowl_collector_success"] == 1.0
 
 
 def _wall() -> int:

@@ -57,7 +57,7 @@ def peer(
 
 def _ours() -> Page:
     host = Host("here")
-    samples = Round(host, collectors_for(host, (), ())).collect()
+    samples = Round(host, collectors_for(host, ())).collect()
     return {Labels({**sample.labels, "__name__": sample.name}): sample.value for sample in samples}
 
 

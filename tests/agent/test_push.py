@@ -292,15 +292,6 @@ async def test_stopping_while_the_analyzer_hangs_keeps_what_is_on_its_way(rig: R
     assert rig.spool.frames == 1
 
 
-async def test_an_event_does_not_wait(rig: Rig) -> None:
-    await rig.tick()
-    await rig.pusher.push_event(Outgoing(KEY, SCHEMA, b"<event>"))
-    assert rig.analyzer.frames[-1] == b"<event>"
-    rig.analyzer.status = 0
-    await rig.pusher.push_event(Outgoing(KEY, SCHEMA, b"<event 2>"))
-    assert rig.spool.frames == 1
-
-
 async def test_metrics(rig: Rig) -> None:
     rig.analyzer.status = 0
     await rig.tick(3)

@@ -20,7 +20,6 @@ class Stuck(Collector):
     """Returns when the test lets it."""
 
     name = "stuck"
-    enabled_by_default = True
     free = threading.Event()
 
     def collect(self) -> Iterable[Sample]:
