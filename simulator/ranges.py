@@ -1,4 +1,4 @@
-"""Ranges in settings and fault files: `5s` or `[5s, 15s]`, `3` or `[2.7, 3.3]`; a use draws one value."""
+"""Ranges in settings and fault files: `5s` or `[5s, 15s]`; a use draws one value."""
 
 from __future__ import annotations
 
@@ -26,19 +26,6 @@ def _duration(value: object) -> int:
     raise ValueError(f"{value!r} is not a duration: write for example 5s or 2m")
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is not a number")
-    return float(value)
-
-
-def _numbers(value: object) -> tuple[float, float]:
-    low, high = (_number(end) for end in _ends(value))
-    if low > high:
-        raise ValueError(f"the range [{low:g}, {high:g}] is upside down")
-    return low, high
-
-
 def _durations(value: object) -> tuple[int, int]:
     low, high = (_duration(end) for end in _ends(value))
     if low > high:
@@ -55,9 +42,6 @@ def format_durations(span: tuple[int, int]) -> str:
     low, high = span
     return format_duration(low) if low == high else f"{format_duration(low)} to {format_duration(high)}"
 
-
-NumberRange = Annotated[tuple[float, float], BeforeValidator(_numbers)]
-"""One number or two ends; the model draws uniformly between them."""
 
 DurationRange = Annotated[
     tuple[int, int],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from simulator.engine_stats import FINISH_REASONS, EngineStats
-from simulator.histogram import CHOICES, Histogram
+from simulator.histogram import Histogram
 from simulator.page import Page, Pairs, python_number, series
 from simulator.replica import Replica
 from simulator.settings import EngineSettings
@@ -190,8 +190,6 @@ class _Layout:
 
     def _requests(self) -> None:
         stats = self._stats
-        ones = Histogram(CHOICES)
-        ones.counts = stats.choices.counts
         for name, help_text, histogram in (
             ("request_prompt_tokens", "Number of prefill tokens processed.", stats.request_prompt),
             ("request_generation_tokens", "Number of generation tokens processed.", stats.request_generation),

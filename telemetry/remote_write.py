@@ -19,7 +19,7 @@ import numpy as np
 from model.metric import Metric, Sample
 from telemetry.ingest_settings import RemoteWriteSettings
 from telemetry.protobuf import MalformedMessage, read_varint
-from telemetry.window import IdRemap, LimitExceeded, Target, Window
+from telemetry.window import LimitExceeded, Target, Window
 from telemetry.write_request import Walked, parse_labels, walk
 from wire.limits import beyond
 from wire.text import types_of_family
@@ -104,13 +104,6 @@ class RemoteWriteReceiver:
         self.stats.accepted += answer.accepted
         self.stats.refused.update(answer.refused)
         return answer
-
-    def remap(self, remap: IdRemap) -> None:
-        """Follow a compaction of the window. Without this the senders' series are looked up anew."""
-        for sender, known in self._known.items():
-            new = remap.apply(np.fromiter(known.values(), np.int64, len(known))).tolist()
-            self._known[sender] = {key: sid for key, sid in zip(known, new, strict=True) if sid >= 0}
-        self._numbering, self._losses = self._window.numbering, self._window.registry.dropped
 
     def samples(self) -> Iterator[Sample]:
         """Its own metrics, as METRICS declares them."""

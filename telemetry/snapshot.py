@@ -1,8 +1,8 @@
 """The window on disk, so that a restart does not begin blind.
 
 `freeze` copies what there is at one moment, on the thread that writes the window: some memory copies. `write`
-puts it on disk in its own time on another thread: temporary file, fsync, rename. `load` gives the window
-back, or None with the reason in the log if the file is cut, damaged or of another version: a snapshot is a
+puts it on disk in its own time on another thread: temporary file, fsync, rename. `read` and `thaw` give the
+window back, or raise SnapshotError if the file is cut, damaged or of another version: a snapshot is a
 convenience, its loss costs history and nothing else.
 
 The file: magic, version, length and CRC-32 of a JSON header, the header, the sections that it names, each
@@ -12,7 +12,6 @@ with its CRC-32. Other rooms may add arrays to a frozen window (the detectors' s
 from __future__ import annotations
 
 import json
-import logging
 import os
 import struct
 import zlib
@@ -37,7 +36,6 @@ _LEAD = struct.Struct("<16sIII")  # magic, version, length of the header, CRC-32
 _LABELS = "labels"
 _CHUNK = 1000  # series a line: other threads get their turn between two lines
 _CADENCE_ARRAYS = ("times", "count", "newest", "newest_slot", "dirty")
-_LOG = logging.getLogger("fleetowl.telemetry")
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -97,20 +95,6 @@ def thaw(frozen: Frozen, retention: int = 15 * MINUTE, limits: WindowLimits | No
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise SnapshotError(f"its parts do not fit together: {error!r}") from error
     return window
-
-
-def save(window: Window, path: Path, now: int) -> None:
-    """Freeze and write at once. Raises OSError."""
-    write(freeze(window, now), path)
-
-
-def load(path: Path, retention: int = 15 * MINUTE, limits: WindowLimits | None = None) -> Window | None:
-    """The window in the file; None, with the reason in the log, if there is none that can be used."""
-    try:
-        return thaw(read(path), retention, limits)
-    except SnapshotError as error:
-        _LOG.warning("The window starts empty: %s cannot be used: %s.", path, error)
-    return None
 
 
 def write(frozen: Frozen, path: Path) -> None:

@@ -172,14 +172,6 @@ class Window:
         """Names of all metrics, sorted."""
         return self.registry.index.values(NAME)
 
-    def label_names(self) -> list[str]:
-        """Names of all labels, sorted."""
-        return self.registry.index.names()
-
-    def label_values(self, name: str) -> list[str]:
-        """Values of a label, sorted."""
-        return self.registry.index.values(name)
-
     # Writing.
 
     def append(self, target: Target, time: int, ids: Ints, values: Floats) -> Appended:

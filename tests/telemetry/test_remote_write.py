@@ -328,19 +328,14 @@ def test_a_full_window_is_a_reason(protobuf: Any) -> None:
 # What is remembered.
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_series_that_the_window_dropped_or_renumbered_are_found_again(
-    protobuf: Any, read: Read, told: bool
-) -> None:
+def test_series_that_the_window_dropped_or_renumbered_are_found_again(protobuf: Any, read: Read) -> None:
     peer = Peer(protobuf, Window(retention=10 * MINUTE))
     z = Labels({NAME: "z"})
     peer.send(protobuf.series(z, (1.0, T0)), protobuf.series(X, (1.0, T0)), protobuf.series(Y, (1.0, T0)))
     later = T0 + 11 * MINUTE
     peer.send(protobuf.series(X, (2.0, later)))
     for slack in (1.0, 0.0):
-        remap = peer.window.compact(later, slack)
-        if told and remap is not None:
-            peer.receiver.remap(remap)
+        peer.window.compact(later, slack)
         later += 1000
         both = [protobuf.series(X, (3.0, later)), protobuf.series(Y, (4.0, later))]
         assert peer.send(*both).status == 204

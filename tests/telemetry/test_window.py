@@ -265,7 +265,6 @@ def test_dropped_target_is_gone_from_every_answer(window: Window, target: Target
     window.append(kept, NOW, left, np.array([7.0, 8.0, 9.0]))
     assert window.drop_target("node") == 5
     assert window.drop_target("node") == 0
-    assert window.label_values("target") == ["kept"]
     assert window.series_count == 3
     assert only(window).instant(NOW, 1_000)[0].tolist() == [7.0, 8.0, 9.0]
 
@@ -307,7 +306,6 @@ def test_what_is_known_by_name(window: Window, target: Target) -> None:
     window.series(target, Labels({"__name__": "b", "x": "1"}), "counter")
     window.series(target, Labels({"__name__": "a", "y": "2"}))
     assert window.metric_names() == ["a", "b"]
-    assert window.label_names() == ["__name__", "x", "y"]
     assert (window.type_of("b"), window.type_of("a"), window.type_of("z")) == (
         "counter",
         "unknown",

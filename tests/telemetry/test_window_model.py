@@ -17,7 +17,7 @@ import telemetry.registry
 from model.labels import Labels
 from model.matcher import Matcher, Op
 from telemetry.bits import MISSING_BITS, STALE_BITS
-from telemetry.snapshot import load, save
+from telemetry.snapshot import freeze, read, thaw, write
 from telemetry.window import Target, Window
 
 RETENTION = 10_000
@@ -199,9 +199,8 @@ class WindowAgainstNaive(RuleBasedStateMachine):
     def restart(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "window")
-            save(self.window, path, self.naive.now)
-            restored = load(path, RETENTION)
-        assert restored is not None
+            write(freeze(self.window, self.naive.now), path)
+            restored = thaw(read(path), RETENTION)
         assert restored.bytes == self.window.bytes
         self.window = restored
         self.window.advance(self.naive.now)
