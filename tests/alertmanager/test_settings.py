@@ -71,7 +71,10 @@ def test_every_error_of_the_tree_is_said_at_once() -> None:
         ({"route": {"receiver": "log", "group_interval": "0s"}}, "greater than 0"),
         ({"route": {"receiver": "log", "group_wait": "soon"}}, "not a duration"),
         ({"route": {"receiver": "log", "recevier": "x"}}, "did you mean receiver?"),
-        ({"route": {"receiver": "log", "routes": [{"matchers": ["tier=~'("]}]}}, "not an RE2 regular expression"),
+        (
+            {"route": {"receiver": "log", "routes": [{"matchers": ["tier=~'("]}]}},
+            "not an RE2 regular expression",
+        ),
         ({"receivers": [{"name": "log", "webhook_configs": [{}]}]}, "exactly one of url and url_file"),
         (
             {"receivers": [{"name": "log", "webhook_configs": [{"url": "http://a", "url_file": "b"}]}]},
