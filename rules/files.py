@@ -85,10 +85,16 @@ def rule_files(paths: Iterable[Path]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             inside = sorted([*path.rglob("*.yml"), *path.rglob("*.yaml")])
-            found.extend(file for file in inside if not file.name.endswith(".fleetowl.yml"))
+            found.extend(file for file in inside if _counts(file.relative_to(path)))
         else:
             found.append(path)
     return found
+
+
+def _counts(file: Path) -> bool:
+    """Whether a file below a folder is a rule file; Kubernetes keeps a mounted ConfigMap twice, in `..data`."""
+    hidden = any(part.startswith(".") for part in file.parts)
+    return not hidden and not file.name.endswith(".fleetowl.yml")
 
 
 def load_rule_file(path: Path, retention: int | None = None) -> list[RuleGroup]:
