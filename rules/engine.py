@@ -66,20 +66,20 @@ class RuleEngine:
 
     def _group_state(self, group: RuleGroup) -> GroupState:
         interval = group.interval or self._settings.evaluation_interval
-        target = self._window.target(f"rules/{group.key}", interval)
+        target = f"rules/{group.key}"
         place = f"{Path(group.file).name};{group.name}"
         seen: dict[str, int] = {}
         rules = []
         for rule in group.rules:
             number = seen[rule.name] = seen.get(rule.name, 0) + 1
             key = f"{place};{rule.name};{number}"
-            state = RuleState(rule, key, Recorder(self._window, target))
+            state = RuleState(rule, key, Recorder(self._window, target, interval))
             if isinstance(rule, AlertRule):
                 state.states = AlertStates(
                     rule, key, self._settings.default_scrape_interval, self._external_url
                 )
             rules.append(state)
-        return GroupState(group, interval, rules, Recorder(self._window, target))
+        return GroupState(group, interval, rules, Recorder(self._window, target, interval))
 
     def step(self, now: int) -> list[Alert]:
         """Evaluate the groups that are due at `now` (ms).

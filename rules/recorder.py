@@ -14,11 +14,16 @@ _NONE = np.empty(0, dtype=np.int64)
 
 
 class Recorder:
-    """Writes what one rule yields; a series that it no longer yields is marked stale."""
+    """Writes what one rule yields; a series that it no longer yields is marked stale.
 
-    def __init__(self, window: Window, target: Target) -> None:
+    `key` and `interval` (ms) are those of the target that the series belong to. The window drops it while
+    there are none, so it is asked for at each write.
+    """
+
+    def __init__(self, window: Window, key: str, interval: int) -> None:
         self._window = window
-        self._target = target
+        self._key = key
+        self._interval = interval
         self._labels: list[Labels] = []
         self._ids: NDArray[np.int64] = _NONE
 
@@ -31,14 +36,17 @@ class Recorder:
             self._labels, self._ids = list(labels), ids
         known = self._ids >= 0
         if known.any():
-            self._window.append(self._target, at, self._ids[known], values[known])
+            self._window.append(self._target(), at, self._ids[known], values[known])
         return refused
+
+    def _target(self) -> Target:
+        return self._window.target(self._key, self._interval)
 
     def _resolve(self, labels: Sequence[Labels]) -> tuple[NDArray[np.int64], str]:
         ids, refused = np.full(len(labels), -1, dtype=np.int64), ""
         for row, series in enumerate(labels):
             try:
-                ids[row] = self._window.series(self._target, series, "gauge")
+                ids[row] = self._window.series(self._target(), series, "gauge")
             except LimitExceeded as error:
                 refused = str(error)
         return ids, refused
@@ -51,8 +59,9 @@ class Recorder:
     def end(self, at: int, still_written: NDArray[np.int64]) -> None:
         """Nobody writes these series any more, but for some that another recorder has taken over."""
         gone = np.setdiff1d(self.ids, still_written)
+        gone = gone[self._window.alive(gone)]
         if len(gone):
-            self._window.mark_stale(self._target, at, gone)
+            self._window.mark_stale(self._target(), at, gone)
 
     def remap(self, remap: IdRemap) -> None:
         """The window has renumbered its series: look them up again at the next write."""

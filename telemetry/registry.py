@@ -201,6 +201,13 @@ class Registry:
         self.targets[target.index] = None
         return len(ids)
 
+    def drop_empty_targets(self) -> None:
+        """Free the rings of targets that have no series: they have left, or are made again when they send."""
+        for key in [
+            key for key, target in self.target_of.items() if not target.together and not target.apart
+        ]:
+            self.drop_target(key)
+
     def drop(self, ids: Ints) -> None:
         """Drop living series; their ids stay unused until `renumber`."""
         if not len(ids):

@@ -241,6 +241,7 @@ class Window:
     def compact(self, now: int, slack: float = 0.0) -> IdRemap | None:
         """Drop the series without a sample in the retention before `now`, then renumber the rest.
 
+        A target without series is dropped too: ask for it by its key again, rather than keep it.
         None if no id is void, or if the void ones are no more than the part `slack` of all: then nothing is
         renumbered. Everyone who keeps ids must apply the answer.
         """
@@ -248,6 +249,7 @@ class Window:
         living = series.owner[: series.size] != NOBODY
         dead: Flags = living & (series.last_time[: series.size] <= now - self.retention)
         self.registry.drop(np.flatnonzero(dead))
+        self.registry.drop_empty_targets()
         void = series.size - self.series_count
         if void <= slack * series.size:
             return None

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.labels import NAME
+from model.matcher import Matcher, Op
 from model.moment import MINUTE, SECOND
 from rules.engine import RuleEngine
 from rules.files import load_rule_files
@@ -340,6 +342,8 @@ def test_a_compaction_does_not_disturb_recording(tmp_path: Path) -> None:
     vector = parse("double").evaluate(it.window, now)
     assert isinstance(vector, Vector)
     assert np.array_equal(vector.values, [12])
+    (recorded,) = it.window.select([Matcher(NAME, Op.EQUAL, "double")])
+    assert it.window.target_of(int(recorded.ids[0])).key.startswith("rules/"), "it was dropped and came back"
 
 
 def test_a_defect_in_one_rule_is_contained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -302,6 +302,17 @@ def test_compaction_with_slack_leaves_ids_alone(window: Window, target: Target) 
     assert window.compact(NOW) is None
 
 
+def test_a_target_that_left_takes_its_ring_with_it(window: Window) -> None:
+    for turn in range(50):
+        gone = window.target(f"pod-{turn}", 5_000)
+        ids = np.array([window.series(gone, Labels({"__name__": "m", "pod": str(turn)}))])
+        window.append(gone, NOW + turn, ids, np.ones(1))
+        window.compact(NOW + turn + window.retention)
+        assert not window.registry.target_of
+    (cadence,) = window.storage.cadences
+    assert len(cadence.free) == len(cadence.count) < 50
+
+
 def test_what_is_known_by_name(window: Window, target: Target) -> None:
     window.series(target, Labels({"__name__": "b", "x": "1"}), "counter")
     window.series(target, Labels({"__name__": "a", "y": "2"}))

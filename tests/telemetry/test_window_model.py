@@ -183,6 +183,7 @@ class WindowAgainstNaive(RuleBasedStateMachine):
     def compact(self, slack: float) -> None:
         before = {labels: self.window.find(labels) for labels in self.naive.series}
         remap = self.window.compact(self.naive.now, slack)
+        assert all(len(target.ids) for target in self.window.registry.target_of.values())
         horizon = self.naive.now - RETENTION
         for labels in [labels for labels, s in self.naive.series.items() if max(s, default=0) <= horizon]:
             assert self.window.find(labels) is None
