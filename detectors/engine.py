@@ -127,11 +127,11 @@ class Scoring:
 
         Returns a sentence: that it was taken over, or why not; then scoring starts from nothing.
         """
-        if set(state) < set(self._state()) or int(state["size"][0]) != self._window.size:
-            return "The detectors' state does not fit the window: they start from nothing."
         self._reserve()
+        if not self._fits(state):
+            return "The detectors' state does not fit the window: they start from nothing."
         for name, array in self._state().items():
-            array[:] = state[name][: len(array)]
+            array[:] = state[name]
         self._journal.drain()
         times, ids = np.array(state["pending_times"], np.int64), np.array(state["pending_ids"], np.int64)
         if len(ids):
@@ -183,6 +183,13 @@ class Scoring:
         self._newest = Scores(*(grown(column, size, np.nan) for column in self._newest))
         self.level.reserve(size)
         self.rates.reserve(size)
+
+    def _fits(self, state: Mapping[str, Floats | Ints]) -> bool:
+        own = self._state()
+        wanted = {"size", "pending_times", "pending_ids", "pending_values", *own}
+        if not wanted <= set(state) or int(state["size"][0]) != self._window.size:
+            return False
+        return all(state[name].shape == array.shape for name, array in own.items())
 
     def _state(self) -> dict[str, Floats | Ints]:
         """What must survive a restart, as views of the ids in use."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -303,6 +304,23 @@ def test_results_follow_their_source_when_its_id_goes_to_another() -> None:
     assert fleet.result("fleetowl_expected_high", "node_load5") is None
     assert 2_000 < found["b"] < 2_200
     assert 3_000 < found["c"] < 3_300
+
+
+def test_a_state_that_does_not_fit_is_left_alone() -> None:
+    before = Fleet()
+    for tick in range(8):
+        before.scrape(tick * 5_000, load(tick), 60.0)
+        before.step()
+    state = before.scoring.snapshot()
+    foreign: list[dict[str, Any]] = [{}, {"other": np.zeros(3)}, {**state, "size": state["size"] + 1}]
+    foreign += [{key: array for key, array in state.items() if key != name} for name in state]
+    foreign += [{**state, name: state[name][:-1]} for name in state if name.startswith(("level_", "rate_"))]
+    for each in foreign:
+        after = Fleet(thaw(freeze(before.window, NOW)))
+        assert "start from nothing" in after.scoring.restore(each)
+        after.scrape(40_000, load(8), 60.0)
+        after.step()
+    assert "go on with" in Fleet(thaw(freeze(before.window, NOW))).scoring.restore(state)
 
 
 def test_results_end_with_a_source_that_ends_right_after_a_restart() -> None:
