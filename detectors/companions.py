@@ -14,7 +14,7 @@ from telemetry.window import LimitExceeded, Window
 
 NAMES = ("fleetowl_anomaly_score", "fleetowl_expected_low", "fleetowl_expected_high")
 _NONE = -1
-_LOG = logging.getLogger("fleetowl.detectors")
+log = logging.getLogger("fleetowl.detectors")
 
 
 class Companions:
@@ -86,7 +86,7 @@ class Companions:
                 self._ids[sid, column] = self._window.series(target, labels, "gauge")
         except LimitExceeded as error:
             self.refused += 1
-            _LOG.warning("No results of %s are kept: %s", source, error)
+            log.warning("No results of %s are kept: %s", source, error)
 
     def _append(self, times: Ints, results: Ints, values: Floats) -> None:
         whole = (results != _NONE).all(axis=1)

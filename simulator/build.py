@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from model.moment import DAY
 from simulator.gpu import Gpu
 from simulator.node import Node, Rack
 from simulator.replica import Replica
@@ -39,7 +40,7 @@ def build_nodes(settings: ClusterSettings, now: int) -> tuple[list[Rack], list[N
             gpus=[_build_gpu(settings, name, index, source) for index in range(settings.gpus_per_node)],
             uid=make_uid(source),
             address=f"10.0.{number // 200}.{number % 200 + 10}",
-            booted=now - source.randrange(3 * 86_400_000, 40 * 86_400_000),
+            booted=now - source.randrange(3 * DAY, 40 * DAY),
             ready_since=now,
         )
         nodes.append(node)

@@ -22,7 +22,7 @@ from simulator.node_api import NodeApi
 from simulator.replica import Replica
 from wire.render import CONTENT_TYPE
 
-_LOG = logging.getLogger("fleetowl.simulator")
+log = logging.getLogger("fleetowl.simulator")
 
 _WAKE = 0.1  # seconds between steps in real time
 _GRACE = 0.05  # seconds for answers under way at the stop; 0 would mean for ever to aiohttp
@@ -204,7 +204,7 @@ class Faces:
 
 def _report(driver: asyncio.Task[None]) -> None:
     if not driver.cancelled() and (error := driver.exception()):
-        _LOG.error("The simulation stands still: %s", error, exc_info=error)
+        log.error("The simulation stands still: %s", error, exc_info=error)
 
 
 def _page(page: _Renders, content_type: str) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:

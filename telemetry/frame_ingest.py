@@ -18,6 +18,7 @@ import numpy as np
 
 from model.labels import NAME, Labels
 from model.metric import Metric, Sample
+from model.moment import DAY
 from telemetry.agents import Columns, Node, Stream
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.ingest_settings import FrameSettings
@@ -191,7 +192,7 @@ class FrameReceiver:
     # One frame.
 
     def _take(self, frame: Frame, now: int, answer: FrameReceived) -> None:
-        if not 0 < frame.interval <= 86_400_000:
+        if not 0 < frame.interval <= DAY:
             raise MalformedFrame(f"an interval of {frame.interval} ms")
         self.stats.frames[frame.kind.name] += 1
         if frame.kind is Kind.SCHEMA:
