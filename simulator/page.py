@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from prometheus_client.utils import floatToGoString
-
 from model.labels import escape
 from simulator.histogram import Histogram
+from wire.render import format_value
 
 Pairs = Iterable[tuple[str, str]]
 Read = Callable[[], Sequence[float]]
@@ -18,8 +17,13 @@ Format = Callable[[float], str]
 
 
 def python_number(value: float) -> str:
-    """As prometheus_client writes it: `3.0`, `1.7672e+09`."""
-    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+    """As prometheus_client writes it, with Go's exponent from a million on: `3.0`, `1.7672e+09`."""
+    text = format_value(value)
+    whole, point, fraction = text.partition(".")
+    if value <= 0 or not point or len(whole) <= 6:
+        return text
+    mantissa = f"{whole[0]}.{whole[1:]}{fraction}".rstrip("0").rstrip(".")
+    return f"{mantissa}e+{len(whole) - 1:02d}"
 
 
 def go_number(value: float) -> str:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.utils import floatToGoString
 
 from simulator.cluster import Cluster
 from simulator.dcgm_page import DcgmPage
@@ -211,13 +214,19 @@ def test_the_gateway_counts_every_request_once(make_cluster: Make) -> None:
         (3.0, "3.0", "3"),
         (0.25, "0.25", "0.25"),
         (1_767_225_600.5, "1.7672256005e+09", "1.7672256005e+09"),
-        (2_164_000_000_000.0, "2.164e+012", "2.164e+012"),
+        (2_164_000_000_000.0, "2.164e+12", "2.164e+12"),
+        (1_000_000.0, "1e+06", "1000000"),
+        (123_456.5, "123456.5", "123456.5"),
     ],
 )
 def test_numbers_are_written_as_each_exporter_writes_them(value: float, python: str, go: str) -> None:
     assert float(python_number(value)) == value == float(go_number(value))
-    if value < 1e10:
-        assert (python_number(value), go_number(value)) == (python, go)
+    assert (python_number(value), go_number(value)) == (python, go)
+
+
+@given(st.floats())
+def test_numbers_of_python_are_those_of_its_client(value: float) -> None:
+    assert python_number(value) == floatToGoString(value)  # type: ignore[no-untyped-call]
 
 
 def test_label_values_are_escaped() -> None:
