@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from model.labels import LABEL_NAME
 from model.moment import MINUTE, SECOND, format_duration
-from model.settings import Duration, Listen, Settings, Size, did_you_mean
+from model.settings import Duration, Listen, Settings, Size, default_state_directory, did_you_mean
 from wire.scrape import HTTPClientSettings, TLSConfig
 
 _RESERVED = ("job", "instance", "node")
@@ -87,7 +87,10 @@ class EngineSettings(HTTPClientSettings):
 class SpoolSettings(Settings):
     """Where frames wait on disk while an analyzer does not take them."""
 
-    directory: Path = Field(Path("data/spool"), description="Folder of the spool; made if it is not there.")
+    directory: Path = Field(
+        default_factory=lambda: default_state_directory() / "spool",
+        description="Folder of the spool, made if it is not there; default: `spool` in the state directory.",
+    )
     max_bytes: Size = Field(
         256 * _MIB, ge=_MIB, description="The oldest frames go when the spool is larger (`256MiB`)."
     )
@@ -112,7 +115,9 @@ class PushSettings(Settings):
     timeout: Duration = Field(5 * SECOND, gt=0, description="A request that takes longer has failed.")
     min_backoff: Duration = Field(SECOND, gt=0, description="Pause after the first failure; it doubles.")
     max_backoff: Duration = Field(10 * SECOND, gt=0, description="Longest pause between attempts.")
-    spool: SpoolSettings = Field(SpoolSettings(), description="Frames that wait for an analyzer.")
+    spool: SpoolSettings = Field(
+        default_factory=SpoolSettings, description="Frames that wait for an analyzer."
+    )
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:
@@ -154,7 +159,7 @@ class AgentSettings(Settings):
     export_engines: bool = Field(
         True, description="Whether /metrics shows the scraped engines' series besides the host's."
     )
-    push: PushSettings = Field(PushSettings(), description="Where frames go.")
+    push: PushSettings = Field(default_factory=PushSettings, description="Where frames go.")
 
     @model_validator(mode="after")
     def _engines_fit(self) -> Self:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from model.moment import SECOND
-from model.settings import Duration, Listen, Settings, Size, parse_listen, read_secret
-
-
-def default_state_directory() -> Path:
-    """Where the state lies unless configured: systemd's state directory, else the user's."""
-    systemd = os.environ.get("STATE_DIRECTORY")
-    if systemd:
-        return Path(systemd.split(":")[0])
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(home) / "fleetowl"
+from model.settings import (
+    Duration,
+    Listen,
+    Settings,
+    Size,
+    default_state_directory,
+    parse_listen,
+    read_secret,
+)
 
 
 class AnalyzerSettings(Settings):

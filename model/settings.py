@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -186,6 +187,15 @@ def _model_in(annotation: Any) -> Any:
         if inner is not None:
             return inner
     return None
+
+
+def default_state_directory() -> Path:
+    """Where the state lies unless configured: systemd's state directory, else the user's."""
+    systemd = os.environ.get("STATE_DIRECTORY")
+    if systemd:
+        return Path(systemd.split(":")[0])
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "fleetowl"
 
 
 def read_secret(value: SecretStr | None, file: Path | None) -> str | None:

@@ -66,7 +66,9 @@ def test_nothing_to_read_is_healthy_and_says_why(host: Host, flat: Flat) -> None
 
 def test_durations(host: Host, flat: Flat) -> None:
     samples = flat(Round(host, [Scripted(host, "one", _good)], Clock()).collect())
-    assert samples["fleetowl_collector_duration_seconds{collector=one}"] == 0.25, "one reading of the clock apart"
+    assert samples["fleetowl_collector_duration_seconds{collector=one}"] == 0.25, (
+        "one reading of the clock apart"
+    )
 
 
 def test_a_state_is_logged_once(host: Host, caplog: pytest.LogCaptureFixture) -> None:

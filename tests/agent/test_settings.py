@@ -70,6 +70,14 @@ def test_the_timeout_fits_the_interval() -> None:
     assert engine.timeout_within(1000) == 800
 
 
+def test_the_spool_lies_in_the_state_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/fleetowl-agent")
+    assert str(AgentSettings().push.spool.directory) == "/var/lib/fleetowl-agent/spool"
+    monkeypatch.delenv("STATE_DIRECTORY")
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/me/state")
+    assert str(AgentSettings().push.spool.directory) == "/home/me/state/fleetowl/spool"
+
+
 def test_every_field_is_described() -> None:
     def walk(model: type[Settings]) -> None:
         for name, field in model.model_fields.items():
