@@ -92,7 +92,7 @@ def rule_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def _counts(file: Path) -> bool:
-    """Whether a file below a folder is a rule file; Kubernetes keeps a mounted ConfigMap twice, in `..data`."""
+    """Whether it is a rule file; Kubernetes shows each file of a mounted ConfigMap in `..data` too."""
     hidden = any(part.startswith(".") for part in file.parts)
     return not hidden and not file.name.endswith(".fleetowl.yml")
 
