@@ -201,7 +201,7 @@ class Engine:
         if reason == self.reason and self._scraped_before:
             return
         if reason:
-            log.warning("The scrape of %s fails: %s.", self, reason)
+            log.warning("the scrape of %s fails: %s", self, reason)
         elif self._scraped_before:
-            log.info("The scrape of %s works again.", self)
+            log.info("the scrape of %s works again", self)
         self.reason, self._scraped_before = reason, True

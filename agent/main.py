@@ -161,7 +161,7 @@ class Agent:
                 await self.tick(beat, _now())
             # The supervisor boundary: a fault of ours must not end the watch over the node.
             except Exception:
-                log.exception("A collection failed; the next one is due in %d ms.", beat.interval)
+                log.exception("a collection failed; the next one is due in %d ms", beat.interval)
 
     async def _read(self, source: HostSource | Engine, at: int) -> Reading:
         if isinstance(source, HostSource):
@@ -228,7 +228,7 @@ class Agent:
 async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
     """Run the agent until `stop` is set. Raises OSError if the address cannot be listened on."""
     async with Agent(settings) as agent:
-        log.info("The agent of %s answers on http://%s/metrics.", settings.node, agent.server.address)
+        log.info("the agent of %s answers on http://%s/metrics", settings.node, agent.server.address)
         await agent.wait(stop)
 
 

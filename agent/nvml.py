@@ -131,7 +131,7 @@ class Driver:
             try:
                 gpu = self._identify(index)
             except self._nvml.NVMLError as error:
-                log.warning("GPU %d of %s does not say who it is: %s.", index, self._node, error)
+                log.warning("GPU %d of %s does not say who it is: %s", index, self._node, error)
                 continue
             self._gpus[index] = gpu
             self._known[gpu.labels["UUID"]] = gpu.labels

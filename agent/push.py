@@ -195,7 +195,7 @@ class Pusher:
                 if farewell is not None and not self.away:
                     await self._send([farewell])
         except (TimeoutError, _Failed):
-            log.info("The analyzer %s did not hear the agent's goodbye.", self.name)
+            log.info("the analyzer %s did not hear the agent's goodbye", self.name)
         finally:
             self._keep(self._waiting)
             self._keep(self._in_flight)
@@ -270,7 +270,7 @@ class Pusher:
             self.stats.too_large += 1
         else:
             self.stats.rejected += 1
-        log.warning("The analyzer %s rejected a frame (%s); it is dropped.", self.name, answer.why)
+        log.warning("the analyzer %s rejected a frame (%s); it is dropped", self.name, answer.why)
 
     def _keep(self, live: _Live | None) -> None:
         """On disk, unless they are there."""
@@ -281,7 +281,7 @@ class Pusher:
 
     def _note_success(self) -> None:
         if self.away:
-            log.info("The analyzer %s takes frames again; %d are spooled.", self.name, self.spool.frames)
+            log.info("the analyzer %s takes frames again; %d are spooled", self.name, self.spool.frames)
         self._failures, self._reason = 0, ""
         self.stats.last_success = self._clock()
 
@@ -294,7 +294,7 @@ class Pusher:
             pause = max(pause, min(answer.retry_after, _LONGEST_RETRY_AFTER))
         self._retry_at = self._timer() + pause
         if answer.kind != self._reason:
-            log.warning("The analyzer %s does not take frames: %s. They are spooled.", self.name, answer.why)
+            log.warning("the analyzer %s does not take frames: %s; they are spooled", self.name, answer.why)
         self._reason = answer.kind
 
     def samples(self) -> list[Sample]:

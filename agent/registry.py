@@ -152,11 +152,11 @@ class Round:
         if outcome == before:
             return
         if not outcome.healthy:
-            log.warning("The collector %s is %s: %s.", name, outcome.state, outcome.reason)
+            log.warning("the collector %s is %s: %s", name, outcome.state, outcome.reason)
         elif before is not None and not before.healthy:
-            log.info("The collector %s works again.", name)
+            log.info("the collector %s works again", name)
         elif outcome.state != "ok":
-            log.info("The collector %s has nothing to read: %s.", name, outcome.reason)
+            log.info("the collector %s has nothing to read: %s", name, outcome.reason)
 
     def _reports(self) -> Iterable[Sample]:
         for name, outcome in self.outcomes.items():

@@ -73,7 +73,7 @@ class HostSource:
         culprit = self._round.current
         if culprit is None:
             return  # it has just ended
-        log.warning("The collector %s hangs; the others go on without it.", culprit.name)
+        log.warning("the collector %s hangs; the others go on without it", culprit.name)
         self._hung[culprit.name] = self._worker
         # The thread that hangs still holds the old host and collectors, so the others get new ones.
         self._host = self._host.again()
@@ -82,7 +82,7 @@ class HostSource:
     def _take_back(self) -> None:
         returned = [name for name, worker in self._hung.items() if not worker.busy]
         for name in returned:
-            log.info("The collector %s has returned.", name)
+            log.info("the collector %s has returned", name)
             self._hung.pop(name).close()
         if returned:
             self._worker.close()

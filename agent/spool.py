@@ -129,7 +129,7 @@ class Spool:
         self.stats.spooled += 1
         if self.trouble:
             self.trouble = ""
-            log.info("The spool %s can be written again.", self.folder)
+            log.info("the spool %s can be written again", self.folder)
         return True
 
     def batch(self, max_records: int, max_bytes: int) -> Batch | None:
@@ -316,7 +316,7 @@ class Spool:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if reason != self.trouble:
             log.warning(
-                "The spool %s has trouble: %s. What cannot be kept is counted as dropped.",
+                "the spool %s has trouble: %s; what cannot be kept is counted as dropped",
                 self.folder,
                 reason,
             )

@@ -86,7 +86,7 @@ class Companions:
                 self._ids[sid, column] = self._window.series(target, labels, "gauge")
         except LimitExceeded as error:
             self.refused += 1
-            log.warning("No results of %s are kept: %s", source, error)
+            log.warning("no results of %s are kept: %s", source, error)
 
     def _append(self, times: Ints, results: Ints, values: Floats) -> None:
         whole = (results != _NONE).all(axis=1)

@@ -204,7 +204,7 @@ class Faces:
 
 def _report(driver: asyncio.Task[None]) -> None:
     if not driver.cancelled() and (error := driver.exception()):
-        log.error("The simulation stands still: %s", error, exc_info=error)
+        log.error("the simulation stands still: %s", error, exc_info=error)
 
 
 def _page(page: _Renders, content_type: str) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:

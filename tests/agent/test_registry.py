@@ -80,8 +80,8 @@ def test_a_state_is_logged_once(host: Host, caplog: pytest.LogCaptureFixture) ->
     collector.act = _good
     tour.collect()
     assert [record.message for record in caplog.records] == [
-        "The collector bad is failed: ValueError: bad line.",
-        "The collector bad works again.",
+        "the collector bad is failed: ValueError: bad line",
+        "the collector bad works again",
     ]
 
 

@@ -184,4 +184,4 @@ async def test_a_model_that_fails_is_said_in_the_log(
     monkeypatch.setattr(cluster, "step", fail)
     async with Faces(cluster):
         await asyncio.wait_for(failed.wait(), 5)
-    assert "The simulation stands still: out of silicon" in caplog.text
+    assert "the simulation stands still: out of silicon" in caplog.text
