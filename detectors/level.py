@@ -95,7 +95,7 @@ class LevelDetector:
         return scores
 
     def _scores(self, warming: Flags, level: Floats, size: Floats, band: Floats) -> Scores:
-        score = np.minimum(size / band, self.settings.most)
+        score = np.minimum(size / band, self.settings.max_score)
         low, high = level - band, level + band
         if warming.any():
             score[warming] = low[warming] = high[warming] = np.nan

@@ -34,7 +34,9 @@ class LevelSettings(Settings):
         default=0.01, gt=0, description="The scale is taken to be at least this part of the level."
     )
     warm_up: int = Field(default=60, ge=2, description="Samples of a series before its first score.")
-    most: float = Field(default=100.0, gt=1, description="Scores end here: past it, more says nothing more.")
+    max_score: float = Field(
+        default=100.0, gt=1, description="Scores end here: past it, more says nothing more."
+    )
 
 
 class DetectorSettings(Settings):
