@@ -80,9 +80,10 @@ async def _tell(cluster: Cluster, analyzer: Analyzer, pager: Pager, once: bool, 
         return 130
     status = story.sum_up()
     if not once:
-        story.say(
-            Chapter.SCENE, f"look around at http://{analyzer.address}/api/v1/incidents?state=all; Ctrl-C ends"
-        )
+        url = f"http://{analyzer.address}"
+        story.say(Chapter.SCENE, f"look around: fleetowl incidents list --all --url {url}")
+        story.say(Chapter.SCENE, f"take the cordon back: fleetowl runbooks undo RUN --url {url}")
+        story.say(Chapter.SCENE, "Ctrl-C ends the demo")
         await over.wait()
     return status
 

@@ -149,8 +149,5 @@ class Story:
         )
         print(f"  after the fault: {times}", flush=True)
         for run in cordoned:
-            print(
-                f"  {run.node} stays cordoned until somebody has tested the GPU; "
-                f"`fleetowl runbooks undo {run.id}` takes it back"
-            )
+            print(f"  {run.node} stays cordoned until somebody has tested the GPU ({run.id})", flush=True)
         return 0 if all(wanted.values()) else 1
