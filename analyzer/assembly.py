@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from alertmanager.receivers.check import problems_of_receivers
 from alertmanager.tables import SCHEMA as ALERTMANAGER
@@ -33,6 +34,7 @@ from telemetry.window import Window
 
 log = logging.getLogger("fleetowl.analyzer")
 
+AUDIT = "audit.jsonl"
 SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, INCIDENTS, RUNBOOKS)
 
 
@@ -61,10 +63,44 @@ def prepare(settings: CentralSettings) -> Plan:
         runbooks = load_runbooks([*([shipped_runbooks()] if own.shipped else ()), *own.files])
     except ConfigurationError as error:
         problems += error.problems
+    problems += _problems_of_files(settings)
     problems += problems_of_receivers(settings.alertmanager, "configuration", "alertmanager")
     if problems:
         raise ConfigurationError(problems)
-    return Plan(settings, groups, runbooks)
+    return Plan(with_audit_file(settings), groups, runbooks)
+
+
+def with_audit_file(settings: CentralSettings) -> CentralSettings:
+    """Settings whose audit log is in the state directory unless another place is given."""
+    if settings.runbooks.audit_file is not None:
+        return settings
+    path = settings.analyzer.state_directory / AUDIT
+    return settings.model_copy(update={"runbooks": settings.runbooks.model_copy(update={"audit_file": path})})
+
+
+def _problems_of_files(settings: CentralSettings) -> list[Problem]:
+    """What can be known to be missing before anything is started."""
+    found = []
+    own, runbooks = settings.analyzer, settings.runbooks
+    if own.token_file is not None and not own.token_file.is_file():
+        hint = "write the token into it"
+        found.append(Problem("configuration", "analyzer.token_file", f"{own.token_file} is not a file", hint))
+    if runbooks.enabled and runbooks.kubeconfig is not None and not runbooks.kubeconfig.is_file():
+        message = f"{runbooks.kubeconfig} is not a file"
+        hint = "without runbooks.kubeconfig the pod's own service account is used"
+        found.append(Problem("configuration", "runbooks.kubeconfig", message, hint))
+    if own.database is not None:
+        try:
+            make_url(own.database).get_dialect().import_dbapi()
+        except (ArgumentError, NoSuchModuleError) as error:
+            hint = "write for example postgresql+psycopg://user@host/fleetowl"
+            found.append(Problem("configuration", "analyzer.database", str(error), hint))
+        except ImportError as error:
+            hint = "install the driver into Fleetowl's environment"
+            found.append(
+                Problem("configuration", "analyzer.database", f"its driver is missing: {error}", hint)
+            )
+    return found
 
 
 def assemble(plan: Plan, now: int) -> Pipeline:

@@ -29,6 +29,7 @@ class Control:
     def routes(self) -> list[web.RouteDef]:
         """What to mount."""
         return [
+            web.get("/", self.index),
             web.get("/-/healthy", self.healthy),
             web.get("/-/ready", self.ready),
             web.get("/metrics", self.metrics),
@@ -36,6 +37,11 @@ class Control:
             web.get("/api/v1/runbooks/audit", self.audit),
             web.post("/api/v1/runbooks/undo/{run}", self.undo),
         ]
+
+    async def index(self, request: web.Request) -> web.Response:
+        """What can be asked here."""
+        paths = sorted({route.resource.canonical for route in request.app.router.routes() if route.resource})
+        return web.Response(text="Fleetowl\n" + "".join(f"  {path}\n" for path in paths if path != "/"))
 
     async def healthy(self, request: web.Request) -> web.Response:
         """200 while it ticks; 503 if it only answers, so that an orchestrator starts it again."""
@@ -58,10 +64,10 @@ class Control:
     async def reload(self, request: web.Request) -> web.Response:
         """Take over the configuration as it is on disk now, or keep the old one and say what is wrong."""
         try:
-            await self._analyzer.reload()
+            sentence = await self._analyzer.reload()
         except ConfigurationError as error:
             return answer(400, "bad_data", str(error))
-        return web.Response(text="The configuration was taken over.\n")
+        return web.Response(text=f"{sentence}\n")
 
     async def audit(self, request: web.Request) -> web.Response:
         """All lines of the audit log, and whether its chain holds."""

@@ -17,6 +17,7 @@ from analyzer.api import Api
 from analyzer.assembly import Plan, assemble, prepare
 from analyzer.catalogue import METRICS
 from analyzer.central import CentralSettings
+from analyzer.claim import Claim
 from analyzer.clock import Clock
 from analyzer.control import Control
 from analyzer.delivery import Delivery
@@ -52,8 +53,15 @@ class Analyzer:
         self.version = version
         self.started_at = self.clock.now()
         self.plan: Plan = prepare(settings)
-        self.pipeline = assemble(self.plan, self.started_at)
+        self._claim = Claim(settings.analyzer.state_directory)
+        self._claim.take()
+        try:
+            self.pipeline = assemble(self.plan, self.started_at)
+        except BaseException:
+            self._claim.release()
+            raise
         self.reloaded = True
+        self._taken_over = asyncio.Event()
         self.failures = 0
         self.ticked_at = time.monotonic()
         self.address = settings.analyzer.listen
@@ -68,7 +76,7 @@ class Analyzer:
         )
         self.scraper = Scraper(self.pipeline.window, self.clock.now)
         self.delivery = Delivery(Sender(settings.alertmanager), self._answered)
-        self.actions = self._new_actions(settings)
+        self.actions = self._new_actions(self.settings)
         self.remote_write = RemoteWriteReceiver(self.pipeline.window, settings.telemetry.remote_write)
         self.overload = Overload(own.max_pending_requests)
         self.telemetry = SelfTelemetry(self.pipeline.window, METRICS, self._samples, lambda: self.address)
@@ -117,13 +125,21 @@ class Analyzer:
         self.pipeline.keep()
         await self.snapshots.write()
         self.pipeline.database.close()
+        self._claim.release()
         log.info("the analyzer has stopped")
 
-    async def reload(self) -> None:
-        """Swap the configuration whole, or keep the old one. Raises ConfigurationError with what is wrong."""
+    async def taken_over(self) -> None:
+        """Wait for the next reload that succeeds."""
+        await self._taken_over.wait()
+
+    async def reload(self) -> str:
+        """Swap the configuration, or keep the old one. Raises ConfigurationError with what is wrong.
+
+        Returns a sentence; it names the keys that only a restart can change.
+        """
         try:
-            settings = self._load()
-            plan = prepare(replace_fixed(settings, self.settings))
+            settings, kept = replace_fixed(self._load(), self.settings)
+            plan = prepare(settings)
             token = _read_token(plan.settings)
         except ConfigurationError as error:
             self.reloaded = False
@@ -136,7 +152,13 @@ class Analyzer:
         await self.delivery.replace(Sender(plan.settings.alertmanager))
         await self.scraper.start(plan.settings.scrape_configs)
         self.wake()
-        log.info("the configuration was taken over")
+        self._taken_over.set()
+        self._taken_over = asyncio.Event()
+        sentence = "the configuration was taken over"
+        if kept:
+            sentence += f", but for {', '.join(kept)}: restart for that"
+        log.log(logging.WARNING if kept else logging.INFO, "%s", sentence)
+        return sentence
 
     async def _beat(self, interval: float) -> None:
         """Tick at the interval, and at once when something woke us."""
@@ -212,15 +234,13 @@ class Analyzer:
         return application
 
 
-def replace_fixed(new: CentralSettings, old: CentralSettings) -> CentralSettings:
+def replace_fixed(new: CentralSettings, old: CentralSettings) -> tuple[CentralSettings, list[str]]:
     """The new settings, but with the old values of what only a restart can change; says where they differ."""
-    changed = [key for key in FIXED if getattr(new.analyzer, key) != getattr(old.analyzer, key)]
+    changed = [f"analyzer.{key}" for key in FIXED if getattr(new.analyzer, key) != getattr(old.analyzer, key)]
     changed += [name for name in FIXED_SECTIONS if getattr(new, name) != getattr(old, name)]
-    if changed:
-        log.warning("a reload does not change %s: restart for that", ", ".join(changed))
     kept = {key: getattr(old.analyzer, key) for key in FIXED}
     sections = {name: getattr(old, name) for name in FIXED_SECTIONS}
-    return new.model_copy(update={"analyzer": new.analyzer.model_copy(update=kept), **sections})
+    return new.model_copy(update={"analyzer": new.analyzer.model_copy(update=kept), **sections}), changed
 
 
 def _read_token(settings: CentralSettings) -> str | None:

@@ -33,7 +33,7 @@ class AnalyzerSettings(Settings):
     database: str | None = Field(
         None, description="SQLAlchemy URL of the state database; SQLite in the state directory unless set."
     )
-    tick: Duration = Field(SECOND, description="Time between two ticks.")
+    tick: Duration = Field(SECOND, ge=100, description="Time between two ticks.")
     max_request_size: Size = Field(
         64 * 2**20, gt=0, description="Largest request body; a larger one is answered with 413."
     )

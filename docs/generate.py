@@ -152,7 +152,8 @@ def cli_page() -> str:
     parts = ["# Commands\n"]
 
     def unfold(command: click.Command, name: str, parent: click.Context | None) -> None:
-        context = click.Context(command, info_name=name, parent=parent)
+        settings = {**command.context_settings, "terminal_width": 100}
+        context = click.Context(command, info_name=name, parent=parent, **settings)
         parts.append(f"## {context.command_path}\n```\n{command.get_help(context)}\n```\n")
         if isinstance(command, click.Group):
             for child in sorted(command.commands):
@@ -182,7 +183,8 @@ def stale() -> list[str]:
 if __name__ == "__main__":
     if "--check" in sys.argv:
         wrong = stale()
-        print("\n".join(f"docs/{name} is not what `python -m docs.generate` writes" for name in wrong))
+        for name in wrong:
+            print(f"docs/{name} is not what `python -m docs.generate` writes")
         sys.exit(1 if wrong else 0)
     for page, render in PAGES.items():
         (DOCS / page).write_text(render())

@@ -27,7 +27,7 @@ def check_rules(paths: Sequence[Path], say: Callable[[str], None]) -> int:
     for problem in problems:
         click.echo(f"error: {problem}", err=True)
     say(
-        f"{counts.files} files are fine: {counts.groups} groups, {counts.alerts} alerting and "
+        f"files that are fine: {counts.files}; {counts.groups} groups, {counts.alerts} alerting and "
         f"{counts.records} recording rules"
     )
     return 1 if problems else 0

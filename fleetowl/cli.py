@@ -50,7 +50,7 @@ class Front(click.Group):
             for problem in error.problems:
                 click.echo(f"error: {problem}", err=True)
             count = len(error.problems)
-            click.echo(f"{count} problem{'s' if count > 1 else ''}; nothing was started", err=True)
+            click.echo(f"{count} problem{'s' if count > 1 else ''}", err=True)
             sys.exit(2)
 
 
@@ -210,7 +210,12 @@ def dashboards_export(directory: Path) -> None:
     """Write the dashboards as JSON that Grafana imports."""
     from dashboards.export import write
 
-    for path in write(directory):
+    try:
+        written = write(directory)
+    except OSError as error:
+        click.echo(f"error: {directory} cannot be written to: {error.strerror}", err=True)
+        sys.exit(1)
+    for path in written:
         click.echo(path)
 
 

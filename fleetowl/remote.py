@@ -16,18 +16,24 @@ TIMEOUT_SECONDS = 10
 
 def get(url: str, path: str) -> Any:
     """The `data` of a GET; ends the command with exit status 1 if there is none."""
-    return _ask(urllib.request.Request(url.rstrip("/") + path))  # noqa: S310 - the user's own URL
+    return _ask(_request(url, path))
 
 
 def post(url: str, path: str, token_file: Path | None) -> Any:
     """The `data` of a POST with the token."""
     headers = {}
     if token_file is not None:
-        headers["Authorization"] = f"Bearer {token_file.read_text().strip()}"
-    request = urllib.request.Request(  # noqa: S310 - the user's own URL
-        url.rstrip("/") + path, data=b"", headers=headers, method="POST"
-    )
-    return _ask(request)
+        try:
+            headers["Authorization"] = f"Bearer {token_file.read_text().strip()}"
+        except (OSError, UnicodeDecodeError) as error:
+            _fail(f"the token file {token_file} cannot be read: {error}")
+    return _ask(_request(url, path, data=b"", headers=headers, method="POST"))
+
+
+def _request(url: str, path: str, **how: Any) -> urllib.request.Request:
+    if not url.startswith(("http://", "https://")):
+        _fail(f"{url!r} is no address of an analyzer: write for example http://127.0.0.1:9480")
+    return urllib.request.Request(url.rstrip("/") + path, **how)  # noqa: S310 - the user's own URL
 
 
 def _ask(request: urllib.request.Request) -> Any:

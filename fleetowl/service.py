@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 from collections.abc import Callable
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from fleetowl.document import load_agent
 from fleetowl.version import VERSION
-from model.settings import ConfigurationError
+from model.settings import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from agent.settings import AgentSettings
+    from analyzer.central import CentralSettings
     from analyzer.service import Analyzer
-    from fleetowl.configuration import Configuration
 
 log = logging.getLogger("fleetowl")
 
@@ -49,14 +50,12 @@ def on_signals(stop: Callable[[], None], reload: Callable[[], None]) -> None:
 
 
 async def _run_agent(path: Path | None) -> int:
-    from agent.main import run
-
     settings, over, again = load_agent(path), asyncio.Event(), asyncio.Event()
     on_signals(over.set, again.set)
     while not over.is_set():
         again.clear()
         stop = asyncio.Event()
-        running = asyncio.create_task(run(settings, stop))
+        running = asyncio.create_task(_agent(settings, stop))
         signals = [asyncio.create_task(over.wait()), asyncio.create_task(again.wait())]
         await asyncio.wait([running, *signals], return_when=asyncio.FIRST_COMPLETED)
         for waiting in signals:
@@ -94,25 +93,27 @@ async def _run_central(path: Path | None, *, with_agent: bool) -> int:
 
     on_signals(over.set, reload)
     await analyzer.start()
-    if with_agent:
-        await _with_agent(configuration, analyzer, over)
-    else:
-        await over.wait()
-    await analyzer.stop()
+    try:
+        if with_agent:
+            await _with_agent(analyzer, over)
+        else:
+            await over.wait()
+    finally:
+        await analyzer.stop()
     return 0
 
 
-async def _with_agent(configuration: Configuration, analyzer: Analyzer, over: asyncio.Event) -> None:
-    """Run the agent beside the analyzer until `over`; an agent that fails is started again."""
-    from agent.main import run
-
-    settings = local_agent(configuration, analyzer.address)
-    stop = asyncio.Event()
+async def _with_agent(analyzer: Analyzer, over: asyncio.Event) -> None:
+    """Run the agent beside the analyzer until `over`, anew when a reload changed it or when it failed."""
     while not over.is_set():
-        running = asyncio.create_task(run(settings, stop))
+        settings = local_agent(analyzer.settings, analyzer.address)
+        stop = asyncio.Event()
+        running = asyncio.create_task(_agent(settings, stop))
+        changed = asyncio.create_task(_agent_changed(analyzer, settings))
         waiting = asyncio.create_task(over.wait())
-        await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        await asyncio.wait([running, changed, waiting], return_when=asyncio.FIRST_COMPLETED)
+        for task in (changed, waiting):
+            task.cancel()
         stop.set()
         try:
             await running
@@ -120,14 +121,36 @@ async def _with_agent(configuration: Configuration, analyzer: Analyzer, over: as
             raise
         except Exception:  # the supervisor's boundary: a broken agent must not take the analyzer down
             log.exception("the agent failed; starting it again in %d s", RESTART_SECONDS)
-            stop.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), RESTART_SECONDS)
 
 
-def local_agent(configuration: Configuration, address: str) -> AgentSettings:
+async def _agent_changed(analyzer: Analyzer, running: AgentSettings) -> None:
+    """Wait for a reload that gives the agent other settings."""
+    while local_agent(analyzer.settings, analyzer.address) == running:
+        await analyzer.taken_over()
+
+
+async def _agent(settings: AgentSettings, stop: asyncio.Event) -> None:
+    """Run an agent. Raises ConfigurationError if it cannot listen where it should."""
+    from agent.main import run
+
+    try:
+        await run(settings, stop)
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            raise
+        hint = "choose another address, or port 0 for a free one"
+        message = f"cannot listen on {settings.listen}: {error.strerror}"
+        raise ConfigurationError([Problem("configuration", "agent.listen", message, hint)]) from error
+
+
+def local_agent(settings: CentralSettings, address: str) -> AgentSettings:
     """The agent's settings for one process: it pushes to the analyzer beside it, and spools in its state."""
-    agent, central = configuration.agent, configuration.analyzer
+    from fleetowl.configuration import Configuration
+
+    assert isinstance(settings, Configuration)  # what `load` gives
+    agent, central = settings.agent, settings.analyzer
     push = agent.push
     if not push.url:
         push = push.model_copy(

@@ -40,7 +40,9 @@ class RunbookSettings(Settings):
         30 * SECOND, gt=0, description="A node list older than this is not decided upon."
     )
     audit_file: Path | None = Field(
-        None, description="Audit log (JSON lines, hash-chained). Without it nothing but a dry run is allowed."
+        None,
+        description="Audit log (JSON lines, hash-chained); default: audit.jsonl in the analyzer's state "
+        "directory. Without one that can be written nothing but a dry run is allowed.",
     )
     run_retention: Duration = Field(
         30 * DAY, gt=0, description="How long ended runs are remembered in the state database."

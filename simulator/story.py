@@ -36,7 +36,7 @@ _BY_KIND = {
     "joined": Chapter.INCIDENT,
     "tier": Chapter.INCIDENT,
     "again": Chapter.DETECTED,
-    "ended": Chapter.DETECTED,
+    "ended": Chapter.INCIDENT,
     "not notified": Chapter.NOTIFIED,
     "action": Chapter.RUNBOOK,
     "resolved": Chapter.RESOLVED,

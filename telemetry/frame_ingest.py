@@ -18,7 +18,7 @@ import numpy as np
 
 from model.labels import NAME, Labels
 from model.metric import Metric, Sample
-from model.moment import DAY
+from model.moment import DAY, SECOND
 from telemetry.agents import Columns, Node, Stream
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.ingest_settings import FrameSettings
@@ -37,6 +37,8 @@ from wire.frames import (
 log = logging.getLogger("fleetowl.telemetry")
 
 JOB = "fleetowl-agent"
+RESTART_GRACE = 15 * SECOND
+"""What a node has more after our start: an agent that found nobody tries again within 10 s."""
 METRICS = (
     Metric("fleetowl_frames_total", "counter", "Frames received, by kind.", ("kind",)),
     Metric("fleetowl_frames_duplicate_total", "counter", "Frames that had come before."),
@@ -169,10 +171,11 @@ class FrameReceiver:
         return [NodeRecord(node.name, node.interval, node.last_seen) for node in self._nodes.values()]
 
     def restore(self, records: Sequence[NodeRecord], now: int) -> None:
-        """Expect these nodes: one that does not come within two intervals of `now` is down."""
+        """Expect these nodes: one that does not come back after `now` (ms) and RESTART_GRACE is down."""
         for record in records:
             if record.node not in self._nodes:
-                self._nodes[record.node] = Node(record.node, self._window, record.interval, now)
+                back_by = now + RESTART_GRACE
+                self._nodes[record.node] = Node(record.node, self._window, record.interval, back_by)
 
     def samples(self) -> Iterator[Sample]:
         """Its own metrics, as METRICS declares them."""

@@ -11,7 +11,7 @@ import pytest
 from model.labels import NAME, Labels
 from model.moment import DAY, MINUTE
 from telemetry.agents import Node
-from telemetry.frame_ingest import FrameReceived, FrameReceiver, NodeRecord
+from telemetry.frame_ingest import RESTART_GRACE, FrameReceived, FrameReceiver, NodeRecord
 from telemetry.ingest_settings import FrameSettings
 from telemetry.seen import SeenSet
 from telemetry.window import Window, WindowLimits
@@ -261,7 +261,8 @@ def test_the_inventory_survives_a_restart(instant: Instant) -> None:
     window, successor = make()
     restart = T0 + 10 * MINUTE
     successor.restore(records, restart)
-    assert successor.expire(restart + 2 * STEP) == [], "two intervals of grace"
+    restart += RESTART_GRACE
+    assert successor.expire(restart + 2 * STEP) == [], "two intervals after the grace"
     assert len(successor.expire(restart + 3 * STEP)) == 1
     assert instant(window, restart + 3 * STEP) == {UP: 0.0}
     successor.restore(records, restart + 4 * STEP)

@@ -1,0 +1,88 @@
+"""One analyzer as a process: who may have its state, what a reload takes over, what is refused at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from analyzer.assembly import prepare
+from analyzer.service import Analyzer, replace_fixed
+from model.settings import ConfigurationError
+from telemetry.frame_ingest import RESTART_GRACE, FrameReceiver, NodeRecord
+from telemetry.window import Window
+from tests.analyzer.conftest import START, settings_of
+
+Run = Callable[..., Awaitable[Analyzer]]
+
+
+async def test_a_second_analyzer_on_the_same_state_is_refused(run_analyzer: Run, tmp_path: Path) -> None:
+    await run_analyzer()
+    settings = settings_of(tmp_path / "state")
+    with pytest.raises(ConfigurationError, match="another analyzer keeps its state here"):
+        Analyzer(settings, lambda: settings)
+
+
+async def test_the_state_can_be_had_again_after_a_stop(run_analyzer: Run, tmp_path: Path) -> None:
+    await (await run_analyzer()).stop()
+    settings = settings_of(tmp_path / "state")
+    await Analyzer(settings, lambda: settings).stop()
+
+
+async def test_a_reload_says_what_only_a_restart_changes(tmp_path: Path) -> None:
+    old = settings_of(tmp_path, rules={"shipped": False})
+    new = settings_of(
+        tmp_path, rules={"shipped": True}, telemetry={"retention": "30m"}, analyzer={"tick": "2s"}
+    )
+    settings, kept = replace_fixed(new, old)
+    assert kept == ["analyzer.tick", "telemetry"]
+    assert settings.rules.shipped
+    assert settings.telemetry == old.telemetry
+    assert settings.analyzer.tick == old.analyzer.tick
+
+
+async def test_a_wrong_reload_keeps_the_old_configuration(run_analyzer: Run, tmp_path: Path) -> None:
+    analyzer = await run_analyzer()
+    wrong = settings_of(tmp_path / "state", rules={"files": [str(tmp_path / "missing.yml")]})
+    analyzer._load = lambda: wrong
+    before = analyzer.settings
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"http://{analyzer.address}/-/reload") as response,
+    ):
+        assert response.status == 400
+        assert "missing.yml" in await response.text()
+    assert analyzer.settings == before
+    assert {s.name: s.value for s in analyzer._samples()}["fleetowl_config_last_reload_successful"] == 0
+
+
+@pytest.mark.parametrize(
+    ("sections", "key"),
+    [
+        ({"analyzer": {"token_file": "/no/such/token"}}, "analyzer.token_file"),
+        ({"analyzer": {"database": "nonsense"}}, "analyzer.database"),
+        ({"analyzer": {"database": "postgresql+nodriver://x/y"}}, "analyzer.database"),
+        ({"runbooks": {"enabled": True, "kubeconfig": "/no/such/config"}}, "runbooks.kubeconfig"),
+    ],
+)
+def test_what_is_missing_is_said_before_the_start(
+    tmp_path: Path, sections: dict[str, dict[str, object]], key: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=key):
+        prepare(settings_of(tmp_path, **sections))
+
+
+def test_actions_are_audited_beside_the_state_unless_told_otherwise(tmp_path: Path) -> None:
+    assert prepare(settings_of(tmp_path)).settings.runbooks.audit_file == tmp_path / "audit.jsonl"
+
+
+def test_an_agent_has_time_to_come_back_after_our_restart() -> None:
+    window = Window()
+    frames = FrameReceiver(window)
+    frames.restore([NodeRecord("n1", 1000, START)], START)
+    for now in range(START, START + RESTART_GRACE + 2500, 500):
+        window.advance(now)
+        assert frames.expire(now) == []
+    assert len(frames.expire(START + RESTART_GRACE + 3000)) == 1
