@@ -172,7 +172,9 @@ def did_you_mean(name: str, known: Collection[str], what: str) -> str:
     >>> did_you_mean("analyzr", ["agent", "analyzer"], "sections"), did_you_mean("x", ["b", "a"], "keys")
     ('did you mean analyzer?', 'known keys: a, b')
     """
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    # Long names are alike by chance: kubernetes_sd_configs is no slip of file_sd_configs.
+    alike = 0.6 if len(name) < 8 else 0.8
+    close = difflib.get_close_matches(name, known, n=1, cutoff=alike)
     if close:
         return f"did you mean {close[0]}?"
     return f"known {what}: {', '.join(sorted(known))}" if known else ""

@@ -42,7 +42,7 @@ class Expression:
         try:
             self._root = compiler.node(promql_parser.parse(substitute(text)))
         except ValueError as error:
-            raise PromQLError(str(error)) from error
+            raise PromQLError(_shown(error, text)) from error
         self.asks_for_absence = compiler.asks_for_absence
         """Whether it uses absent(): a window that has just started to fill says nothing then."""
         self._series = compiler.series
@@ -81,6 +81,15 @@ class Expression:
         rows = np.flatnonzero(value.present)
         frame = value.frame
         return Vector([frame[int(row)] for row in rows], value.values[rows], frame.intervals[rows])
+
+
+def _shown(error: ValueError, text: str) -> str:
+    """The parser's message; where it says nothing of the place, the expression helps to find it."""
+    said = str(error)
+    if said != "invalid promql query":
+        return said
+    short = " ".join(text.split())
+    return f"is no PromQL: {short[:80]}{'...' if len(short) > 80 else ''}"
 
 
 def parse(text: str) -> Expression:
