@@ -149,8 +149,9 @@ class Engine:
                 return await self._get(session)
         except TimeoutError as error:
             raise ScrapeFailed("timeout", f"no answer within {self.timeout} ms") from error
-        # OSError: refused, reset, or a file of credentials that cannot be read.
-        except (aiohttp.ClientError, OSError) as error:
+        # OSError: refused, reset, or a file of credentials that cannot be read. ValueError: an engine may
+        # redirect to what is no host name at all.
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ScrapeFailed("connection", why(error)) from error
 
     async def _get(self, session: aiohttp.ClientSession) -> tuple[bytes, str]:

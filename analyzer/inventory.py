@@ -88,7 +88,7 @@ class Inventory:
                 for name in self._window.metric_names():
                     if name.startswith(prefixes):
                         self._learn(kind, name)
-        if len(self._kinds) > known or now - self._written_at >= INTERVAL:
+        if len(self._kinds) > known or not 0 <= now - self._written_at < INTERVAL:
             self._write(now)
         self._generation = self._window.generation
 

@@ -211,7 +211,7 @@ class Pipeline:
         self._effects.intents += self.runbooks.due(now)
 
     def _compact(self, now: int) -> None:
-        if now - self._compacted_at < COMPACT_INTERVAL:
+        if 0 <= now - self._compacted_at < COMPACT_INTERVAL:
             return
         self._compacted_at = now
         remap = self.window.compact(now, COMPACT_SLACK)

@@ -82,8 +82,9 @@ class Scraper:
     async def start(self, configs: Sequence[ScrapeConfig]) -> None:
         """Scrape what `configs` name from now on, and nothing else; what stays keeps its history."""
         previous, self._jobs = self._jobs, [_job(config) for config in configs]
+        wanted = {target.key for _, target in self._wanted()}
         for key in list(self._loops):
-            await self._end(key, leave=False)
+            await self._end(key, leave=key not in wanted)
         for job in previous:
             await job.session.close()
         self._follow()
@@ -104,12 +105,17 @@ class Scraper:
         while True:
             asked = [sd.refresh_interval for job in self._jobs for sd in job.config.file_sd_configs]
             await asyncio.sleep(min([FILES_INTERVAL, *asked]) / SECOND)
-            changed = [job.files.refresh() for job in self._jobs if job.config.file_sd_configs]
-            if any(changed):
-                gone = self._loops.keys() - {target.key for _, target in self._wanted()}
-                for key in gone:
-                    await self._end(key, leave=True)
-                self._follow()
+            try:
+                await self._refresh()
+            except Exception:  # the supervisor's boundary: target files must go on being watched
+                log.exception("the target files could not be followed; trying again")
+
+    async def _refresh(self) -> None:
+        changed = [job.files.refresh() for job in self._jobs if job.config.file_sd_configs]
+        if any(changed):
+            for key in self._loops.keys() - {target.key for _, target in self._wanted()}:
+                await self._end(key, leave=True)
+            self._follow()
 
     def _wanted(self) -> Iterator[tuple[_Job, ScrapeTarget]]:
         for job in self._jobs:
@@ -137,7 +143,9 @@ class Scraper:
                 loop.task = asyncio.create_task(self._beat(loop), name=f"scrape {target.url}")
 
     async def _end(self, key: str, *, leave: bool) -> None:
-        loop = self._loops.pop(key)
+        loop = self._loops.pop(key, None)
+        if loop is None:
+            return
         if loop.task is not None:
             await _cancel(loop.task)
         if leave:
@@ -156,6 +164,15 @@ class Scraper:
             due += (missed + 1) * interval
 
     async def _scrape(self, loop: _Loop) -> None:
+        try:
+            await self._scrape_once(loop)
+        except Exception as error:  # the supervisor's boundary: a loop that died would never scrape again
+            message = f"{type(error).__name__}: {error}"
+            if message != loop.health.error:
+                log.exception("%s: the scrape failed", loop.health.target.url)
+            loop.health.up, loop.health.error, loop.health.scraped_at = False, message, self._now()
+
+    async def _scrape_once(self, loop: _Loop) -> None:
         health, at, began = loop.health, self._now(), time.perf_counter()
         self._window.advance(at)
         try:
@@ -192,7 +209,7 @@ async def _fetch(job: _Job, target: ScrapeTarget) -> tuple[bytes, str]:
             return body, response.headers.get("Content-Type", "")
     except TimeoutError as error:
         raise ScrapeFailed(f"no complete answer within {target.timeout / SECOND:g} s") from error
-    except (aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: what is no host name
         raise ScrapeFailed(str(error) or type(error).__name__) from error
 
 

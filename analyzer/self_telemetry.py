@@ -58,7 +58,7 @@ class SelfTelemetry:
 
     def step(self, now: int) -> None:
         """Write the samples into the window, every INTERVAL."""
-        if now - self._written_at < INTERVAL:
+        if 0 <= now - self._written_at < INTERVAL:
             return
         self._written_at = now
         if self._window.numbering != self._numbering:

@@ -36,7 +36,14 @@ log = logging.getLogger("fleetowl.analyzer")
 DRAIN_SECONDS = 5.0
 """How long a graceful stop waits for answers; what is given up is sent again after the next start."""
 
-FIXED = ("listen", "state_directory", "database", "tick")
+FIXED = (
+    "listen",
+    "state_directory",
+    "database",
+    "tick",
+    "max_request_size",
+    "max_pending_requests",
+)
 """Keys of the section analyzer that a reload cannot change."""
 
 FIXED_SECTIONS = ("telemetry", "detectors")
@@ -62,6 +69,7 @@ class Analyzer:
             raise
         self.reloaded = True
         self._taken_over = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self.failures = 0
         self.ticked_at = time.monotonic()
         self.address = settings.analyzer.listen
@@ -137,6 +145,10 @@ class Analyzer:
 
         Returns a sentence; it names the keys that only a restart can change.
         """
+        async with self._reloading:
+            return await self._reload()
+
+    async def _reload(self) -> str:
         try:
             settings, kept = replace_fixed(self._load(), self.settings)
             plan = prepare(settings)

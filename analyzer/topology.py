@@ -35,7 +35,7 @@ class TopologyWatch:
 
     def step(self, now: int) -> None:
         """Look if it is time to."""
-        if now - self._looked_at < INTERVAL:
+        if 0 <= now - self._looked_at < INTERVAL:
             return
         self._looked_at = now
         for name in SOURCES:

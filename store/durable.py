@@ -46,8 +46,10 @@ def persist(database: Database, rooms: Sequence[Durable]) -> Decision:
         with database.transaction() as tx:
             for room in changed:
                 room.save(tx)
-    except StoreUnavailable as error:
-        return refuse(f"state is not on disk: {error}; nothing is forgotten, the next tick tries again")
+    # The supervisor's boundary: one room's value that no database takes must be said like a full disk.
+    except Exception as error:
+        what = str(error) if isinstance(error, StoreUnavailable) else f"{type(error).__name__}: {error}"
+        return refuse(f"state is not on disk: {what}; nothing is forgotten, the next tick tries again")
     for room in changed:
         room.saved()
     return allow(f"committed the state of {len(changed)} room{'s' if len(changed) > 1 else ''}")

@@ -37,6 +37,8 @@ from wire.frames import (
 log = logging.getLogger("fleetowl.telemetry")
 
 JOB = "fleetowl-agent"
+LATEST = 1 << 52
+"""No moment (ms) is later; what is computed from it still fits in 64 bits."""
 RESTART_GRACE = 15 * SECOND
 """What a node has more after our start: an agent that found nobody tries again within 10 s."""
 METRICS = (
@@ -197,6 +199,8 @@ class FrameReceiver:
     def _take(self, frame: Frame, now: int, answer: FrameReceived) -> None:
         if not 0 < frame.interval <= DAY:
             raise MalformedFrame(f"an interval of {frame.interval} ms")
+        if not 0 < frame.time < LATEST:
+            raise MalformedFrame(f"a time of {frame.time} ms")
         self.stats.frames[frame.kind.name] += 1
         if frame.kind is Kind.SCHEMA:
             self._learn(frame, now, answer)

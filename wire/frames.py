@@ -199,7 +199,9 @@ def _checked_labels(row: list[list[str]], limits: FrameLimits) -> Labels:
 
 def _json(payload: bytes) -> Any:
     try:
-        return json.loads(payload)
+        document = json.loads(payload)
+        json.dumps(document, ensure_ascii=False).encode()  # a lone surrogate could be stored nowhere
+        return document
     except (ValueError, RecursionError) as error:
         raise MalformedFrame("a payload that is no JSON") from error
 
@@ -226,11 +228,14 @@ def decode_stream(body: bytes, limits: FrameLimits | None = None) -> list[Frame]
     """All frames of a stream. Raises MalformedFrame for damage, a cut-off end or a limit exceeded."""
     limits = limits or FrameLimits()
     frames: list[Frame] = []
-    position = 0
+    position = inflated = 0
     while position < len(body):
         if len(frames) == limits.frames:
             raise MalformedFrame(f"more than {limits.frames} frames at once")
         frame, position = _decode_one(body, position, limits)
+        inflated += len(frame.payload)
+        if inflated > len(body) + 2 * limits.frame_bytes:
+            raise MalformedFrame(f"frames that inflate to more than {inflated} bytes")
         frames.append(frame)
     return frames
 

@@ -70,7 +70,8 @@ class Webhook:
             ssl=self._context(),
             server_hostname=server_name or None,
         ) as response:
-            text = (await response.content.read(1024)).decode(errors="replace")
+            taken = 200 <= response.status < 300  # then the body is of no interest, and may never come
+            text = "" if taken else (await response.content.read(1024)).decode(errors="replace")
             answer = masked(
                 f"{response.status} {response.reason or ''} {_detail(response.status, text)}", secrets
             )

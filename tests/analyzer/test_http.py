@@ -159,3 +159,29 @@ async def test_overload_is_429_with_a_time_to_come_back() -> None:
 )
 def test_values_are_spelled_as_go_spells_them(value: float, text: str) -> None:
     assert format_value(value) == text
+
+
+@pytest.mark.parametrize(
+    "query", ["1+" * 8000 + "x", "1+" * 500 + "x", "-" * 7000 + "x", "(" * 900 + "1", "x" * 99_999]
+)
+async def test_a_hostile_query_is_refused_and_harms_nobody(
+    run_analyzer: Run, http: aiohttp.ClientSession, query: str
+) -> None:
+    analyzer = await run_analyzer()
+    url = f"http://{analyzer.address}/api/v1/query"
+    async with http.post(url, data={"query": query}) as response:
+        assert response.status == 400
+    async with http.get(url, params={"query": "1"}) as response:
+        assert response.status == 200
+
+
+async def test_reloads_wait_for_each_other(run_analyzer: Run, http: aiohttp.ClientSession) -> None:
+    analyzer = await run_analyzer(
+        scrape_configs=[{"job_name": "a", "static_configs": [{"targets": ["127.0.0.1:1"]}]}]
+    )
+
+    async def reload() -> int:
+        async with http.post(f"http://{analyzer.address}/-/reload") as response:
+            return response.status
+
+    assert await asyncio.gather(*(reload() for _ in range(4))) == [200] * 4

@@ -415,3 +415,12 @@ def test_seen_set_is_bounded_and_agrees_with_a_set() -> None:
     numbers(small, range(0, 1000, 2))
     assert len(small) == 8
     assert 998 in small
+
+
+@pytest.mark.parametrize("time", [0, -1, 1 << 62])
+def test_a_moment_that_cannot_be_is_malformed(time: int) -> None:
+    _, receiver = make()
+    agent = Agent()
+    answer = receiver.receive(agent.schema_bytes() + agent.values(time, 1.0, 2.0, 1.0), T0)
+    assert answer.status == 400
+    assert receiver.expire(T0 + MINUTE)
