@@ -107,8 +107,9 @@ def assemble(plan: Plan, now: int) -> Pipeline:
     """A pipeline with the state that an earlier process left. Raises ConfigurationError for a newer state."""
     settings = plan.settings
     window, scoring = _restore_window(settings, now)
-    database = _open(settings, now)
+    database, lasting = _open(settings, now)
     pipeline = Pipeline(settings, plan.groups, plan.runbooks, window, scoring, database, now)
+    pipeline.lasting = lasting
     restore(database, pipeline.rooms, now)
     return pipeline
 
@@ -132,7 +133,8 @@ def _restore_window(settings: CentralSettings, now: int) -> tuple[Window, Scorin
     return window, Scoring(window, settings.detectors)
 
 
-def _open(settings: CentralSettings, now: int) -> Database:
+def _open(settings: CentralSettings, now: int) -> tuple[Database, bool]:
+    """The state database, and whether what it holds outlives the process."""
     url = settings.analyzer.database_url()
     try:
         database, decision = open_database(url, now)
@@ -147,4 +149,5 @@ def _open(settings: CentralSettings, now: int) -> Database:
         database = Database("sqlite://")
         for schema in SCHEMAS:
             database.create(schema)
-    return database
+        return database, False
+    return database, True

@@ -43,7 +43,7 @@ from telemetry.window import Window
 
 log = logging.getLogger("fleetowl.analyzer")
 
-METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state database takes writes."),)
+METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state is on disk and takes writes."),)
 COMPACT_INTERVAL = 5 * MINUTE
 COMPACT_SLACK = 0.1
 
@@ -85,6 +85,7 @@ class Pipeline:
         self.view: ClusterView | None = None
         self.kept: Decision = allow("no state changed")
         self.alerts: list[Alert] = []
+        self.lasting = True  # False where the state is in memory only
         self.feed = TopologyFeed(self.topology)
         self._watch = TopologyWatch(window, self.feed)
         self._compacted_at = started_at
@@ -177,7 +178,7 @@ class Pipeline:
         yield from self.inventory.samples()
         yield from self.dispatcher.samples(now)
         yield from self.tick.samples()
-        yield Sample("fleetowl_store_up", {}, float(bool(self.kept)))
+        yield Sample("fleetowl_store_up", {}, float(bool(self.kept) and self.lasting))
 
     # The steps of the tick.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from analyzer.assembly import prepare
+from analyzer.assembly import assemble, prepare
 from analyzer.service import Analyzer, replace_fixed
 from model.settings import ConfigurationError
 from telemetry.frame_ingest import RESTART_GRACE, FrameReceiver, NodeRecord
@@ -86,3 +86,10 @@ def test_an_agent_has_time_to_come_back_after_our_restart() -> None:
         window.advance(now)
         assert frames.expire(now) == []
     assert len(frames.expire(START + RESTART_GRACE + 3000)) == 1
+
+
+def test_state_that_is_only_in_memory_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "state").write_text("a file where the directory should be")
+    pipeline = assemble(prepare(settings_of(tmp_path / "state")), START)
+    assert "going on in memory" in caplog.text
+    assert {s.name: s.value for s in pipeline.samples(START)}["fleetowl_store_up"] == 0
