@@ -92,6 +92,8 @@ async def test_restart_loses_and_repeats_nothing(
     await wait_for(lambda: all_told("Hot", "resolved", "ab"), 40, "b resolves\n" + process.tail())
     await wait_for(lambda: all_told("HotForLong", "firing", "cdef"), 60, "the long rule\n" + process.tail())
     await asyncio.sleep(3)
+    assert all(webhook.keys), "without keys the check below would prove nothing"
+    assert len(set(webhook.keys)) > len("abcdef"), "each state of a group has a key of its own"
     keys: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for body, key in zip(webhook.bodies, webhook.keys, strict=True):
         for alert in body["alerts"]:
