@@ -8,12 +8,13 @@ from typing import Any
 from aiohttp import web
 
 from analyzer.access import answer
-from analyzer.formats import format_sample, format_value, parameters, success
+from analyzer.formats import format_sample, format_series, format_value, parameters, success
 from analyzer.pipeline import Pipeline
 from analyzer.scraper import TargetHealth
 from model.moment import SECOND, format_duration, format_moment, parse_moment
+from rules.promql.answer import Matrix, Vector
 from rules.promql.errors import EvaluationError, PromQLError
-from rules.promql.expression import Scalar, Vector, parse
+from rules.promql.expression import parse
 from telemetry.frame_ingest import JOB as AGENT_JOB
 from telemetry.frame_ingest import NodeRecord, patience
 
@@ -115,13 +116,15 @@ class Api:
         return success({"runbooks": found, "runs": runs, "paused": engine.paused})
 
 
-def _as_result(result: Vector | Scalar | str, at: int) -> dict[str, Any]:
+def _as_result(result: Answer, at: int) -> dict[str, Any]:
     if isinstance(result, Vector):
         pairs = zip(result.labels, result.values.tolist(), strict=True)
         return {
             "resultType": "vector",
             "result": [format_sample(labels, at, value) for labels, value in pairs],
         }
+    if isinstance(result, Matrix):
+        return {"resultType": "matrix", "result": [format_series(*one) for one in result.series()]}
     if isinstance(result, str):
         return {"resultType": "string", "result": [at / 1000, result]}
     return {"resultType": "scalar", "result": [at / 1000, format_value(result.value)]}

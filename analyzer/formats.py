@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from model.labels import Labels
+from rules.promql.frame import Floats, Integers
 
 
 def format_value(value: float) -> str:
@@ -31,6 +32,12 @@ def format_value(value: float) -> str:
 def format_sample(labels: Labels, at: int, value: float) -> dict[str, Any]:
     """One element of a vector. `at` in ms."""
     return {"metric": dict(labels), "value": [at / 1000, format_value(value)]}
+
+
+def format_series(labels: Labels, times: Integers, values: Floats) -> dict[str, Any]:
+    """One element of a matrix. `times` in ms."""
+    points = zip(times.tolist(), values.tolist(), strict=True)
+    return {"metric": dict(labels), "values": [[at / 1000, format_value(value)] for at, value in points]}
 
 
 def success(data: Any, warnings: list[str] | None = None) -> web.Response:

@@ -31,7 +31,8 @@ from model.moment import MINUTE
 from model.topology import Topology
 from rules.engine import RuleEngine
 from rules.group import AlertRule, RuleGroup
-from rules.promql.expression import Expression, Scalar, Vector, parse
+from rules.promql.answer import Answer, Vector
+from rules.promql.expression import Expression, parse
 from runbooks.cluster import ClusterView
 from runbooks.engine import RunbookEngine
 from runbooks.model import Runbook
@@ -153,10 +154,9 @@ class Pipeline:
         self.runbooks.reconfigure(runbooks, settings.runbooks)
         self.demand()
 
-    def evaluate(self, expression: Expression, at: int) -> Vector | Scalar | str:
+    def evaluate(self, expression: Expression, at: int) -> Answer:
         """The value of an expression at `at` (ms), with the look-back that the rules have."""
-        rules = self.settings.rules
-        return expression.evaluate(self.window, at, rules.lookback, rules.default_scrape_interval)
+        return expression.evaluate(self.window, at, self.settings.rules.options())
 
     def demand(self) -> None:
         """Ask the detectors for the bands and scores that the rules select."""

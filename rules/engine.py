@@ -20,8 +20,9 @@ from model.metric import Sample
 from model.moment import SECOND
 from rules.coverage import Coverage
 from rules.group import AlertRule, RecordingRule, RuleGroup
+from rules.promql.answer import Scalar, Vector
 from rules.promql.errors import EvaluationError
-from rules.promql.expression import Expression, Scalar, Vector
+from rules.promql.expression import Expression
 from rules.recorder import Recorder
 from rules.running import METRICS as METRICS
 from rules.running import GroupState, RuleState, samples_of
@@ -150,12 +151,11 @@ class RuleEngine:
         return rule.states.update(result, at, self._coverage.held(rule.states, at))
 
     def _query(self, expression: Expression, at: int) -> Vector:
-        settings = self._settings
-        value = expression.evaluate(self._window, at, settings.lookback, settings.default_scrape_interval)
+        value = expression.evaluate(self._window, at, self._settings.options())
         if isinstance(value, Scalar):
             return Vector([Labels()], np.array([value.value]), np.zeros(1, dtype=np.int64))
-        if isinstance(value, str):
-            raise EvaluationError("a rule needs a vector or a number, not a string")
+        if not isinstance(value, Vector):
+            raise EvaluationError("a rule needs an instant vector or a number")
         return value
 
     @staticmethod

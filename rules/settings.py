@@ -8,6 +8,7 @@ from pydantic import Field
 
 from model.moment import MINUTE, SECOND
 from model.settings import Duration, Settings
+from rules.promql.context import Options
 
 
 class RuleSettings(Settings):
@@ -30,6 +31,15 @@ class RuleSettings(Settings):
         ge=SECOND,
         description="What `$scrapes(n)` counts in for series whose interval is neither stated nor visible.",
     )
+    max_series: int = Field(
+        default=1_000_000,
+        ge=0,
+        description="How many series one selector may touch; more are an error of the rule. 0: no limit.",
+    )
     record_alerts: bool = Field(
         default=True, description="Whether `ALERTS` and `ALERTS_FOR_STATE` are written as series."
     )
+
+    def options(self) -> Options:
+        """How expressions are evaluated under these settings."""
+        return Options(self.lookback, self.default_scrape_interval, self.evaluation_interval, self.max_series)

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from model.alert import Alert
 from model.labels import NAME, Labels
 from rules.group import AlertRule
+from rules.promql.answer import Vector
 from rules.promql.errors import EvaluationError
-from rules.promql.expression import Vector
 from wire.template import Template
 
 PENDING = "pending"

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 
 from model.labels import escape
+from rules.promql.answer import Vector
 from rules.promql.errors import EvaluationError, PromQLError
-from rules.promql.expression import Vector, parse
+from rules.promql.expression import parse
 from telemetry.window import Window
 
 VARIABLES = ("node", "uuid", "gpu")

@@ -1,8 +1,8 @@
-"""What an evaluation knows: the window, the moment, and how far to look back."""
+"""What an evaluation knows: the window, the moment, the limits, and what it has to say beside the answer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from model.moment import MINUTE, SECOND
 from telemetry.window import Window
@@ -12,13 +12,50 @@ DEFAULT_INTERVAL = 15 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """`at` in ms; `lookback` is how old (ms) the sample of an instant selector may be.
+class Options:
+    """How expressions are evaluated; times in ms.
 
-    `default_interval` (ms) stands in for the scrape interval of a series that is not known to have one.
+    `lookback` is how old the sample of an instant selector may be. `default_interval` stands in for the
+    scrape interval of a series that is not known to have one. `subquery_step` is the step of `[5m:]`.
+    `max_series` is how many series one selector may touch, 0 for no limit.
     """
+
+    lookback: int = LOOKBACK
+    default_interval: int = DEFAULT_INTERVAL
+    subquery_step: int = MINUTE
+    max_series: int = 0
+
+
+DEFAULT_OPTIONS = Options()
+
+
+@dataclass(slots=True)
+class Notes:
+    """Annotations, as Prometheus calls them: what is dubious in an answer, each sentence once, in order."""
+
+    warnings: dict[str, None] = field(default_factory=dict)
+    infos: dict[str, None] = field(default_factory=dict)
+
+    def warn(self, sentence: str) -> None:
+        """The answer is probably not what was meant."""
+        self.warnings[f"PromQL warning: {sentence}"] = None
+
+    def inform(self, sentence: str) -> None:
+        """The answer may not be what was meant."""
+        self.infos[f"PromQL info: {sentence}"] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One moment `at` of a query from `start` to `end` (all ms; equal for an instant query)."""
 
     window: Window
     at: int
-    lookback: int = LOOKBACK
-    default_interval: int = DEFAULT_INTERVAL
+    start: int
+    end: int
+    options: Options
+    notes: Notes
+
+    def moved(self, at: int) -> Context:
+        """The same query at another moment."""
+        return Context(self.window, at, self.start, self.end, self.options, self.notes)

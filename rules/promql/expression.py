@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-import numpy as np
 import promql_parser
 
-from model.labels import Labels
 from model.matcher import Matcher
+from rules.promql.answer import Answer, Gathering, Matrix, answer_of
 from rules.promql.compile import Compiler
-from rules.promql.context import DEFAULT_INTERVAL, LOOKBACK, Context
+from rules.promql.context import DEFAULT_OPTIONS, Context, Notes, Options
 from rules.promql.errors import PromQLError
-from rules.promql.frame import Floats, Integers
 from rules.promql.scrapes import Span, substitute
 from telemetry.window import Window
 
@@ -23,22 +20,6 @@ MOST_OPERATORS = 200
 # Strings, comments and the matchers in braces nest nothing.
 _ATOMS = re.compile(r"""#[^\n]*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|\{[^{}]*\}""")
 _OPERATORS = re.compile(r"[-+*/%^(\[<>]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Vector:
-    """An instant vector: labels and values, aligned, and of each row the scrape interval (ms, 0 unknown)."""
-
-    labels: list[Labels]
-    values: Floats
-    intervals: Integers
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """A number."""
-
-    value: float
 
 
 class Expression:
@@ -75,21 +56,29 @@ class Expression:
         return max((span.at(interval) + max(offset, 0) for _, span, offset in self._reach), default=0)
 
     def evaluate(
+        self, window: Window, at: int, options: Options = DEFAULT_OPTIONS, notes: Notes | None = None
+    ) -> Answer:
+        """Its value at `at` (ms). `notes` gathers what is dubious in it.
+
+        Raises EvaluationError where the data allow no answer.
+        """
+        return answer_of(self._root.evaluate(Context(window, at, at, at, options, notes or Notes())))
+
+    def evaluate_range(
         self,
         window: Window,
-        at: int,
-        lookback: int = LOOKBACK,
-        default_interval: int = DEFAULT_INTERVAL,
-    ) -> Vector | Scalar | str:
-        """Its value at `at` (ms). Raises EvaluationError where the data allow no answer."""
-        value = self._root.evaluate(Context(window, at, lookback, default_interval))
-        if isinstance(value, float):
-            return Scalar(value)
-        if isinstance(value, str):
-            return value
-        rows = np.flatnonzero(value.present)
-        frame = value.frame
-        return Vector([frame[int(row)] for row in rows], value.values[rows], frame.intervals[rows])
+        start: int,
+        end: int,
+        step: int,
+        options: Options = DEFAULT_OPTIONS,
+        notes: Notes | None = None,
+    ) -> Matrix:
+        """Its values at start, start + step, ... up to end (ms). Raises EvaluationError."""
+        query = Context(window, start, start, end, options, notes or Notes())
+        gathered = Gathering()
+        for at in range(start, end + 1, step):
+            gathered.add(at, self._root.evaluate(query.moved(at)))
+        return gathered.matrix()
 
 
 def check_size(text: str) -> None:

@@ -53,11 +53,11 @@ class Series:
 
 def _estimate(selection: Selection, context: Context) -> int:
     """The usual distance (ms) between samples of series that have no stated interval."""
-    times, _, present = selection.range(context.at - context.lookback, context.at)
+    times, _, present = selection.range(context.at - context.options.lookback, context.at)
     counts = present.sum(axis=0)
     several = counts > 1
     if not several.any():
-        return context.default_interval
+        return context.options.default_interval
     limits = np.iinfo(np.int64)
     last = np.where(present, times, limits.min).max(axis=0)[several]
     first = np.where(present, times, limits.max).min(axis=0)[several]
@@ -81,7 +81,7 @@ class InstantSelector:
         if not self.series.selections:
             return empty(), np.empty(0, dtype=np.int64)
         at = context.at - self.offset
-        parts = [selection.instant(at, context.lookback) for selection in self.series.selections]
+        parts = [selection.instant(at, context.options.lookback) for selection in self.series.selections]
         values, times, present = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Column(self.series.frame, values, present), times
 

@@ -20,8 +20,9 @@ import numpy as np
 
 from model.labels import NAME, Labels
 from model.moment import DAY, parse_duration
+from rules.promql.answer import Scalar, Vector
 from rules.promql.errors import EvaluationError, PromQLError
-from rules.promql.expression import Expression, Scalar, parse
+from rules.promql.expression import Expression, parse
 from telemetry.bits import STALE_NAN
 from telemetry.window import Window, WindowLimits
 
@@ -267,6 +268,7 @@ def _answers(window: Window, expression: Expression, moments: list[int]) -> _Row
         value = expression.evaluate(window, at)
         if isinstance(value, str):
             return value
+        assert isinstance(value, Scalar | Vector)
         pairs: list[tuple[Labels | None, float]] = (
             [(None, value.value)]
             if isinstance(value, Scalar)

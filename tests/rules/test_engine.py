@@ -13,7 +13,8 @@ from model.moment import MINUTE, SECOND
 from rules.engine import RuleEngine
 from rules.files import load_rule_files
 from rules.group import RuleGroup
-from rules.promql.expression import Vector, parse
+from rules.promql.answer import Vector
+from rules.promql.expression import parse
 from rules.running import METRICS
 from rules.settings import RuleSettings
 from rules.tables import SCHEMA

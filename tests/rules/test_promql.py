@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from model.labels import Labels
 from model.moment import MINUTE, SECOND
+from rules.promql.answer import Scalar, Vector
 from rules.promql.errors import EvaluationError, PromQLError
-from rules.promql.expression import Scalar, Vector, parse
+from rules.promql.expression import parse
 from rules.promql.frame import Projection, frame_of
 from rules.promql.scrapes import Span, parse_span, with_interval
 from telemetry.window import Window

@@ -21,7 +21,8 @@ import yaml
 
 from model.labels import Labels
 from model.moment import SECOND
-from rules.promql.expression import Scalar, parse
+from rules.promql.answer import Scalar
+from rules.promql.expression import parse
 from telemetry.bits import STALE_NAN, is_stale
 from telemetry.window import Window
 

@@ -12,7 +12,8 @@ import yaml
 import rules.packs
 from model.labels import Labels
 from model.moment import SECOND
-from rules.promql.expression import Vector, parse
+from rules.promql.answer import Vector
+from rules.promql.expression import parse
 from runbooks.cluster import NodeView
 from runbooks.evidence import holds
 from runbooks.library import shipped
