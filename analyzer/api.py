@@ -12,7 +12,7 @@ from analyzer.formats import format_sample, format_series, format_value, paramet
 from analyzer.pipeline import Pipeline
 from analyzer.scraper import TargetHealth
 from model.moment import SECOND, format_duration, format_moment, parse_moment
-from rules.promql.answer import Answer, Matrix, Scalar, Vector
+from rules.promql.answer import Answer, Matrix, Vector
 from rules.promql.errors import EvaluationError, PromQLError
 from rules.promql.expression import parse
 from telemetry.frame_ingest import JOB as AGENT_JOB
