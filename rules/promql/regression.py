@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rules.promql.frame import Bools, Floats
-from rules.promql.selectors import Block
+from rules.promql.ranged import Block
 
 Result = tuple[Floats, Bools]
 
@@ -21,8 +21,8 @@ def deriv(block: Block) -> Result:
 
 
 def predict_linear(block: Block, seconds: float) -> Result:
-    """Where that line will be `seconds` after the end of the range."""
-    slope, intercept = _fit(block, np.full(block.present.shape[1], float(block.end)))
+    """Where that line will be `seconds` after the moment of evaluation."""
+    slope, intercept = _fit(block, np.full(block.present.shape[1], float(block.at)))
     return slope * seconds + intercept, block.counts >= 2
 
 
