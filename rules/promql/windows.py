@@ -141,6 +141,7 @@ KERNELS: dict[str, Kernel] = {
     "stdvar_over_time": stdvar_over_time,
     "stddev_over_time": stddev_over_time,
     "deriv": regression.deriv,
+    "double_exponential_smoothing": regression.double_exponential_smoothing,
     "predict_linear": regression.predict_linear,
     "quantile_over_time": regression.quantile_over_time,
 }

@@ -93,7 +93,10 @@ def run_file(path: Path) -> Outcome:
         if block.command == "clear":
             window = _window()
         elif block.command.startswith("load"):
-            _load(window, block)
+            try:
+                _load(window, block)
+            except (Unreadable, ValueError, IndexError) as error:
+                print(f"{place}: cannot be loaded: {error}", file=sys.stderr)
         elif block.command.startswith("eval"):
             _count(outcome, place, window, block)
     return outcome
@@ -112,6 +115,9 @@ def _count(outcome: Outcome, place: str, window: Window, block: Block) -> None:
         return
     except (PromQLError, Unreadable) as error:
         outcome.failed.append(f"{place}: unreadable: {error}")
+        return
+    except Exception as error:  # a defect fails its own line and not the run
+        outcome.failed.append(f"{place}: {type(error).__name__}: {error}")
         return
     if wrong:
         outcome.failed.append(f"{place}: {wrong}")

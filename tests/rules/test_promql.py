@@ -71,7 +71,6 @@ def test_rows_know_the_interval_of_their_series() -> None:
     ("text", "named"),
     [
         ("limitk(1, x)", "limitk"),
-        ("double_exponential_smoothing(x[5m], 0.5, 0.5)", "double_exponential_smoothing"),
         ("info(x)", "info"),
         ("histogram_count(x)", "histogram_count"),
         ("x @ 99999999999", "@"),
@@ -115,6 +114,7 @@ def numbers() -> tuple[Cluster, int]:
         ("g + 0x_ff", 375),
         ("g * 0 + 1h30m", 5400),
         ("mad_over_time(g[5s])", 1),
+        ("double_exponential_smoothing(g[10s], 0.5, 0.1)", 120),
         ("ts_of_min_over_time(g[10s])", START // SECOND + 111),
         ("histogram_quantile(0.25, rate(h[1m]))", 1),
         ("histogram_quantile(0.25, sum(rate(h[1m])))", 1),
