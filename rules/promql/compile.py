@@ -25,6 +25,7 @@ from rules.promql.spelling import at_of
 from rules.promql.subquery import Subquery
 from rules.promql.windows import RangeReader
 from telemetry.matching import InvalidMatcher, check
+from wire.aliases import aliases_of
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _OPERATORS = {"Equal": Op.EQUAL, "NotEqual": Op.NOT_EQUAL, "Re": Op.MATCHES, "NotRe": Op.NOT_MATCHES}
@@ -91,11 +92,10 @@ class Compiler:
         if selector.matchers.or_matchers:
             raise Unsupported(f"`or` between matchers is no PromQL: {selector.prettify()}")
         matchers = matchers_of(selector)
+        otherwise: list[Matcher] = []
         if self.classic and selector.name:
-            buckets = Matcher(NAME, Op.EQUAL, f"{selector.name}_bucket")
-            series = Series(matchers, otherwise=(buckets, *matchers[1:]))
-        else:
-            series = Series(matchers)
+            otherwise = [Matcher(NAME, Op.EQUAL, f"{selector.name}_bucket"), *matchers[1:]]
+        series = Series(matchers, aliased(matchers), otherwise)
         self.series.append(series)
         return series
 
@@ -127,6 +127,21 @@ def matchers_of(selector: Any) -> list[Matcher]:
         op = _OPERATORS[str(found.op).rpartition(".")[2]]
         matchers.append(_checked(Matcher(found.name, op, found.value)))
     return matchers
+
+
+def aliased(matchers: list[Matcher]) -> list[list[Matcher]]:
+    """The same selector with the names of other engines, where its own is one of vLLM's."""
+    first, *rest = matchers
+    if first.name != NAME or first.op is not Op.EQUAL:
+        return []
+    return [
+        [
+            Matcher(NAME, Op.EQUAL, alias.name),
+            *(Matcher(label, Op.EQUAL, value) for label, value in alias.matchers),
+            *rest,
+        ]
+        for alias in aliases_of(first.value)
+    ]
 
 
 def _checked(matcher: Matcher) -> Matcher:

@@ -12,10 +12,11 @@ from model.matcher import Matcher
 from model.moment import MINUTE
 from rules.promql.context import Context
 from rules.promql.errors import EvaluationError
-from rules.promql.frame import EMPTY, Column, Frame, Integers, empty
+from rules.promql.frame import EMPTY, WITHOUT_NAME, Column, Frame, Integers, Key, empty
 from rules.promql.ranged import Block, Ranged
 from rules.promql.scrapes import Span
 from telemetry.selection import Selection
+from telemetry.window import Window
 
 _ESTIMATE_EVERY = MINUTE
 
@@ -39,14 +40,23 @@ class When:
 class Series:
     """The series that some matchers select, and their frame; looked up again when the window changes."""
 
-    def __init__(self, matchers: Sequence[Matcher], otherwise: Sequence[Matcher] = ()) -> None:
+    def __init__(
+        self,
+        matchers: Sequence[Matcher],
+        aliases: Sequence[Sequence[Matcher]] = (),
+        otherwise: Sequence[Matcher] = (),
+    ) -> None:
         self.matchers = tuple(matchers)
+        self._aliases = [tuple(alias) for alias in aliases]
+        """What the same series are called in other engines."""
         self._otherwise = tuple(otherwise)
-        """What to select where `matchers` find nothing."""
+        """What to select where all that finds nothing."""
         self.frame = EMPTY
         self.selections: list[Selection] = []
         self.intervals: list[int] = []
         self._labels: list[Labels] = []
+        self._size = 0
+        self._version: object = None
         self._estimated_at = 0
 
     def __str__(self) -> str:
@@ -54,20 +64,31 @@ class Series:
 
     def look(self, context: Context) -> None:
         """Bring `selections`, `intervals` (ms, one a selection) and `frame` up to date."""
-        selections = context.window.select(self.matchers)
-        if self._otherwise and not selections:
-            selections = context.window.select(self._otherwise)
+        version = context.window, context.window.version
+        fresh = self._version != version
+        if fresh:
+            self._version = version
+            self.selections = self._select(context.window)
+            self._size = sum(map(len, self.selections))
         most = context.options.max_series
-        if most and sum(map(len, selections)) > most:
+        if most and self._size > most:
             raise EvaluationError(
-                f"the selector {self} touches {sum(map(len, selections))} series, more than the {most} that "
+                f"the selector {self} touches {self._size} series, more than the {most} that "
                 "rules.max_series allows: narrow its matchers or raise the limit"
             )
-        fresh = selections is not self.selections
-        self.selections = selections
         aged = not 0 <= context.at - self._estimated_at < _ESTIMATE_EVERY
         if fresh or (aged and any(not selection.interval for selection in self.selections)):
             self._refresh(context)
+
+    def _select(self, window: Window) -> list[Selection]:
+        found = list(window.select(self.matchers))
+        more = [selection for alias in self._aliases for selection in window.select(alias)]
+        if found and more:
+            # A server that exposes a family under two names is taken by the canonical one.
+            known = set(WITHOUT_NAME.keys([row for selection in found for row in selection.labels]))
+            more = [_others(selection, known) for selection in more]
+        found += [selection for selection in more if len(selection)]
+        return found or (list(window.select(self._otherwise)) if self._otherwise else [])
 
     def _refresh(self, context: Context) -> None:
         self._estimated_at = context.at
@@ -79,6 +100,12 @@ class Series:
         self._labels, self.intervals = labels, intervals
         sizes = [len(selection.labels) for selection in self.selections]
         self.frame = Frame(labels, np.repeat(np.array(intervals, dtype=np.int64), sizes), unique=True)
+
+
+def _others(selection: Selection, known: set[Key]) -> Selection:
+    """The series whose label sets, without the name, are not `known`."""
+    kept = [key not in known for key in WITHOUT_NAME.keys(selection.labels)]
+    return selection if all(kept) else selection.part(np.flatnonzero(kept))
 
 
 def _estimate(selection: Selection, context: Context) -> int:

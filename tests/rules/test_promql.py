@@ -186,6 +186,31 @@ def test_what_is_dubious_is_said(text: str, warnings: int, infos: int) -> None:
     assert (len(notes.warnings), len(notes.infos)) == (warnings, infos), notes
 
 
+def test_a_vllm_name_finds_other_engines() -> None:
+    it = Cluster()
+    it.write(
+        START,
+        {
+            'vllm:kv_cache_usage_perc{pod="a"}': 0.1,
+            'vllm:gpu_cache_usage_perc{pod="a"}': 0.2,
+            'vllm:gpu_cache_usage_perc{pod="b"}': 0.3,
+            'sglang:token_usage{pod="c"}': 0.4,
+            'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="fraction",pod="d"}': 0.5,
+            'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",pod="d"}': 99,
+        },
+    )
+    assert vector(it, "max by (pod) (vllm:kv_cache_usage_perc)", START) == {
+        '{pod="a"}': 0.1,
+        '{pod="b"}': 0.3,
+        '{pod="c"}': 0.4,
+        '{pod="d"}': 0.5,
+    }
+    high = vector(it, 'vllm:kv_cache_usage_perc{pod=~"b|c"} > 0.35', START)
+    assert high == {'sglang:token_usage{pod="c"}': 0.4}
+        'sglang:token_usage{pod="c"}': 0.4
+    }
+
+
 def test_a_selector_has_a_limit() -> None:
     it, now = fleet()
     parse("c").evaluate(it.window, now, Options(max_series=2))
