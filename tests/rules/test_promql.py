@@ -207,8 +207,6 @@ def test_a_vllm_name_finds_other_engines() -> None:
     }
     high = vector(it, 'vllm:kv_cache_usage_perc{pod=~"b|c"} > 0.35', START)
     assert high == {'sglang:token_usage{pod="c"}': 0.4}
-        'sglang:token_usage{pod="c"}': 0.4
-    }
 
 
 def test_a_selector_has_a_limit() -> None:
