@@ -6,6 +6,7 @@ Prometheus 3's meaning: a range is left-open, `(start, end]`; an instant read ta
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
 
 class StaleSelection(RuntimeError):
     """The series were moved or renumbered since the selection was made: select again."""
+
+
+@dataclass(slots=True)
+class Samples:
+    """Samples of S series over a range, oldest first: `values` and `present` are `[K, S]`.
+
+    `times` is `[K, G]`, a column for each group of series that share their times; `columns` says which one
+    is that of each series. `odd`: a value is NaN, so it may be missing or stale.
+    """
+
+    times: Ints
+    columns: Ints
+    values: Floats
+    present: Flags
+    odd: bool
 
 
 class Selection:
@@ -71,33 +87,47 @@ class Selection:
 
         Stale markers are not present. Read times and values only where present.
         """
-        times, values, inside = self._rows(np.arange(len(self.ids)), start, end)
-        return times, values, inside & ~is_stale(values)
+        found = self.samples(start, end)
+        return found.times.take(found.columns, axis=1), found.values, found.present
+
+    def samples(self, start: int, end: int) -> Samples:
+        """The same, with the times as they are kept: once for all series of a group."""
+        found = self._rows(np.arange(len(self.ids)), start, end)
+        if found.odd:
+            found.present &= ~is_stale(found.values)
+        return found
 
     def _last_before(self, columns: Ints, at: int, lookback: int) -> tuple[Floats, Ints]:
-        times, values, inside = self._rows(columns, at - lookback, at)
-        if not len(times):
+        found = self._rows(columns, at - lookback, at)
+        values, inside = found.values, found.present
+        if not len(values):
             return np.full(len(columns), np.nan), np.full(len(columns), at - lookback)
-        last = len(times) - 1 - inside[::-1].argmax(axis=0)
+        last = len(inside) - 1 - inside[::-1].argmax(axis=0)
         each = np.arange(len(columns))
-        found = inside[last, each]
-        return values[last, each], np.where(found, times[last, each], at - lookback)
+        times = np.where(inside[last, each], found.times[last, found.columns], at - lookback)
+        return values[last, each], times
 
-    def _rows(self, columns: Ints, start: int, end: int) -> tuple[Ints, Floats, Flags]:
+    def _rows(self, columns: Ints, start: int, end: int) -> Samples:
         """Samples in `(start, end]` with the stale ones, and where there is one."""
         self._check()
         cadence, groups = self._cadence, self._groups
         before, until = cadence.rank(groups, start), cadence.rank(groups, end)
-        rows = int((until - before).max(initial=0))
+        held = until - before
+        rows = int(held.max(initial=0))
         oldest = cadence.count[groups] - cadence.filled(groups)
         # Aligned at the end: the last row is each group's newest sample up to `end`.
         place = until + np.arange(-rows, 0)[:, None]
         slots = (oldest + place) % cadence.slots
         among = self._among[columns]
-        times = cadence.times[slots, groups][:, among]
-        values = self._storage.arena.values[self._base[columns] + slots[:, among] * self._stride]
-        inside = (place >= before)[:, among] & ~is_missing(values)
-        return times, values, inside
+        positions = (slots * self._stride).take(among, axis=1)
+        positions += self._base[columns]
+        values = self._storage.arena.values.take(positions)
+        odd = bool(np.isnan(values).any())
+        if odd or int(held.min(initial=rows)) < rows:
+            inside = (place >= before)[:, among] & ~is_missing(values)
+        else:
+            inside = np.ones(values.shape, np.bool_)
+        return Samples(cadence.times[slots, groups], among, values, inside, odd)
 
     def _check(self) -> None:
         self._storage.settle()

@@ -54,7 +54,7 @@ def answer_of(value: Value) -> Answer:
     value = value.done()
     rows = np.flatnonzero(value.present) if value.order is None else value.order
     frame = value.frame
-    return Vector([frame[int(row)] for row in rows], value.values[rows], frame.intervals[rows])
+    return Vector(frame.rows(rows), value.values[rows], frame.intervals[rows])
 
 
 def matrix_of(ranged: Ranged) -> Matrix:
