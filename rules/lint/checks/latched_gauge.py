@@ -22,10 +22,11 @@ from rules.lint.rule import LintedRule
 )
 def find(rule: LintedRule, around: Surroundings) -> Iterator[Remark]:
     """The latched gauges that an alert compares or takes as they are."""
+    if not rule.alerting:
+        return
     compared = [comparison.operand for comparison in syntax.comparisons(rule.expression)]
-    for operand in (rule.expression, *compared) if rule.alerting else ():
-        name = _latched(operand, around)
-        if name and not _asks_what_is_new(rule.expression, name):
+    for name in sorted({_latched(operand, around) for operand in (rule.expression, *compared)} - {""}):
+        if not _asks_what_is_new(rule.expression, name):
             yield error(
                 f"{name} keeps the last code after the fault is over, so the alert never resolves",
                 f"add `and changes({name}[5m]) > 0`, or count XID events instead",
