@@ -78,5 +78,8 @@ def _as_table(report: Report) -> str:
     ]
     counts = Counter(finding.severity for finding in report.findings)
     found = ", ".join(f"{counts[severity]} {severity}" for severity in reversed(Severity))
-    summary = f"{report.rules} rules in {report.files} files: {found}; {report.allowed} allowed by comments"
+    summary = (
+        f"rules: {report.rules} in {report.files} files; findings: {found}; "
+        f"allowed by comments: {report.allowed}"
+    )
     return table(["SEVERITY", "CHECK", "RULE", "WHAT"], rows, "nothing found") + f"\n{summary}"

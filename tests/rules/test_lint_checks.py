@@ -250,6 +250,7 @@ def test_a_rule_that_records_itself_ends() -> None:
         ("vllm:gpu_cache_usage_perc > 0.9", "0.11", []),
         ("vllm:gpu_cache_usage_perc > 0.9", "0.12", ["error", "it went with 0.12"]),
         ("rate(vllm:inter_token_latency_seconds_sum[5m]) > 1", "0.10.2", ["error", "it came with 0.11"]),
+        ("rate(vllm:inter_token_latency_seconds_sum[5m]) > 1", "0.11", []),
         ("rate(vllm:inter_token_latency_seconds_sum[5m]) > 1", "0.32", []),
     ],
 )
