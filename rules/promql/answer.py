@@ -99,8 +99,8 @@ class Gathering:
         """All series, sorted by their labels."""
         points: dict[Labels, list[tuple[Integers, Floats]]] = {}
         for run in self._runs.values():
-            for labels, times, values in run.series():
-                points.setdefault(labels, []).append((times, values))
+            for one, times, values in run.series():
+                points.setdefault(one, []).append((times, values))
         labels = sorted(points, key=lambda one: one.pairs)
         joined = [_joined(points[one]) for one in labels]
         return Matrix(labels, [times for times, _ in joined], [values for _, values in joined])
