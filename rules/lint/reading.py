@@ -19,8 +19,8 @@ from model.settings import ConfigurationError
 from rules.lint.finding import Finding, Severity
 from rules.lint.rule import LintedRule
 from rules.promql.errors import PromQLError
-from rules.promql.expression import check_size
 from rules.promql.scrapes import Span, parse_span, substitute
+from rules.promql.tree import check_size
 
 _ALLOW = re.compile(r"^(?P<before>[^#]*)#\s*lint:\s*allow\s+(?P<check>[\w-]+)[ \t]*(?P<reason>.*)$")
 
