@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import promql_parser
 import yaml
 
 from model.document import read_yaml
@@ -19,8 +18,8 @@ from model.settings import ConfigurationError
 from rules.lint.finding import Finding, Severity
 from rules.lint.rule import LintedRule
 from rules.promql.errors import PromQLError
-from rules.promql.scrapes import Span, parse_span, substitute
-from rules.promql.tree import check_size
+from rules.promql.scrapes import Span, parse_span
+from rules.promql.tree import parsed
 
 _ALLOW = re.compile(r"^(?P<before>[^#]*)#\s*lint:\s*allow\s+(?P<check>[\w-]+)[ \t]*(?P<reason>.*)$")
 
@@ -109,12 +108,6 @@ class _Reader:
             labels={**_texts(group.get("labels")), **_texts(entry.get("labels"))},
             annotations=_texts(entry.get("annotations")),
         )
-
-
-def parsed(text: str) -> Any:
-    """The tree of an expression. Raises PromQLError or ValueError."""
-    check_size(text)
-    return promql_parser.parse(substitute(text))
 
 
 def _texts(entry: Any) -> dict[str, str]:
