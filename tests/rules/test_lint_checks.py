@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from rules.lint.finding import Severity
-from rules.lint.reading import parsed
 from rules.lint.registry import Surroundings, discover, version_of
 from rules.lint.rule import LintedRule
 from rules.promql.scrapes import parse_span
+from rules.promql.tree import parsed
 
 CHECKS = discover()
 TTFT = "vllm:time_to_first_token_seconds_bucket"
