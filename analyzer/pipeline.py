@@ -77,7 +77,13 @@ class Pipeline:
         self.frames = FrameReceiver(window, settings.telemetry.frames)
         self.inventory = Inventory(window, self.frames)
         self.rules = RuleEngine(
-            window, groups, started_at, settings.rules, time.perf_counter, settings.alertmanager.external_url
+            window,
+            groups,
+            started_at,
+            settings.rules,
+            time.perf_counter,
+            settings.alertmanager.external_url,
+            settings.analyzer.tick,
         )
         self.incidents = Incidents(settings.incidents, self.topology, explained_by(groups))
         self.dispatcher = Dispatcher(settings.alertmanager)
@@ -162,7 +168,8 @@ class Pipeline:
         """Ask the detectors for the bands and scores that the rules select."""
         for group in self.rules.groups:
             for rule in group.rules:
-                self.demand_for(rule.rule.expression)
+                for expression in rule.rule.expressions:
+                    self.demand_for(expression)
 
     def demand_for(self, expression: Expression) -> None:
         """Ask the detectors for what an expression selects; it is there from the next sample on."""
