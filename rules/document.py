@@ -38,7 +38,7 @@ def _group(state: GroupState, default_interval: int) -> dict[str, Any]:
         "evaluationTime": state.duration,
         "lastEvaluation": _moment(state.evaluated_at),
         "rules": [_rule(rule, default_interval) for rule in state.rules],
-        "fleetowl": {"tier": state.tier.name, "missed": state.missed, "shed": state.shed},
+        "fleetowl": {"tier": state.tier.name, "missed": state.missed + state.missing, "shed": state.shed},
     }
 
 

@@ -147,7 +147,7 @@ class RuleEngine:
 
     def _end_retired(self, now: int) -> None:
         """Mark stale what only the rules before a reload recorded, once all groups have run since."""
-        if self._retired and all(group.slot >= 0 and group.place == IDLE for group in self.groups):
+        if self._retired and all(group.evaluated_at for group in self.groups):
             ids = [recorder.ids for recorder in self._recorders()]
             written = np.concatenate(ids) if ids else np.empty(0, dtype=np.int64)
             for recorder in self._retired:

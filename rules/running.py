@@ -71,6 +71,7 @@ class GroupState:
 
     `slot` is the number of the interval that it was evaluated for last, or is being evaluated for: then
     `place` is the rule that comes next, and `at` (ms) the moment that all its rules are evaluated at.
+    `missed` counts the intervals that went by, without those that go by in the present wait (`missing`).
     """
 
     group: RuleGroup
@@ -83,6 +84,7 @@ class GroupState:
     evaluations: int = 0
     failures: int = 0
     missed: int = 0
+    missing: int = 0
     shed: int = 0
     shed_slot: int = -1
     duration: float = 0.0
@@ -97,7 +99,7 @@ def samples_of(
         labels = {"file": Path(group.group.file).name, "group": group.group.name}
         yield Sample("fleetowl_rule_evaluations_total", labels, group.evaluations)
         yield Sample("fleetowl_rule_failures_total", labels, group.failures)
-        yield Sample("fleetowl_rule_groups_missed_total", labels, group.missed)
+        yield Sample("fleetowl_rule_groups_missed_total", labels, group.missed + group.missing)
         yield Sample("fleetowl_rule_group_duration_seconds", labels, group.duration)
     for tier in Tier:
         yield Sample("fleetowl_rule_evaluations_shed_total", {"tier": tier.name}, shed.get(tier, 0))

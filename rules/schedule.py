@@ -43,15 +43,17 @@ class Schedule:
         return group.tier == Tier.P0 or self._timer() - self._begun < self.budget
 
     def enter(self, group: GroupState, now: int) -> None:
-        """The group begins the evaluation that is due at `now`; those that it was too late for are missed."""
-        slot = now // group.interval
-        if group.slot >= 0:
-            group.missed += max(0, slot - group.slot - 1)
-        group.slot, group.at, group.place, group.duration = slot, now, 0, 0.0
+        """The group begins the evaluation that is due at `now` (ms)."""
+        group.missed += _passed(group, now)
+        group.missing = 0
+        group.slot, group.at, group.place, group.duration = now // group.interval, now, 0, 0.0
 
     def put_off(self, group: GroupState, now: int) -> None:
         """What is left of this group waits for the next tick. Counted once for each evaluation."""
         slot = now // group.interval if group.place == IDLE else group.slot
+        if group.slot < 0:
+            group.slot = slot - 1  # it waits since its first moment
+        group.missing = _passed(group, now)
         if group.shed_slot != slot:
             group.shed_slot = slot
             waiting = len(group.rules) - max(0, group.place)
@@ -70,3 +72,8 @@ class Schedule:
         if self._waited_at is not None and now - self._waited_at >= _CALM:
             self._waited_at = None
             log.warning("the rules keep up again; %d evaluations had to wait so far", self.shed.total())
+
+
+def _passed(group: GroupState, now: int) -> int:
+    """How many intervals have gone by without their evaluation."""
+    return max(0, now // group.interval - group.slot - 1) if group.slot >= 0 else 0
