@@ -119,6 +119,15 @@ def test_who_waited_gets_its_turn_as_soon_as_there_is_room(
     assert min(len(one), len(two)) >= 9
 
 
+def test_of_equal_urgency_who_has_waited_longest_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(monkeypatch, 0.3)
+    text = "\n".join(["groups:", *[group(name, "P3") for name in ("one", "two", "three")]])
+    watch.run(engine_of(written(tmp_path, text), watch), 30)
+    assert min(len(watch.of(f"vector(0) == 9 or {name}")) for name in ("one", "two", "three")) == 15
+
+
 def test_a_group_that_stops_goes_on_at_the_same_moment_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,6 +116,16 @@ def test_an_alert_without_labels_lives_as_long_as_any_of_its_series(tmp_path: Pa
     assert not it.firing
 
 
+def test_an_alert_without_series_ends_by_its_clear_expression_alone(tmp_path: Path) -> None:
+    def after(seconds: int) -> str:
+        return f"vector(time()) > {START // SECOND + seconds}"
+
+    rule = f"- {{alert: Hot, expr: 'vector(time()) < {START // SECOND + 2}'}}"
+    it = cluster(tmp_path, f"{{clear_expr: '{after(900)}'}}", rule)
+    it.run(902, lambda _: temp(1))
+    assert [alert.ends_at for alert in it.resolved] == [START + 901 * SECOND]
+
+
 def test_a_clear_expression_that_fails_is_an_error_and_resolves_nothing(tmp_path: Path) -> None:
     it = cluster(tmp_path, "{clear_expr: temp * on (job) group_left temp < 5}")
     both = {**temp(90), **temp(90, "n2")}
@@ -159,7 +169,9 @@ def test_a_held_alert_resolves_once_it_has_been_quiet(tmp_path: Path) -> None:
 def test_a_held_alert_whose_expression_holds_again_is_only_let_go(tmp_path: Path) -> None:
     it = cluster(tmp_path, FLAP)
     now = it.run(600, flapping)
-    it.run(400, lambda _: temp(90), now)
+    now = it.run(300, lambda _: temp(90), now)
+    assert "it flaps: " in held(it), "its return was a change too, so it is quiet since then"
+    it.run(100, lambda _: temp(90), now)
     assert it.names() == {"Hot"}
     assert held(it) == ""
     assert len(it.resolved) == 1
