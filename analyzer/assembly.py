@@ -58,6 +58,7 @@ def prepare(settings: CentralSettings) -> Plan:
         groups = load_rule_files(paths, settings.telemetry.retention)
     except ConfigurationError as error:
         problems += error.problems
+    _say_flaws(groups)
     own = settings.runbooks
     try:
         runbooks = load_runbooks([*([shipped_runbooks()] if own.shipped else ()), *own.files])
@@ -68,6 +69,15 @@ def prepare(settings: CentralSettings) -> Plan:
     if problems:
         raise ConfigurationError(problems)
     return Plan(with_audit_file(settings), groups, runbooks)
+
+
+def _say_flaws(groups: list[RuleGroup]) -> None:
+    """Rules that cannot work here do not keep the others from running, so the log must name them."""
+    for group in groups:
+        for rule in group.rules:
+            if rule.flaw:
+                place = f"{group.file}: group {group.name}, {rule.name}"
+                log.warning("%s fails, the other rules run: %s", place, rule.flaw)
 
 
 def with_audit_file(settings: CentralSettings) -> CentralSettings:
