@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import make_url
@@ -113,12 +114,15 @@ def _problems_of_files(settings: CentralSettings) -> list[Problem]:
     return found
 
 
-def assemble(plan: Plan, now: int) -> Pipeline:
-    """A pipeline with the state that an earlier process left. Raises ConfigurationError for a newer state."""
+def assemble(plan: Plan, now: int, timer: Callable[[], float] = lambda: 0.0) -> Pipeline:
+    """A pipeline with the state that an earlier process left. Raises ConfigurationError for a newer state.
+
+    `timer` (seconds) is for a pipeline in real time; see Pipeline.
+    """
     settings = plan.settings
     window, scoring = _restore_window(settings, now)
     database, lasting = _open(settings, now)
-    pipeline = Pipeline(settings, plan.groups, plan.runbooks, window, scoring, database, now)
+    pipeline = Pipeline(settings, plan.groups, plan.runbooks, window, scoring, database, now, timer)
     pipeline.lasting = lasting
     restore(database, pipeline.rooms, now)
     return pipeline

@@ -63,7 +63,7 @@ class Analyzer:
         self._claim = Claim(settings.analyzer.state_directory)
         self._claim.take()
         try:
-            self.pipeline = assemble(self.plan, self.started_at)
+            self.pipeline = assemble(self.plan, self.started_at, time.perf_counter)
         except BaseException:
             self._claim.release()
             raise
