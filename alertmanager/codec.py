@@ -21,11 +21,15 @@ def alert_to_json(alert: Alert) -> dict[str, Any]:
         "value": alert.value if math.isfinite(alert.value) else str(alert.value),
         "generator_url": alert.generator_url,
         "incident": alert.incident,
+        "kind": alert.kind,
+        "deadline": alert.deadline,
+        "entity": alert.entity,
+        "runbook": alert.runbook,
     }
 
 
 def alert_from_json(body: dict[str, Any]) -> Alert:
-    """The reverse of `alert_to_json`."""
+    """The reverse of `alert_to_json`; what an earlier version has not written is unsaid."""
     return Alert(
         labels=Labels(body["labels"]),
         annotations=body["annotations"],
@@ -34,6 +38,10 @@ def alert_from_json(body: dict[str, Any]) -> Alert:
         value=float(body["value"]),
         generator_url=body["generator_url"],
         incident=body["incident"],
+        kind=body.get("kind", ""),
+        deadline=body.get("deadline", 0),
+        entity=body.get("entity", ""),
+        runbook=body.get("runbook", ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import make_url
@@ -58,6 +59,7 @@ def prepare(settings: CentralSettings) -> Plan:
         groups = load_rule_files(paths, settings.telemetry.retention)
     except ConfigurationError as error:
         problems += error.problems
+    _say_flaws(groups)
     own = settings.runbooks
     try:
         runbooks = load_runbooks([*([shipped_runbooks()] if own.shipped else ()), *own.files])
@@ -68,6 +70,15 @@ def prepare(settings: CentralSettings) -> Plan:
     if problems:
         raise ConfigurationError(problems)
     return Plan(with_audit_file(settings), groups, runbooks)
+
+
+def _say_flaws(groups: list[RuleGroup]) -> None:
+    """Rules that cannot work here do not keep the others from running, so the log must name them."""
+    for group in groups:
+        for rule in group.rules:
+            if rule.flaw:
+                place = f"{group.file}: group {group.name}, {rule.name}"
+                log.warning("%s fails, the other rules run: %s", place, rule.flaw)
 
 
 def with_audit_file(settings: CentralSettings) -> CentralSettings:
@@ -103,12 +114,15 @@ def _problems_of_files(settings: CentralSettings) -> list[Problem]:
     return found
 
 
-def assemble(plan: Plan, now: int) -> Pipeline:
-    """A pipeline with the state that an earlier process left. Raises ConfigurationError for a newer state."""
+def assemble(plan: Plan, now: int, timer: Callable[[], float] = lambda: 0.0) -> Pipeline:
+    """A pipeline with the state that an earlier process left. Raises ConfigurationError for a newer state.
+
+    `timer` (seconds) is for a pipeline in real time; see Pipeline.
+    """
     settings = plan.settings
     window, scoring = _restore_window(settings, now)
     database, lasting = _open(settings, now)
-    pipeline = Pipeline(settings, plan.groups, plan.runbooks, window, scoring, database, now)
+    pipeline = Pipeline(settings, plan.groups, plan.runbooks, window, scoring, database, now, timer)
     pipeline.lasting = lasting
     restore(database, pipeline.rooms, now)
     return pipeline

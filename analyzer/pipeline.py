@@ -7,8 +7,7 @@ done, so a test, a replay and the simulator run hours of it in seconds.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -58,7 +57,11 @@ class Effects:
 
 
 class Pipeline:
-    """The rooms, composed. `started_at` (ms) is when this process began to fill the window."""
+    """The rooms, composed. `started_at` (ms) is when this process began to fill the window.
+
+    `timer` gives seconds, by which the rules keep to their share of a tick. Without one nothing is ever put
+    off: in virtual time the answer must not depend on how fast the machine is.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class Pipeline:
         scoring: Scoring,
         database: Database,
         started_at: int,
+        timer: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.window = window
         self.scoring = scoring
@@ -77,7 +81,13 @@ class Pipeline:
         self.frames = FrameReceiver(window, settings.telemetry.frames)
         self.inventory = Inventory(window, self.frames)
         self.rules = RuleEngine(
-            window, groups, started_at, settings.rules, time.perf_counter, settings.alertmanager.external_url
+            window,
+            groups,
+            started_at,
+            settings.rules,
+            timer,
+            settings.alertmanager.external_url,
+            settings.analyzer.tick,
         )
         self.incidents = Incidents(settings.incidents, self.topology, explained_by(groups))
         self.dispatcher = Dispatcher(settings.alertmanager)
@@ -162,7 +172,8 @@ class Pipeline:
         """Ask the detectors for the bands and scores that the rules select."""
         for group in self.rules.groups:
             for rule in group.rules:
-                self.demand_for(rule.rule.expression)
+                for expression in rule.rule.expressions:
+                    self.demand_for(expression)
 
     def demand_for(self, expression: Expression) -> None:
         """Ask the detectors for what an expression selects; it is there from the next sample on."""

@@ -63,7 +63,7 @@ class Analyzer:
         self._claim = Claim(settings.analyzer.state_directory)
         self._claim.take()
         try:
-            self.pipeline = assemble(self.plan, self.started_at)
+            self.pipeline = assemble(self.plan, self.started_at, time.perf_counter)
         except BaseException:
             self._claim.release()
             raise
@@ -116,7 +116,7 @@ class Analyzer:
         self.address = f"{host}:{port}"
         await self.scraper.start(self.settings.scrape_configs)
         self._tasks = [
-            asyncio.create_task(self._beat(own.tick / SECOND), name="tick"),
+            asyncio.create_task(self._beat(own.tick), name="tick"),
             asyncio.create_task(self.snapshots.run(), name="snapshots"),
         ]
         log.info("the analyzer listens on http://%s", self.address)
@@ -172,8 +172,11 @@ class Analyzer:
         log.log(logging.WARNING if kept else logging.INFO, "%s", sentence)
         return sentence
 
-    async def _beat(self, interval: float) -> None:
-        """Tick at the interval, and at once when something woke us."""
+    async def _beat(self, interval: int) -> None:
+        """Tick at the multiples of the interval (ms), and at once when something woke us.
+
+        Rule groups are due at such multiples: ticks that drift would leave one out now and then.
+        """
         while True:
             self._wake.clear()
             try:
@@ -182,7 +185,7 @@ class Analyzer:
                 self.failures += 1
                 log.exception("a tick failed; the next one is tried all the same")
             try:
-                await asyncio.wait_for(self._wake.wait(), interval)
+                await asyncio.wait_for(self._wake.wait(), until_next(interval, self.clock.now()))
             except TimeoutError:
                 continue
             await asyncio.sleep(0.02)  # arrivals come in bunches; let the rest of this one in
@@ -272,3 +275,12 @@ def _read_token(settings: CentralSettings) -> str | None:
         )
         raise ConfigurationError([problem])
     return token
+
+
+def until_next(interval: int, now: int) -> float:
+    """Seconds from `now` (ms) to just after the next multiple of `interval` (ms).
+
+    >>> until_next(1000, 5250), until_next(1000, 6000)
+    (0.751, 1.001)
+    """
+    return (interval - now % interval + 1) / SECOND

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from model.labels import Labels
+from model.moment import HOUR, MINUTE
 
 
 class Tier(IntEnum):
@@ -29,12 +30,41 @@ def tier_of(labels: Mapping[str, str]) -> Tier:
         return _SEVERITY_TIERS.get(labels.get("severity", ""), Tier.P3)
 
 
+KINDS = ("threshold", "trend", "anomaly", "business")
+"""What an alert rests on: a limit, where a value is heading, what is unusual, what the users lose."""
+
+_TIER_DEADLINES = {Tier.P0: 5 * MINUTE, Tier.P1: 15 * MINUTE, Tier.P2: HOUR, Tier.P3: 2 * HOUR}
+_KIND_DEADLINES = {
+    "threshold": 20 * MINUTE,
+    "trend": HOUR,
+    "anomaly": 10 * MINUTE,
+    "business": 3 * MINUTE,
+}
+
+
+def kind_of(labels: Mapping[str, str], stated: str = "") -> str:
+    """The label `kind` if it is one of KINDS, else what was `stated` elsewhere; empty if nobody says."""
+    kind = labels.get("kind", "")
+    return kind if kind in KINDS else stated
+
+
+def deadline_of(tier: Tier, kind: str = "") -> int:
+    """Within how many ms a person must answer: by the tier or by the kind, the stricter wins.
+
+    >>> deadline_of(Tier.P2, "threshold") // MINUTE, deadline_of(Tier.P0, "trend") // MINUTE
+    (20, 5)
+    """
+    return min(_TIER_DEADLINES[tier], _KIND_DEADLINES.get(kind, 2 * HOUR))
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One alert instance: who it is (labels), what it says (annotations), when it was true.
 
     Times are milliseconds since the epoch; `ends_at` is None while it fires. `incident` is the id of
-    the incident that it belongs to, empty until the correlation has seen it.
+    the incident that it belongs to, empty until the correlation has seen it. What a rule says beyond its
+    labels: `kind` (one of KINDS), `deadline` (ms from its start within which a person must answer),
+    `entity` (what it is about: gpu, node, ...), `runbook` (its name); empty or 0 where nobody has said it.
     """
 
     labels: Labels
@@ -44,6 +74,10 @@ class Alert:
     value: float = float("nan")
     generator_url: str = ""
     incident: str = ""
+    kind: str = ""
+    deadline: int = 0
+    entity: str = ""
+    runbook: str = ""
 
     @property
     def name(self) -> str:

@@ -13,25 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.labels import NAME, Labels
-from model.matcher import Matcher, Op
+from model.labels import Labels
+from rules.active import ActiveAlert
+from rules.clearing import evidence
+from rules.likeness import Rows
 from rules.promql.expression import Expression
-from rules.promql.frame import Key, Projection
-from rules.states import ActiveAlert, AlertStates
+from rules.states import AlertStates
 from telemetry.window import Window
-
-_OWN = ("fleetowl_", "ALERTS")
-"""Series that Fleetowl writes itself: they are there at once and say nothing of the target."""
-
-
-def _evidence(expression: Expression) -> list[tuple[Matcher, ...]]:
-    """The selectors that show whether a target reports: those of other series than Fleetowl's own, if any."""
-    foreign = [
-        matchers
-        for matchers in expression.selectors
-        if not any(m.name == NAME and m.op is Op.EQUAL and m.value.startswith(_OWN) for m in matchers)
-    ]
-    return foreign or expression.selectors
 
 
 class Coverage:
@@ -44,7 +32,9 @@ class Coverage:
         self._default_interval = default_interval
 
     def knows_absence(self, expression: Expression, now: int) -> bool:
-        """Whether `absent()` in this expression means anything yet."""
+        """Whether what `absent()` in this expression says means anything yet."""
+        if not expression.asks_for_absence:
+            return True
         return now - self._started_at >= max(expression.longest_range(self._default_interval), self._lookback)
 
     def held(self, states: AlertStates, now: int) -> frozenset[Labels]:
@@ -58,31 +48,19 @@ class Coverage:
         return frozenset(active.labels for active in restored if self._too_early(active, states, now))
 
     def _too_early(self, active: ActiveAlert, states: AlertStates, now: int) -> bool:
-        expression = states.rule.expression
         interval = active.interval or self._default_interval
-        longest = expression.longest_range(interval)
+        longest = max(expression.longest_range(interval) for expression in states.rule.expressions)
         if active.seen_at:
             return now - active.seen_at < longest + 2 * interval
         return now - self._started_at < max(longest, self._lookback)
 
     def _look_for(self, unseen: list[ActiveAlert], expression: Expression, now: int) -> None:
         """Note which alerts have a series that reported since the start, and at which interval."""
-        for matchers in _evidence(expression):
+        for matchers in evidence(expression):
             for selection in self._window.select(matchers):
                 _, _, present = selection.instant(now, now - self._started_at + 1)
-                rows = [selection.labels[int(row)] for row in np.flatnonzero(present)]
-                self._mark(unseen, rows, selection.interval or self._default_interval, now)
-
-    @staticmethod
-    def _mark(unseen: list[ActiveAlert], rows: list[Labels], interval: int, now: int) -> None:
-        """A series belongs to an alert if they agree on all labels that both have."""
-        if not rows:
-            return
-        seen_keys: dict[Projection, set[Key]] = {}
-        for active in unseen:
-            shared = Projection(True, frozenset(name for name in active.source if name in rows[0]))
-            if shared not in seen_keys:
-                seen_keys[shared] = set(shared.keys(rows))
-            if shared.keys([active.source])[0] in seen_keys[shared]:
-                active.seen_at = active.seen_at or now
-                active.interval = max(active.interval, interval)
+                rows = Rows([selection.labels[int(row)] for row in np.flatnonzero(present)])
+                for active in unseen:
+                    if any(True for _ in rows.like(active.source)):
+                        active.seen_at = active.seen_at or now
+                        active.interval = max(active.interval, selection.interval or self._default_interval)

@@ -1,44 +1,43 @@
 """The engine: steps rule groups at their interval and says which alerts fire.
 
 A group is due when the clock enters the next multiple of its interval; how often it is asked does not
-matter. Rules run in order, so that a rule sees what the one before it has recorded. A rule that fails
-keeps the state it had: an error never resolves an alert.
+matter. Rules run in order, so that a rule sees what the one before it has recorded, ALERTS included.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
 
 from model.alert import Alert
-from model.labels import NAME, Labels
 from model.metric import Sample
 from model.moment import SECOND
+from rules.active import FIRING, ActiveAlert
 from rules.coverage import Coverage
-from rules.group import AlertRule, RecordingRule, RuleGroup
-from rules.promql.answer import Scalar, Vector
-from rules.promql.errors import EvaluationError
-from rules.promql.expression import Expression
+from rules.document import document_of
+from rules.evaluation import Evaluator
+from rules.group import AlertRule, RuleGroup
 from rules.recorder import Recorder
+from rules.running import IDLE, GroupState, RuleState, samples_of
 from rules.running import METRICS as METRICS
-from rules.running import GroupState, RuleState, samples_of
+from rules.schedule import Schedule
 from rules.settings import RuleSettings
-from rules.states import FIRING, ActiveAlert, AlertStates, Step
-from rules.tables import Unsaved, restored_alerts
+from rules.states import AlertStates, Step
+from rules.tables import Unsaved, restored_alerts, restored_flapping
+from rules.urgency import tiers_of
 from telemetry.window import IdRemap, Window
-
-log = logging.getLogger("fleetowl.rules")
 
 
 class RuleEngine:
-    """Evaluates groups of rules over a window.
+    """Evaluates groups of rules over a window; implements Durable.
 
-    `started_at` (ms) is when this process began to fill the window. `timer` measures how long a group
-    takes, in seconds; without one durations are 0.
+    `started_at` (ms) is when this process began to fill the window. `timer` measures how long a rule
+    takes, in seconds; without one durations are 0 and nothing is ever put off. `tick` (ms) is the time
+    between two steps, of which the rules may take the share `settings.budget`.
     """
 
     def __init__(
@@ -49,21 +48,30 @@ class RuleEngine:
         settings: RuleSettings | None = None,
         timer: Callable[[], float] = lambda: 0.0,
         external_url: str = "",
+        tick: int = SECOND,
     ) -> None:
         self._window = window
         self._settings = settings or RuleSettings()
         self._timer = timer
         self._external_url = external_url
+        self._tick = tick
         self._started_at = started_at
-        self._coverage = self._new_coverage()
         self._unsaved = Unsaved()
         self._orphans: list[tuple[str, ActiveAlert]] = []
         self._retired: list[Recorder] = []
-        self.groups = [self._group_state(group) for group in groups]
+        self._schedule = Schedule(timer, 0.0)
+        self._configure(groups)
 
-    def _new_coverage(self) -> Coverage:
+    def _configure(self, groups: Sequence[RuleGroup]) -> None:
         settings = self._settings
-        return Coverage(self._window, self._started_at, settings.lookback, settings.default_scrape_interval)
+        coverage = Coverage(
+            self._window, self._started_at, settings.lookback, settings.default_scrape_interval
+        )
+        self._evaluator = Evaluator(self._window, settings, coverage, self._unsaved)
+        self._schedule.budget = settings.budget * self._tick / SECOND
+        self.groups = [self._group_state(group) for group in groups]
+        for state, tier in zip(self.groups, tiers_of(groups), strict=True):
+            state.tier = tier
 
     def _group_state(self, group: RuleGroup) -> GroupState:
         interval = group.interval or self._settings.evaluation_interval
@@ -77,108 +85,45 @@ class RuleEngine:
             state = RuleState(rule, key, Recorder(self._window, target, interval))
             if isinstance(rule, AlertRule):
                 state.states = AlertStates(
-                    rule, key, self._settings.default_scrape_interval, self._external_url
+                    rule, key, self._settings.default_scrape_interval, self._external_url, interval
                 )
             rules.append(state)
-        return GroupState(group, interval, rules, Recorder(self._window, target, interval))
+        return GroupState(group, interval, rules)
 
     def step(self, now: int) -> list[Alert]:
-        """Evaluate the groups that are due at `now` (ms).
+        """Evaluate the groups that are due at `now` (ms), the most urgent first.
 
         Answers with all firing alerts, and once with each that has just resolved, its `ends_at` set.
         """
         resolved = [active.alert(ends_at=now) for active in self._drop_orphans()]
-        for group in self.groups:
-            slot = now // group.interval
-            if slot == group.slot:
-                continue
-            if group.slot >= 0:
-                group.missed += max(0, slot - group.slot - 1)
-            group.slot = slot
-            resolved.extend(active.alert(ends_at=now) for active in self._evaluate_group(group, now))
+        for group in self._schedule.begin(self.groups, now):
+            resolved.extend(self._evaluate(group, now))
+        self._schedule.end(now)
         self._end_retired(now)
         return [active.alert() for active in self.active() if active.state == FIRING] + resolved
 
-    def _evaluate_group(self, group: GroupState, now: int) -> list[ActiveAlert]:
+    def _evaluate(self, group: GroupState, now: int) -> list[Alert]:
+        """Begin the group, or go on with it where it stopped, as far as the time of this tick goes."""
+        resolved: list[Alert] = []
+        while True:
+            if not self._schedule.may_run(group):
+                self._schedule.put_off(group, now)
+                return resolved
+            if group.place == IDLE:
+                self._schedule.enter(group, now)
+            if group.place < len(group.rules):
+                resolved.extend(self._evaluate_rule(group, group.rules[group.place]))
+                group.place += 1
+            if group.place >= len(group.rules):
+                group.place, group.evaluated_at = IDLE, now
+                return resolved
+
+    def _evaluate_rule(self, group: GroupState, rule: RuleState) -> list[Alert]:
         begun = self._timer()
-        at = now - group.group.query_offset
-        resolved: list[ActiveAlert] = []
-        for rule in group.rules:
-            resolved.extend(self._evaluate_rule(group, rule, at))
-        if self._settings.record_alerts:
-            self._record_alerts(group, at)
-        group.evaluated_at = now
-        group.duration = self._timer() - begun
+        resolved = self._evaluator.evaluate(group, rule, group.at)
+        rule.duration = self._timer() - begun
+        group.duration += rule.duration
         return resolved
-
-    def _evaluate_rule(self, group: GroupState, rule: RuleState, at: int) -> list[ActiveAlert]:
-        group.evaluations += 1
-        rule.evaluated_at = at
-        try:
-            step = self._apply(group.group, rule, at)
-        except EvaluationError as error:
-            self._failed(group, rule, str(error))
-            return []
-        # A supervisor's boundary: one rule's defect must not keep the other rules from being evaluated.
-        except Exception as error:
-            message = f"a defect in the evaluation: {type(error).__name__}: {error}"
-            self._failed(group, rule, message, defect=True)
-            return []
-        if rule.error:
-            log.info("%s: evaluates again", rule.key)
-            rule.error = ""
-        self._unsaved.take(rule.key, step)
-        return step.resolved
-
-    @staticmethod
-    def _failed(group: GroupState, rule: RuleState, message: str, defect: bool = False) -> None:
-        group.failures += 1
-        if message != rule.error:
-            log.warning("%s: failed and keeps its last state: %s", rule.key, message, exc_info=defect)
-        rule.error = message
-
-    def _apply(self, group: RuleGroup, rule: RuleState, at: int) -> Step:
-        result = self._query(rule.rule.expression, at)
-        if group.limit and len(result.labels) > group.limit:
-            raise EvaluationError(f"exceeded limit of {group.limit} with {len(result.labels)} results")
-        if isinstance(rule.rule, RecordingRule):
-            self._record(rule.rule, rule.recorder, result, at)
-            return Step()
-        assert rule.states is not None
-        expression = rule.rule.expression
-        if result.labels and expression.asks_for_absence and not self._coverage.knows_absence(expression, at):
-            return Step()
-        return rule.states.update(result, at, self._coverage.held(rule.states, at))
-
-    def _query(self, expression: Expression, at: int) -> Vector:
-        value = expression.evaluate(self._window, at, self._settings.options())
-        if isinstance(value, Scalar):
-            return Vector([Labels()], np.array([value.value]), np.zeros(1, dtype=np.int64))
-        if not isinstance(value, Vector):
-            raise EvaluationError("a rule needs an instant vector or a number")
-        return value
-
-    @staticmethod
-    def _record(rule: RecordingRule, recorder: Recorder, result: Vector, at: int) -> None:
-        added = {NAME: rule.name, **rule.labels}
-        labels = [row.merged(added) for row in result.labels]
-        if len(set(labels)) < len(labels):
-            raise EvaluationError(
-                "two results have the same labels after the labels of the rule were applied"
-            )
-        refused = recorder.write(labels, result.values, at)
-        if refused:
-            raise EvaluationError(refused)
-
-    def _record_alerts(self, group: GroupState, at: int) -> None:
-        labels: list[Labels] = []
-        values: list[float] = []
-        for rule in group.rules:
-            for active in rule.states.active.values() if rule.states else ():
-                labels.extend(active.series())
-                values.extend((1.0, float(active.active_at // SECOND)))
-        if refused := group.alerts.write(labels, np.array(values), at):
-            log.warning("%s: ALERTS are not recorded: %s", group.group.key, refused)
 
     def active(self) -> Iterator[ActiveAlert]:
         """All pending and firing alerts."""
@@ -187,6 +132,10 @@ class RuleEngine:
                 if rule.states is not None:
                     yield from rule.states.active.values()
 
+    def document(self) -> dict[str, Any]:
+        """The `data` of `/api/v1/rules`, as Prometheus answers, with Fleetowl's own under `fleetowl`."""
+        return document_of(self.groups, self._settings.default_scrape_interval)
+
     def remap(self, remap: IdRemap) -> None:
         """The window has renumbered its series."""
         for recorder in [*self._recorders(), *self._retired]:
@@ -194,13 +143,13 @@ class RuleEngine:
 
     def _recorders(self) -> Iterator[Recorder]:
         for group in self.groups:
-            yield group.alerts
             yield from (rule.recorder for rule in group.rules)
 
     def _end_retired(self, now: int) -> None:
-        """Mark stale what only the rules before the reload recorded; all groups have run since."""
-        if self._retired:
-            written = np.concatenate([recorder.ids for recorder in self._recorders()])
+        """Mark stale what only the rules before a reload recorded, once all groups have run since."""
+        if self._retired and all(group.evaluated_at for group in self.groups):
+            ids = [recorder.ids for recorder in self._recorders()]
+            written = np.concatenate(ids) if ids else np.empty(0, dtype=np.int64)
             for recorder in self._retired:
                 recorder.end(now, written)
             self._retired = []
@@ -217,16 +166,15 @@ class RuleEngine:
         """
         self._settings = settings or self._settings
         self._external_url = self._external_url if external_url is None else external_url
-        self._coverage = self._new_coverage()
-        before = {rule.key: rule for rule in self._alert_states(self.groups)}
+        before = {states.key: states for states in self._alert_states(self.groups)}
         self._retired += self._recorders()
-        self.groups = [self._group_state(group) for group in groups]
+        self._configure(groups)
         for states in self._alert_states(self.groups):
             if states.key in before:
-                for active in before.pop(states.key).active.values():
-                    states.adopt(active)
+                self._unsaved.take(states.key, states.succeed(before.pop(states.key)))
         for states in before.values():
             self._orphans.extend((states.key, active) for active in states.active.values())
+            self._unsaved.take(states.key, states.forget_flapping())
 
     @staticmethod
     def _alert_states(groups: Iterable[GroupState]) -> list[AlertStates]:
@@ -251,6 +199,9 @@ class RuleEngine:
                 states[key].adopt(active)
             else:
                 self._orphans.append((key, active))
+        for key, labels, record in restored_flapping(tx):
+            if key not in states or not states[key].take_flapping(labels, record):
+                self._unsaved.take(key, Step(flapping={labels: None}))
 
     def save(self, tx: Connection) -> None:
         """Write the alerts that changed state since the last committed save."""
@@ -258,8 +209,8 @@ class RuleEngine:
 
     def saved(self) -> None:
         """What `save` wrote is on the disk."""
-        self._unsaved = Unsaved()
+        self._unsaved.clear()
 
     def samples(self) -> Iterator[Sample]:
         """What METRICS declares."""
-        yield from samples_of(self.groups, list(self.active()))
+        yield from samples_of(self.groups, list(self.active()), self._schedule.shed)

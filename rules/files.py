@@ -64,8 +64,8 @@ class GroupText(Settings):
 def load_rule_files(paths: Iterable[Path], retention: int | None = None) -> list[RuleGroup]:
     """The groups of these files, and of the `*.yml` and `*.yaml` files in these folders.
 
-    With `retention` (ms) a range that reaches further back is an error. Raises ConfigurationError with
-    all problems of all files.
+    With `retention` (ms) a rule that reads further back is loaded with a flaw that says so: it fails at
+    each evaluation, and the others run. Raises ConfigurationError with all problems of all files.
     """
     groups: list[RuleGroup] = []
     problems: list[Problem] = []
@@ -175,34 +175,54 @@ class _Reader:
             self._wrong(key, "must have exactly one of `record` and `alert`")
             return None
         expression = self._expression(text.expr, f"{key}.expr")
+        clear = self._clear(extras, f"{group.name}.{text.alert}")
+        flaw = self._beyond_retention(expression, clear)
         self._check_label_names(f"{key}.labels", text.labels)
         labels = {**group.labels, **text.labels}
         if text.record:
             self._check_recording(text, key)
-            return RecordingRule(text.record, expression, labels) if expression else None
+            return RecordingRule(text.record, expression, labels, flaw) if expression else None
         templates = self._templates(labels, f"{key}.labels")
         annotations = self._templates(text.annotations, f"{key}.annotations")
         if expression is None:
             return None
         return AlertRule(
-            text.alert, expression, templates, annotations, text.hold, text.keep_firing_for, extras
+            text.alert,
+            expression,
+            templates,
+            annotations,
+            text.hold,
+            text.keep_firing_for,
+            extras,
+            clear,
+            flaw,
         )
 
     def _expression(self, text: str, key: str) -> Expression | None:
         try:
-            expression = parse(text)
+            return parse(text)
         except PromQLError as error:
             self._wrong(key, str(error))
             return None
-        longest = expression.longest_range(0)
-        if self._retention is not None and longest > self._retention:
-            kept = format_duration(self._retention)
-            self._wrong(
-                key,
-                f"reads {format_duration(longest)} back, but only {kept} are kept",
-                f"shorten the range to {kept} or raise telemetry.retention",
-            )
-        return expression
+
+    def _clear(self, extras: Extras, key: str) -> Expression | None:
+        try:
+            return parse(extras.clear_expr) if extras.clear_expr else None
+        except PromQLError as error:
+            place = str(side_file(Path(self._file)))
+            self.problems.append(Problem(place, f"{key}.clear_expr", str(error)))
+            return None
+
+    def _beyond_retention(self, *expressions: Expression | None) -> str:
+        """What is wrong with a rule that reads what is not kept; empty if it does not."""
+        longest = max((one.longest_range(0) for one in expressions if one is not None), default=0)
+        if self._retention is None or longest <= self._retention:
+            return ""
+        kept = format_duration(self._retention)
+        return (
+            f"reads {format_duration(longest)} back, but only {kept} are kept: "
+            f"shorten the range to {kept} or raise telemetry.retention"
+        )
 
     def _check_recording(self, text: RuleText, key: str) -> None:
         if not METRIC_NAME.fullmatch(text.record):

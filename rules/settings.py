@@ -21,6 +21,13 @@ class RuleSettings(Settings):
     evaluation_interval: Duration = Field(
         default=5 * SECOND, ge=SECOND, description="How often a group without an `interval` is evaluated."
     )
+    budget: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the time between two ticks that rules may take; then what is less urgent "
+        "than P0 waits for the next tick, P3 first.",
+    )
     lookback: Duration = Field(
         default=5 * MINUTE,
         ge=SECOND,

@@ -5,20 +5,42 @@ Beside `serving.rules.yml` may lie `serving.fleetowl.yml`, a map of groups to al
     engine-load:
       ServiceOverloaded:
         explains: [EngineQueue, EnginePreempting]
+        clear_expr: sum by (service) (queue) < 5
+        flap: {changes: 4, within: 30m, hold: 15m}
+        deadline: 10m
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from model.alert import KINDS
 from model.document import read_yaml
-from model.settings import ConfigurationError, Problem, Settings, load_section
+from model.settings import ConfigurationError, Duration, Problem, Settings, did_you_mean, load_section
 
-_LATER = ("clear_expr", "deadline", "entity", "flap", "kind", "runbook")
-"""Keys that are planned and not implemented: naming one is an error, never silence."""
+ENTITIES = ("gpu", "node", "rack", "replica", "service", "cluster")
+"""What an alert can be about, as the topology names it."""
+
+
+def _one_of(known: Collection[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value and value not in known:
+            raise ValueError(f"{value!r} is not known ({did_you_mean(value, known, 'names')})")
+        return value
+
+    return AfterValidator(check)
+
+
+class Flap(Settings):
+    """When an alert counts as flapping, and for how long it is then held."""
+
+    changes: int = Field(ge=2, description="How often it fired or resolved within `within`.")
+    within: Duration = Field(gt=0, description="The time in which the changes are counted.")
+    hold: Duration = Field(gt=0, description="It is held firing until it has not changed for so long.")
 
 
 class Extras(Settings):
@@ -29,6 +51,24 @@ class Extras(Settings):
         description="Only for an alert of a whole service: while it fires, these alerts of the service's "
         "replicas join its incident.",
     )
+    clear_expr: str = Field(
+        default="",
+        description="PromQL: an alert that fires goes on until this yields a row for it.",
+    )
+    flap: Flap | None = Field(
+        default=None, description="Hold an alert that fires and resolves again and again."
+    )
+    kind: Annotated[str, _one_of(KINDS)] = Field(
+        default="", description="threshold, trend, anomaly or business; the label `kind` wins."
+    )
+    deadline: Duration = Field(
+        default=0,
+        description="Within what time a person must answer; default the stricter of tier and kind.",
+    )
+    entity: Annotated[str, _one_of(ENTITIES)] = Field(
+        default="", description="What it is about: gpu, node, rack, replica, service or cluster."
+    )
+    runbook: str = Field(default="", description="Name of the runbook that answers it.")
 
 
 def side_file(path: Path) -> Path:
@@ -49,16 +89,18 @@ def load_side_file(path: Path, alerts: Mapping[str, set[str]]) -> dict[tuple[str
     problems: list[Problem] = []
     for group, entries in _mapping(document, path, "", problems).items():
         if group not in alerts:
-            problems.append(Problem(str(path), group, "the rule file has no such group", _known(alerts)))
+            hint = did_you_mean(group, alerts, "groups")
+            problems.append(Problem(str(path), group, "the rule file has no such group", hint))
             continue
         for alert, entry in _mapping(entries, path, group, problems).items():
             key = f"{group}.{alert}"
             if alert not in alerts[group]:
-                hint = _known(alerts[group])
+                hint = did_you_mean(alert, alerts[group], "alerts")
                 problems.append(Problem(str(path), key, "the group has no such alert", hint))
                 continue
             try:
-                extras[group, alert] = _extras(_mapping(entry, path, key, problems), path, key)
+                known = _mapping(entry, path, key, problems)
+                extras[group, alert] = load_section(Extras, known, str(path), key)
             except ConfigurationError as error:
                 problems.extend(error.problems)
     if problems:
@@ -66,24 +108,9 @@ def load_side_file(path: Path, alerts: Mapping[str, set[str]]) -> dict[tuple[str
     return extras
 
 
-def _extras(entry: Mapping[str, object], path: Path, key: str) -> Extras:
-    later = [
-        Problem(str(path), f"{key}.{name}", "is not implemented yet", "remove it until it is")
-        for name in _LATER
-        if name in entry
-    ]
-    if later:
-        raise ConfigurationError(later)
-    return load_section(Extras, entry, str(path), key)
-
-
-def _mapping(value: object, path: Path, key: str, problems: list[Problem]) -> dict[str, object]:
+def _mapping(value: object, path: Path, key: str, problems: list[Problem]) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     if value not in (None, ""):
         problems.append(Problem(str(path), key, "must be a map", "group: {alert: {explains: [...]}}"))
     return {}
-
-
-def _known(names: Mapping[str, object] | set[str]) -> str:
-    return f"it has: {', '.join(sorted(names))}" if names else ""

@@ -8,6 +8,8 @@ until it is sorted; in a sorted group the ring order is the order of time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from telemetry.arena import CELL, Budget
@@ -28,6 +30,7 @@ class Cadence:
         self.newest: Ints = np.empty(0, np.int64)  # the largest time
         self.newest_slot: Ints = np.empty(0, np.int64)
         self.dirty: Flags = np.empty(0, np.bool_)
+        self.late: Ints = np.empty(0, np.int64)  # the smallest time that came late; of dirty groups
         self.free: list[int] = []
         self._budget = budget
 
@@ -85,7 +88,9 @@ class Cadence:
         else:
             self.newest[columns[ahead]] = times[ahead]
             self.newest_slot[columns[ahead]] = slots[ahead]
-            self.dirty[columns[~ahead]] = True
+            late, since = columns[~ahead], times[~ahead]
+            self.late[late] = np.where(self.dirty[late], np.minimum(self.late[late], since), since)
+            self.dirty[late] = True
         return slots
 
     def full(self, columns: Ints, horizon: int) -> Flags:
@@ -93,18 +98,27 @@ class Cadence:
         full: Flags = self.times[self.count[columns] % self.slots, columns] > horizon
         return full
 
-    def sort(self, columns: Ints) -> tuple[Ints, Ints]:
-        """Bring dirty groups into order.
+    def sort(self, columns: Ints) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """Bring dirty groups into order, from the first late time on: what is older lies right.
 
-        Returns (source, destination) slots, `[slots, groups]` each, by which the caller moves the values.
+        Yields (columns, source, destination), the slots `[rows, groups]`, by which the caller moves the
+        values: a part of the groups at a time, such as have about as many rows to move.
         """
-        source = np.argsort(self.times[:, columns], axis=0, kind="stable")
-        ordered = np.take_along_axis(self.times[:, columns], source, axis=0)
-        destination = (self.count[columns] + np.arange(self.slots)[:, None]) % self.slots
-        self.times[destination, columns] = ordered
+        displaced = (self.times[:, columns] >= self.late[columns]).sum(axis=0)
+        sizes = np.ceil(np.log2(np.maximum(displaced, 1))).astype(np.int64)
+        for size in np.unique(sizes).tolist():
+            part = columns[sizes == size]
+            yield part, *self._sort_last(part, int(displaced[sizes == size].max()))
+
+    def _sort_last(self, columns: Ints, rows: int) -> tuple[Ints, Ints]:
+        """Sort the last `rows` arrivals of each group; what is empty comes first."""
+        destination = (self.count[columns] - rows + np.arange(rows)[:, None]) % self.slots
+        times = self.times[destination, columns]
+        order = np.argsort(times, axis=0, kind="stable")
+        self.times[destination, columns] = np.take_along_axis(times, order, axis=0)
         self.newest_slot[columns] = (self.count[columns] - 1) % self.slots
         self.dirty[columns] = False
-        return source, destination
+        return np.take_along_axis(destination, order, axis=0), destination
 
     def _grow(self, more: int) -> None:
         self._budget.take(more * self.slots * CELL)
@@ -116,4 +130,5 @@ class Cadence:
         self.newest = np.concatenate([self.newest, np.full(more, NEVER, np.int64)])
         self.newest_slot = np.concatenate([self.newest_slot, np.zeros(more, np.int64)])
         self.dirty = np.concatenate([self.dirty, np.zeros(more, np.bool_)])
+        self.late = np.concatenate([self.late, np.full(more, NEVER, np.int64)])
         self.free.extend(range(old + more - 1, old - 1, -1))

@@ -146,11 +146,13 @@ class Storage:
                 self._settle(cadence, columns, mine[cadence.dirty[self.series.group[mine]]])
 
     def _settle(self, cadence: Cadence, columns: Ints, ids: Ints) -> None:
-        place = np.empty(len(cadence.count), np.int64)
-        place[columns] = np.arange(len(columns))
-        source, destination = cadence.sort(columns)
-        among = place[self.series.group[ids]]
-        self.write(ids, destination[:, among], self.read(ids, source[:, among]))
+        place = np.full(len(cadence.count), NOBODY)
+        for part, source, destination in cadence.sort(columns):
+            place[part] = np.arange(len(part))
+            among = place[self.series.group[ids]]
+            mine, among = ids[among != NOBODY], among[among != NOBODY]
+            self.write(mine, destination[:, among], self.read(mine, source[:, among]))
+            place[part] = NOBODY
 
     def move(self, ids: Ints, names: list[str], target: int, groups: Ints) -> None:
         """Move series of one cadence, with their history, to `groups` of the cadence `target`.
@@ -230,6 +232,8 @@ class Storage:
         self._cadence_of = {(c.interval, c.slots, c.own): i for i, c in enumerate(self.cadences)}
         self._slab_of = {(slab.name, slab.cadence): i for i, slab in enumerate(self.slabs)}
         self._dirty = any(cadence.dirty.any() for cadence in self.cadences)
+        for cadence in self.cadences:  # nobody has kept what came late: sort all of a dirty group
+            cadence.late = np.full(len(cadence.count), NEVER)
 
     def _seat(self, slab: Slab, ids: Ints) -> None:
         self._reserve(slab, len(ids))

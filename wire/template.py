@@ -85,16 +85,27 @@ class Template:
         What cannot be computed (humanize of a word) gives `<error expanding template: ...>`, as in
         Prometheus: a page with a flaw is better than no page.
         """
+        try:
+            return self.expand(labels, value, external_labels, external_url, query)
+        except TemplateValueError as error:
+            return f"<error expanding template: {error}>"
+
+    def expand(
+        self,
+        labels: Mapping[str, str],
+        value: float,
+        external_labels: Mapping[str, str] | None = None,
+        external_url: str = "",
+        query: Query | None = None,
+    ) -> str:
+        """As `render`, but raises TemplateValueError for what cannot be computed."""
         root: dict[str, Value] = {
             "Labels": labels,
             "Value": float(value),
             "ExternalLabels": external_labels or {},
             "ExternalURL": external_url,
         }
-        try:
-            return _run(self.nodes, _Scope(root, query))
-        except TemplateValueError as error:
-            return f"<error expanding template: {error}>"
+        return _run(self.nodes, _Scope(root, query))
 
 
 def compile(text: str) -> Template:

@@ -165,3 +165,17 @@ def test_every_wrong_file_is_said_at_once(tmp_path: Path) -> None:
     said = str(caught.value)
     assert said.count(str(rules)) >= 2
     assert str(books / "bad.yml") in said
+
+
+def test_a_rule_that_reads_too_far_back_fails_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make_pipeline: Make
+) -> None:
+    path = tmp_path / "mine.yml"
+    path.write_text("groups: [{name: far, rules: [{alert: Far, expr: 'max_over_time(x[3d]) > 1'}]}]")
+    pipeline = make_pipeline(START, rules={"files": [str(path)]})
+    pipeline.step(START)
+    states = {rule.rule.name: rule for group in pipeline.rules.groups for rule in group.rules}
+    assert states["Far"].error.startswith("reads 3d back, but only ")
+    assert [name for name, state in states.items() if state.error] == ["Far"]
+    assert len(states) > 5, "the shipped packs run"
+    assert "group far, Far fails, the other rules run: reads 3d back" in caplog.text

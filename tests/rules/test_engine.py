@@ -143,7 +143,7 @@ def test_limit_is_an_error_and_no_alert_is_lost(tmp_path: Path) -> None:
     now = it.run(1, lambda _: high(5))
     it.run(1, lambda _: {**high(5), 'load{node="n2"}': 7}, now)
     assert len(it.firing) == 1
-    assert "exceeded limit of 1 with 2 results" in it.engine.groups[0].rules[0].error
+    assert "exceeded limit of 1 with 2 alerts" in it.engine.groups[0].rules[0].error
 
 
 def test_a_recording_rule_feeds_the_next_rule_in_the_same_step(tmp_path: Path) -> None:

@@ -109,17 +109,34 @@ def test_all_problems_of_all_files_at_once(tmp_path: Path) -> None:
     ] or len(found) == 4
 
 
-def test_a_range_beyond_what_is_kept_is_an_error(tmp_path: Path) -> None:
-    path = written(tmp_path, "groups:\n- name: g\n  rules: [{alert: A, expr: 'rate(x[1h] offset 5m) > 1'}]")
-    assert load_rule_files([path])
-    with pytest.raises(ConfigurationError, match="reads 1h5m back, but only 15m are kept"):
-        load_rule_files([path], retention=15 * MINUTE)
+def test_a_range_beyond_what_is_kept_is_a_flaw_of_that_rule_alone(tmp_path: Path) -> None:
+    text = """
+groups:
+- name: g
+  rules:
+  - {alert: A, expr: 'rate(x[1h] offset 5m) > 1'}
+  - {alert: B, expr: 'rate(x[5m]) > 1'}
+  - {record: c, expr: 'rate(x[3d])'}
+"""
+    path = written(tmp_path, text)
+    assert not any(rule.flaw for rule in load_rule_files([path])[0].rules)
+    far, near, record = load_rule_files([path], retention=15 * MINUTE)[0].rules
+    way_out = "shorten the range to 15m or raise telemetry.retention"
+    assert far.flaw == f"reads 1h5m back, but only 15m are kept: {way_out}"
+    assert near.flaw == ""
+    assert record.flaw == f"reads 3d back, but only 15m are kept: {way_out}"
 
 
 SIDE = """
 g:
   Down:
     explains: [Slow]
+    clear_expr: up == 1
+    flap: {changes: 4, within: 30m, hold: 15m}
+    kind: business
+    deadline: 4m
+    entity: replica
+    runbook: restart-engine
 """
 
 
@@ -127,19 +144,39 @@ def test_the_side_file_is_joined(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     written(tmp_path, SIDE, "a.fleetowl.yml")
     [alert] = [rule for rule in load_rule_file(path)[0].rules if isinstance(rule, AlertRule)]
-    assert alert.extras.explains == ("Slow",)
+    flap = alert.extras.flap
+    assert flap is not None
+    assert (flap.changes, flap.within, flap.hold) == (4, 30 * MINUTE, 15 * MINUTE)
+    extras = alert.extras
+    assert (extras.explains, extras.clear_expr, extras.kind) == (("Slow",), "up == 1", "business")
+    assert (extras.deadline, extras.entity, extras.runbook) == (4 * MINUTE, "replica", "restart-engine")
+    assert alert.clear is not None
+    assert alert.clear.text == "up == 1"
+
+
+def test_a_clear_expr_that_reads_too_far_back_is_a_flaw_too(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    written(tmp_path, "g: {Down: {clear_expr: 'min_over_time(up[2h]) == 1'}}", "a.fleetowl.yml")
+    _, alert = load_rule_files([path], retention=15 * MINUTE)[0].rules
+    assert alert.flaw.startswith("reads 2h back")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("h: {Down: {}}", "h: the rule file has no such group (it has: g)"),
-        ("g: {Up: {}}", "g.Up: the group has no such alert (it has: Down)"),
-        ("g: {Down: {clear_expr: up}}", "g.Down.clear_expr: is not implemented yet"),
-        ("g: {Down: {flap: {max: 4}}}", "g.Down.flap: is not implemented yet"),
-        ("g: {Down: {deadline: 5m}}", "g.Down.deadline: is not implemented yet"),
-        ("g: {Down: {runbook: restart}}", "g.Down.runbook: is not implemented yet"),
-        ("g: {Down: {entity: {kind: node, label: x}}}", "g.Down.entity: is not implemented yet"),
+        ("h: {Down: {}}", "h: the rule file has no such group (known groups: g)"),
+        ("g: {Up: {}}", "g.Up: the group has no such alert (known alerts: Down)"),
+        ("g: {Dwon: {}}", "g.Dwon: the group has no such alert (did you mean Down?)"),
+        ("g: {Down: {clear_expr: 'up =='}}", "a.fleetowl.yml: g.Down.clear_expr: "),
+        ("g: {Down: {clear_exp: up}}", "g.Down.clear_exp: unknown key (did you mean clear_expr?)"),
+        ("g: {Down: {flap: {max: 4}}}", "g.Down.flap.max: unknown key"),
+        ("g: {Down: {flap: {changes: 4, within: 30m}}}", "g.Down.flap.hold: is required"),
+        ("g: {Down: {flap: {changes: 1, within: 30m, hold: 5m}}}", "g.Down.flap.changes: "),
+        ("g: {Down: {flap: {changes: 4, within: 30, hold: 5m}}}", "g.Down.flap.within: '30' is not a dur"),
+        ("g: {Down: {deadline: soon}}", "g.Down.deadline: 'soon' is not a duration"),
+        ("g: {Down: {kind: treshold}}", "g.Down.kind: 'treshold' is not known (did you mean threshold?)"),
+        ("g: {Down: {entity: nod}}", "g.Down.entity: 'nod' is not known (did you mean node?)"),
+        ("g: {Down: {entity: {kind: node}}}", "g.Down.entity: "),
         ("g: {Down: {explain: [x]}}", "g.Down.explain: unknown key (did you mean explains?)"),
         ("g: [Down]", "g: must be a map"),
     ],
