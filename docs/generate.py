@@ -1,6 +1,6 @@
 """Writes the documents that list things, from the things themselves.
 
-python -m docs.generate          # write docs/{configuration,metrics,rules,cli}.md
+python -m docs.generate          # write docs/{configuration,metrics,rules,cli,engines}.md
 python -m docs.generate --check  # exit 1 if one of them is not what it would write
 """
 
@@ -24,6 +24,7 @@ from fleetowl.cli import main as front
 from fleetowl.configuration import Configuration
 from model.metric import Metric
 from rules.packs import shipped
+from wire import aliases
 
 DOCS = Path(__file__).parent
 ROOMS = ("agent", "telemetry", "detectors", "rules", "alertmanager", "incidents", "runbooks", "analyzer")
@@ -163,11 +164,32 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
+def engines_page() -> str:
+    """docs/engines.md."""
+    named = aliases.engines()
+    columns = [title for key, title in named.items() if key != "ray"]
+    reasons = [
+        [", ".join(f"`{name}`" for name in entry.names), named[entry.engine], " ".join(entry.why.split())]
+        for entry in aliases.left_out()
+    ]
+    return (
+        "# Names of other engines\n"
+        "Rules use the names of vLLM 0.32. A selector of one of these names also finds what other engines, "
+        "and older versions of vLLM, call the same thing in the same unit. For a histogram so do its "
+        "`_bucket`, `_sum` and `_count`; the bucket edges differ, so never add them up over engines.\n\n"
+        f"{table(['vLLM', *columns], aliases.rows())}\n"
+        f"{named['ray']} exposes every family of vLLM with `_` for `:` and `ray_` in front: "
+        "`ray_vllm_num_requests_running`.\n\n"
+        f"## What is no alias\n{table(['name', 'engine', 'why not'], reasons)}"
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "configuration.md": configuration_page,
     "rules.md": rules_page,
     "cli.md": cli_page,
+    "engines.md": engines_page,
 }
 
 

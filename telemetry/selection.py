@@ -34,10 +34,17 @@ class Selection:
         self.labels = labels
         self._storage = storage
         self._layout = storage.layout
+        if not len(ids):
+            return
         self._cadence = storage.cadences[storage.series.cadence[ids[0]]]
         self._groups, self._among = np.unique(storage.series.group[ids], return_inverse=True)
         self._base = storage.series.base[ids]
         self._stride = int(storage.series.stride[ids[0]])
+
+    def part(self, rows: Ints) -> Selection:
+        """Some of these series; `rows` ascending."""
+        labels = [self.labels[row] for row in rows.tolist()]
+        return Selection(self._storage, self.name, self.interval, self.ids[rows], labels)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -102,6 +102,11 @@ class Window:
         return self.registry.generation
 
     @property
+    def version(self) -> tuple[int, int]:
+        """What a selection is valid for: it changes when one would find other series or other places."""
+        return self.generation, self.storage.layout
+
+    @property
     def size(self) -> int:
         """All ids are smaller than this; some may belong to dropped series until `compact`."""
         return self.storage.series.size
@@ -214,7 +219,7 @@ class Window:
         The answer is kept until series are added, moved or dropped. Raises InvalidMatcher.
         """
         self.settle()
-        key, version = tuple(matchers), (self.generation, self.storage.layout)
+        key, version = tuple(matchers), self.version
         if self._selected_at != version:
             self._selected.clear()
             self._selected_at = version

@@ -18,6 +18,7 @@ from rules.promql.errors import EvaluationError
 from rules.promql.frame import Bools, Column, Floats, Frame, Integers, Projection, frame_of
 from rules.promql.node import Node, column, number
 from rules.promql.sums import group_sums
+from rules.promql.windows import check_quantile
 
 
 @dataclass(slots=True)
@@ -94,12 +95,20 @@ class _Grouped:
         self._operand = operand
         names = frozenset(labels)
         self._projection = Projection(True, names) if by else Projection(False, names | {NAME})
+        self._names = by and NAME in names
         self._groups: Groups | None = None
 
     def _grouped(self, vector: Column) -> Groups:
         if self._groups is None or self._groups.source is not vector.frame:
             self._groups = group(vector.frame, self._projection)
         return self._groups
+
+    def _dropped(self, vector: Column, groups: Groups) -> bool | Bools:
+        """A group loses its name if one of its present rows does."""
+        if not self._names:
+            return False
+        gone = np.broadcast_to(vector.dropped, vector.present.shape) & vector.present
+        return np.bincount(groups.number[gone], minlength=len(groups.frame)) > 0
 
 
 class Aggregation(_Grouped):
@@ -118,7 +127,7 @@ class Aggregation(_Grouped):
         counts = np.add.reduceat(vector.present[groups.order].astype(np.int64), groups.starts)
         with np.errstate(all="ignore"):
             values = self._reduce(groups, vector.values, vector.present, np.maximum(counts, 1))
-        return Column(groups.frame, values, counts > 0)
+        return Column(groups.frame, values, counts > 0, self._dropped(vector, groups))
 
 
 class Ranking(_Grouped):
@@ -142,7 +151,7 @@ class Ranking(_Grouped):
         kept = order[np.arange(len(order)) - first < wanted]
         present = np.zeros(len(vector.present), dtype=np.bool_)
         present[kept] = True
-        return Column(vector.frame, vector.values, present)
+        return Column(vector.frame, vector.values, present, vector.dropped, kept)
 
 
 class Quantile(_Grouped):
@@ -155,6 +164,7 @@ class Quantile(_Grouped):
     def evaluate(self, context: Context) -> Column:
         """A row for each group that has a present row."""
         wanted, vector = number(self._wanted, context), column(self._operand, context)
+        check_quantile(wanted, context.notes)
         groups = self._grouped(vector)
         rows = np.flatnonzero(vector.present)
         values, numbers = vector.values[rows], groups.number[rows]
@@ -168,7 +178,7 @@ class Quantile(_Grouped):
         result = np.full(len(there), np.nan)
         if known.any():
             result[known] = _interpolate(values, first[known], counts[known], wanted)
-        return Column(groups.frame, result, known)
+        return Column(groups.frame, result, known, self._dropped(vector, groups))
 
 
 def _interpolate(values: Floats, first: Integers, counts: Integers, wanted: float) -> Floats:

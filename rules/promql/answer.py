@@ -10,6 +10,7 @@ import numpy as np
 from model.labels import Labels
 from rules.promql.errors import EvaluationError
 from rules.promql.frame import Floats, Integers, Value
+from rules.promql.ranged import Ranged
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,28 @@ def answer_of(value: Value) -> Answer:
         return Scalar(value)
     if isinstance(value, str):
         return value
-    rows = np.flatnonzero(value.present)
+    value = value.done()
+    rows = np.flatnonzero(value.present) if value.order is None else value.order
     frame = value.frame
     return Vector([frame[int(row)] for row in rows], value.values[rows], frame.intervals[rows])
+
+
+def matrix_of(ranged: Ranged) -> Matrix:
+    """The result of an instant query for a range vector: the samples themselves."""
+    labels: list[Labels] = []
+    times: list[Integers] = []
+    values: list[Floats] = []
+    row = 0
+    for block in ranged.blocks:
+        for column in range(block.present.shape[1]):
+            rows = block.present[:, column]
+            if rows.any():
+                labels.append(ranged.labels(row))
+                times.append(block.times[rows, column])
+                values.append(block.values[rows, column])
+            row += 1
+    order = sorted(range(len(labels)), key=lambda place: labels[place].pairs)
+    return Matrix([labels[k] for k in order], [times[k] for k in order], [values[k] for k in order])
 
 
 class Gathering:
@@ -68,6 +88,7 @@ class Gathering:
         if isinstance(value, float):
             self._point(Labels(), at, value)
             return
+        value = value.done()
         rows = np.flatnonzero(value.present)
         for row, number in zip(rows.tolist(), value.values[rows].tolist(), strict=True):
             self._point(value.frame[row], at, number)

@@ -70,9 +70,7 @@ class Binary:
 
     def _with_scalar(self, vector: Column, left: Any, right: Any) -> Column:
         values, holds = self._combine(left, right, vector.values)
-        frame = vector.frame.without_name() if self._drops_name else vector.frame
-        result = Column(frame, values, vector.present & holds)
-        return result.checked() if self._drops_name else result
+        return Column(vector.frame, values, vector.present & holds, self._drops_name or vector.dropped)
 
     def _vectors(self, left: Column, right: Column) -> Column:
         def operate(left_values: Floats, right_values: Floats) -> tuple[Floats, Bools | bool]:
@@ -91,7 +89,7 @@ class Negation:
         """The value with its sign turned; a vector loses its name."""
         value = self._operand.evaluate(context)
         if isinstance(value, Column):
-            return Column(value.frame.without_name(), -value.values, value.present).checked()
+            return Column(value.frame, -value.values, value.present, True)
         if isinstance(value, float):
             return -value
         raise EvaluationError("a string has no negative")

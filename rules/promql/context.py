@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from model.moment import MINUTE, SECOND
 from telemetry.window import Window
@@ -46,16 +47,38 @@ class Notes:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """One moment `at` of a query from `start` to `end` (all ms; equal for an instant query)."""
+class Query:
+    """What all moments of a query share: from `start` to `end` (ms; equal for an instant query).
+
+    `memo` is where nodes keep what a later moment of the same query can use again.
+    """
 
     window: Window
-    at: int
     start: int
     end: int
     options: Options
     notes: Notes
+    memo: dict[object, Any] = field(default_factory=dict)
 
-    def moved(self, at: int) -> Context:
-        """The same query at another moment."""
-        return Context(self.window, at, self.start, self.end, self.options, self.notes)
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One moment `at` (ms) of a query."""
+
+    query: Query
+    at: int
+
+    @property
+    def window(self) -> Window:
+        """Where the series are."""
+        return self.query.window
+
+    @property
+    def options(self) -> Options:
+        """How the query is evaluated."""
+        return self.query.options
+
+    @property
+    def notes(self) -> Notes:
+        """Where to say what is dubious."""
+        return self.query.notes

@@ -2,7 +2,11 @@
 
 
 class PromQLError(Exception):
-    """The text is no PromQL, or asks for something that is not supported; the message names it."""
+    """The text is no PromQL; the message says why."""
+
+
+class Unsupported(PromQLError):
+    """It is PromQL, but asks for something that is not supported; the message names it."""
 
 
 class EvaluationError(Exception):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import promql_parser
+import promql_parser as ast
 
 from model.matcher import Matcher
-from rules.promql.answer import Answer, Gathering, Matrix, answer_of
+from rules.promql.answer import Answer, Gathering, Matrix, answer_of, matrix_of
 from rules.promql.compile import Compiler
-from rules.promql.context import DEFAULT_OPTIONS, Context, Notes, Options
-from rules.promql.errors import PromQLError
+from rules.promql.context import DEFAULT_OPTIONS, Context, Notes, Options, Query
+from rules.promql.errors import EvaluationError, PromQLError
+from rules.promql.node import Node
 from rules.promql.scrapes import Span, substitute
+from rules.promql.spelling import spelt
+from rules.promql.windows import RangeReader
 from telemetry.window import Window
 
 LONGEST = 16_384
@@ -29,10 +34,15 @@ class Expression:
         self.text = text
         check_size(text)
         compiler = Compiler()
-        try:
-            self._root = compiler.node(promql_parser.parse(substitute(text)))
-        except ValueError as error:
-            raise PromQLError(_shown(error, text)) from error
+        tree = parsed(text)
+        self.type = type_of(tree)
+        """scalar, vector, string or matrix."""
+        self._root: Node | None = None
+        self._range: RangeReader | None = None
+        if self.type == "matrix":
+            self._range = compiler.range(tree)
+        else:
+            self._root = compiler.node(tree)
         self.asks_for_absence = compiler.asks_for_absence
         """Whether it uses absent(): a window that has just started to fill says nothing then."""
         self._series = compiler.series
@@ -49,11 +59,11 @@ class Expression:
     @property
     def spans(self) -> list[Span]:
         """The ranges it reads, as written; those of instant selectors are 0."""
-        return [span for _, span, _ in self._reach]
+        return [reach.span for reach in self._reach]
 
     def longest_range(self, interval: int) -> int:
         """How far back (ms) its ranges and offsets read, for series scraped every `interval` ms."""
-        return max((span.at(interval) + max(offset, 0) for _, span, offset in self._reach), default=0)
+        return max((reach.span.at(interval) + reach.further for reach in self._reach), default=0)
 
     def evaluate(
         self, window: Window, at: int, options: Options = DEFAULT_OPTIONS, notes: Notes | None = None
@@ -62,7 +72,11 @@ class Expression:
 
         Raises EvaluationError where the data allow no answer.
         """
-        return answer_of(self._root.evaluate(Context(window, at, at, at, options, notes or Notes())))
+        context = Context(Query(window, at, at, options, notes or Notes()), at)
+        if self._range is not None:
+            return matrix_of(self._range.read(context))
+        assert self._root is not None
+        return answer_of(self._root.evaluate(context))
 
     def evaluate_range(
         self,
@@ -74,11 +88,47 @@ class Expression:
         notes: Notes | None = None,
     ) -> Matrix:
         """Its values at start, start + step, ... up to end (ms). Raises EvaluationError."""
-        query = Context(window, start, start, end, options, notes or Notes())
-        gathered = Gathering()
-        for at in range(start, end + 1, step):
-            gathered.add(at, self._root.evaluate(query.moved(at)))
-        return gathered.matrix()
+        return self.steps(window, start, end, step, options, notes).matrix()
+
+    def steps(
+        self,
+        window: Window,
+        start: int,
+        end: int,
+        step: int,
+        options: Options = DEFAULT_OPTIONS,
+        notes: Notes | None = None,
+    ) -> Steps:
+        """The same, for who wants to do something else between the moments."""
+        if self._root is None or self.type == "string":
+            raise EvaluationError(
+                f"a {self.type} has no values over a range: an instant vector or a number is needed"
+            )
+        return Steps(self._root, Query(window, start, end, options, notes or Notes()), step)
+
+
+class Steps:
+    """A range query that is evaluated moment by moment: `advance` until it says no, then `matrix`."""
+
+    def __init__(self, root: Node, query: Query, step: int) -> None:
+        self._root = root
+        self._query = query
+        self._moments = iter(range(query.start, query.end + 1, step))
+        self._gathering = Gathering()
+
+    def advance(self) -> bool:
+        """Evaluate the next moment; False if there is none. Raises EvaluationError."""
+        at = next(self._moments, None)
+        if at is None:
+            return False
+        self._gathering.add(at, self._root.evaluate(Context(self._query, at)))
+        return True
+
+    def matrix(self) -> Matrix:
+        """All values; what was not evaluated yet is now."""
+        while self.advance():
+            pass
+        return self._gathering.matrix()
 
 
 def check_size(text: str) -> None:
@@ -94,6 +144,33 @@ def check_size(text: str) -> None:
         raise PromQLError(
             f"the expression has {operators} operators and brackets; {MOST_OPERATORS} are the most"
         )
+
+
+def parsed(text: str) -> Any:
+    """The AST of promql-parser. Raises PromQLError."""
+    try:
+        return promql_parser.parse(spelt(substitute(text)))
+    except ValueError as error:
+        raise PromQLError(_shown(error, text)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise PromQLError(f"the parser cannot read this: {text[:80]}") from error
+
+
+_TYPES = {ast.NumberLiteral: "scalar", ast.StringLiteral: "string", ast.AggregateExpr: "vector"}
+_TYPES |= {ast.VectorSelector: "vector", ast.MatrixSelector: "matrix", ast.SubqueryExpr: "matrix"}
+
+
+def type_of(tree: Any) -> str:
+    """Of what type the value of an AST is: scalar, vector, string or matrix."""
+    if isinstance(tree, ast.ParenExpr | ast.UnaryExpr):
+        return type_of(tree.expr)
+    if isinstance(tree, ast.Call):
+        return str(tree.func.return_type).rpartition(".")[2].lower()
+    if isinstance(tree, ast.BinaryExpr):
+        return "scalar" if type_of(tree.lhs) == type_of(tree.rhs) == "scalar" else "vector"
+    return _TYPES[type(tree)]
 
 
 def _shown(error: ValueError, text: str) -> str:

@@ -8,7 +8,7 @@ and the names that an operation has dropped or kept.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -98,7 +98,8 @@ class Frame:
         """The same rows with fewer labels."""
         return Frame(self._base, self.intervals, projection.after(self._projection))
 
-    def without_name(self) -> Frame:
+    @property
+    def nameless(self) -> Frame:
         """The same rows without the metric name; the same object each time."""
         if self._nameless is None:
             alike = self._unique and len({labels.name for labels in self._base}) <= 1
@@ -136,11 +137,18 @@ class Frame:
 
 @dataclass(slots=True)
 class Column:
-    """Values of the rows of a frame; where `present` is False the value means nothing."""
+    """Values of the rows of a frame; where `present` is False the value means nothing.
+
+    `dropped` says of which rows the metric name goes when the expression is done. Until then it is there,
+    so that `label_replace` and `by (__name__)` see it, and so that the label sets of functions and
+    operators need no work at all. `order` lists the present rows as they are to be shown, where that matters.
+    """
 
     frame: Frame
     values: Floats
     present: Bools
+    dropped: bool | Bools = False
+    order: Integers | None = None
 
     def checked(self) -> Column:
         """Itself, unless two present rows have equal labels; then EvaluationError."""
@@ -153,6 +161,22 @@ class Column:
                     f"vector cannot contain metrics with the same labelset: {self.frame[row]}"
                 )
         return self
+
+    def done(self) -> Column:
+        """The rows without the names that were dropped. Raises EvaluationError if two are alike then."""
+        if np.ndim(self.dropped) and not np.all(self.dropped):
+            rows = zip(self.frame, np.broadcast_to(self.dropped, self.present.shape).tolist(), strict=True)
+            labels = [row.without(NAME) if dropped else row for row, dropped in rows]
+            frame = Frame(labels, self.frame.intervals)
+            return replace(self, frame=frame, dropped=False).checked()
+        if np.all(self.dropped):
+            return replace(self, frame=self.frame.nameless, dropped=False).checked()
+        return self
+
+
+def either_dropped(one: bool | Bools, other: bool | Bools) -> bool | Bools:
+    """Of which rows one or the other drops the name."""
+    return one or other if isinstance(one, bool) and isinstance(other, bool) else np.logical_or(one, other)
 
 
 Value = float | str | Column

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -10,9 +13,10 @@ from model.labels import NAME, Labels
 from model.matcher import Matcher, Op
 from rules.promql.calendar import on_calendar
 from rules.promql.context import Context
-from rules.promql.frame import Column, Floats, Value, empty, frame_of
+from rules.promql.frame import Column, Floats, Integers, empty, frame_of
 from rules.promql.node import Node, column, number
-from rules.promql.selectors import InstantSelector, RangeSelector
+from rules.promql.selectors import InstantSelector
+from rules.promql.windows import RangeReader
 
 Arithmetic = Callable[..., Floats]
 
@@ -69,7 +73,7 @@ class Elementwise:
         arguments = [number(argument, context) for argument in self._arguments]
         with np.errstate(all="ignore"):
             values = self._compute(vector.values, *arguments)
-        return Column(vector.frame.without_name(), values, vector.present).checked()
+        return Column(vector.frame, values, vector.present, True)
 
 
 class Calendar:
@@ -83,7 +87,7 @@ class Calendar:
         """The same rows with the part of the date."""
         vector = column(self._operand, context)
         values = on_calendar(self._name, vector.values)
-        return Column(vector.frame.without_name(), values, vector.present).checked()
+        return Column(vector.frame, values, vector.present, True)
 
 
 class Clamp:
@@ -98,7 +102,7 @@ class Clamp:
         low, high = number(self._low, context), number(self._high, context)
         values = np.maximum(low, np.minimum(high, vector.values))
         present = vector.present & (not low > high)
-        return Column(vector.frame.without_name(), values, present).checked()
+        return Column(vector.frame, values, present, True)
 
 
 class Constant:
@@ -153,25 +157,67 @@ class Timestamp:
         else:
             vector = column(self._operand, context)
             values = np.full(len(vector.values), context.at / 1000)
-        return Column(vector.frame.without_name(), values, vector.present).checked()
+        return Column(vector.frame, values, vector.present, True)
 
 
-class AsIs:
-    """`sort` and `sort_desc`: the order of a vector means nothing to a rule."""
+class Sorted:
+    """`sort` and its kin: the same rows in another order, which only an instant query shows."""
 
-    def __init__(self, operand: Node) -> None:
+    def __init__(self, operand: Node, descending: bool, labels: Sequence[str] | None = None) -> None:
         self._operand = operand
+        self._descending = descending
+        self._labels = labels
+        """Sort by these labels; None is by value."""
 
-    def evaluate(self, context: Context) -> Value:
-        """The operand."""
-        return self._operand.evaluate(context)
+    def evaluate(self, context: Context) -> Column:
+        """The operand with an order; NaN comes last."""
+        if context.query.start != context.query.end:
+            context.notes.warn(
+                "sort is ineffective for range queries since results are always ordered by labels"
+            )
+        vector = column(self._operand, context)
+        rows = np.flatnonzero(vector.present)
+        arrange = self._by_value if self._labels is None else self._by_label
+        return replace(vector, order=arrange(vector, rows))
+
+    def _by_value(self, vector: Column, rows: Integers) -> Integers:
+        values = vector.values[rows]
+        found: Integers = rows[np.argsort(-values if self._descending else values, kind="stable")]
+        return found
+
+    def _by_label(self, vector: Column, rows: Integers) -> Integers:
+        def key(row: int) -> tuple[object, ...]:
+            labels = vector.frame[row]
+            return *(_natural(labels.value(name)) for name in self._labels or ()), labels.pairs
+
+        return np.array(sorted(rows.tolist(), key=key, reverse=self._descending), dtype=np.int64)
+
+
+def _natural(text: str) -> tuple[tuple[bool, int, str], ...]:
+    """A key under which `a2` comes before `a10`."""
+    parts = re.findall(r"\d+|\D+", text)
+    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+
+
+class Extreme:
+    """`min_of(a, b)` and `max_of(a, b)` of two numbers."""
+
+    def __init__(self, name: str, operands: Sequence[Node]) -> None:
+        self._choose = np.minimum if name == "min_of" else np.maximum
+        self._operands = operands
+
+    def evaluate(self, context: Context) -> float:
+        """The smaller (larger) one; NaN if one is NaN."""
+        one, other = (number(operand, context) for operand in self._operands)
+        return float(self._choose(one, other))
 
 
 class Absent:
     """`absent(v)` and `absent_over_time(v[r])`: 1 while there is nothing."""
 
-    def __init__(self, operand: Node | RangeSelector, labels: Labels) -> None:
+    def __init__(self, operand: Node | RangeReader, labels: Labels, ranged: bool = False) -> None:
         self._operand = operand
+        self._ranged = ranged
         self._frame = frame_of([labels])
 
     def evaluate(self, context: Context) -> Column:
@@ -183,9 +229,9 @@ class Absent:
         )
 
     def _anything(self, context: Context) -> bool:
-        if isinstance(self._operand, RangeSelector):
-            return any(block.present.any() for block in self._operand.read(context))
-        return bool(column(self._operand, context).present.any())
+        if self._ranged:
+            return any(block.present.any() for block in cast(RangeReader, self._operand).read(context).blocks)
+        return bool(column(cast(Node, self._operand), context).present.any())
 
 
 def absent_labels(matchers: Sequence[Matcher]) -> Labels:

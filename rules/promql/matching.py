@@ -90,7 +90,8 @@ class Join:
         result[rows] = values
         present = np.zeros(len(result), dtype=np.bool_)
         present[kept] = True
-        column = Column(self._frame(many.frame, one.frame, partner), result, present)
+        dropped = False if self._drops_name else many.dropped
+        column = Column(self._frame(many.frame, one.frame, partner), result, present, dropped)
         return column.checked() if self._matching.many else column
 
     def _pair(self, many: Column, one: Column) -> tuple[Integers, Integers]:
@@ -132,7 +133,7 @@ class Join:
         matching = self._matching
         if not matching.many:
             return many.project(self._left_over())
-        nameless = many.without_name() if self._drops_name else many
+        nameless = many.nameless if self._drops_name else many
         if not matching.include:
             return nameless
         labels = [
@@ -169,9 +170,8 @@ class SetOperator:
         there = np.zeros(numbering.size, dtype=np.bool_)
         there[numbering.right[right.present]] = True
         partnered = there[numbering.left]
-        return Column(
-            left.frame, left.values, left.present & (partnered if self._op == "and" else ~partnered)
-        )
+        present = left.present & (partnered if self._op == "and" else ~partnered)
+        return Column(left.frame, left.values, present, left.dropped)
 
     def _either(self, left: Column, right: Column) -> Column:
         there = np.zeros(self._numbering.size, dtype=np.bool_)
@@ -181,6 +181,7 @@ class SetOperator:
             self._concatenated(left.frame, right.frame),
             np.concatenate([left.values, right.values]),
             np.concatenate([left.present, added]),
+            _joined_dropped(left, right),
         ).checked()
 
     def _concatenated(self, left: Frame, right: Frame) -> Frame:
@@ -188,3 +189,9 @@ class SetOperator:
             intervals = np.concatenate([left.intervals, right.intervals])
             self._joined = left, right, Frame([*left, *right], intervals, ALL)
         return self._joined[2]
+
+
+def _joined_dropped(left: Column, right: Column) -> bool | Bools:
+    if isinstance(left.dropped, bool) and left.dropped == right.dropped:
+        return left.dropped
+    return np.concatenate([np.broadcast_to(side.dropped, side.present.shape) for side in (left, right)])

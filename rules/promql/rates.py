@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rules.promql.frame import Bools, Floats
-from rules.promql.selectors import Block
+from rules.promql.ranged import Block
 
 Result = tuple[Floats, Bools]
 

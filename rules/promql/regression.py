@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rules.promql.errors import EvaluationError
 from rules.promql.frame import Bools, Floats
-from rules.promql.selectors import Block
+from rules.promql.ranged import Block
 
 Result = tuple[Floats, Bools]
 
@@ -21,9 +22,31 @@ def deriv(block: Block) -> Result:
 
 
 def predict_linear(block: Block, seconds: float) -> Result:
-    """Where that line will be `seconds` after the end of the range."""
-    slope, intercept = _fit(block, np.full(block.present.shape[1], float(block.end)))
+    """Where that line will be `seconds` after the moment of evaluation."""
+    slope, intercept = _fit(block, np.full(block.present.shape[1], float(block.at)))
     return slope * seconds + intercept, block.counts >= 2
+
+
+def double_exponential_smoothing(block: Block, level: float, trend: float) -> Result:
+    """The last value, smoothed with factors in (0, 1) for level and trend; needs two samples.
+
+    Source: promql/functions.go, funcDoubleExponentialSmoothing. Raises EvaluationError for other factors.
+    """
+    for name, factor in (("smoothing", level), ("trend", trend)):
+        if not 0 < factor < 1:
+            raise EvaluationError(f"invalid {name} factor. Expected: 0 < factor < 1, got: {factor:f}")
+    # The samples of each series side by side, whatever gaps it has.
+    order = np.argsort(~block.present, axis=0, kind="stable")
+    values = np.take_along_axis(block.values, order, axis=0)
+    smooth = values[0].copy()
+    slope = values[1] - values[0] if len(values) > 1 else np.zeros_like(smooth)
+    for row in range(1, len(values)):
+        now = level * values[row] + (1 - level) * (smooth + slope)
+        there = row < block.counts
+        # The slope that a sample uses was updated by the sample before it.
+        slope = np.where(there, trend * (now - smooth) + (1 - trend) * slope, slope)
+        smooth = np.where(there, now, smooth)
+    return smooth, block.counts >= 2
 
 
 def _fit(block: Block, origin: Floats) -> tuple[Floats, Floats]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -12,32 +11,84 @@ from model.labels import Labels
 from model.matcher import Matcher
 from model.moment import MINUTE
 from rules.promql.context import Context
-from rules.promql.frame import EMPTY, Bools, Column, Floats, Frame, Integers, empty
+from rules.promql.errors import EvaluationError
+from rules.promql.frame import EMPTY, WITHOUT_NAME, Column, Frame, Integers, Key, empty
+from rules.promql.ranged import Block, Ranged
 from rules.promql.scrapes import Span
 from telemetry.selection import Selection
+from telemetry.window import Window
 
 _ESTIMATE_EVERY = MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """`@ at offset o`: the moment that is read. `at` is ms, `start`, `end`, or None for now."""
+
+    offset: int = 0
+    at: int | str | None = None
+
+    def moment(self, context: Context) -> int:
+        """In ms."""
+        if self.at is None:
+            return context.at - self.offset
+        if isinstance(self.at, str):
+            return (context.query.start if self.at == "start" else context.query.end) - self.offset
+        return self.at - self.offset
 
 
 class Series:
     """The series that some matchers select, and their frame; looked up again when the window changes."""
 
-    def __init__(self, matchers: Sequence[Matcher]) -> None:
+    def __init__(
+        self,
+        matchers: Sequence[Matcher],
+        aliases: Sequence[Sequence[Matcher]] = (),
+        otherwise: Sequence[Matcher] = (),
+    ) -> None:
         self.matchers = tuple(matchers)
+        self._aliases = [tuple(alias) for alias in aliases]
+        """What the same series are called in other engines."""
+        self._otherwise = tuple(otherwise)
+        """What to select where all that finds nothing."""
         self.frame = EMPTY
         self.selections: list[Selection] = []
         self.intervals: list[int] = []
         self._labels: list[Labels] = []
+        self._size = 0
+        self._version: object = None
         self._estimated_at = 0
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(map(str, self.matchers)) + "}"
 
     def look(self, context: Context) -> None:
         """Bring `selections`, `intervals` (ms, one a selection) and `frame` up to date."""
-        selections = context.window.select(self.matchers)
-        fresh = selections is not self.selections
-        self.selections = selections
+        version = context.window, context.window.version
+        fresh = self._version != version
+        if fresh:
+            self._version = version
+            self.selections = self._select(context.window)
+            self._size = sum(map(len, self.selections))
+        most = context.options.max_series
+        if most and self._size > most:
+            raise EvaluationError(
+                f"the selector {self} touches {self._size} series, more than the {most} that "
+                "rules.max_series allows: narrow its matchers or raise the limit"
+            )
         aged = not 0 <= context.at - self._estimated_at < _ESTIMATE_EVERY
         if fresh or (aged and any(not selection.interval for selection in self.selections)):
             self._refresh(context)
+
+    def _select(self, window: Window) -> list[Selection]:
+        found = list(window.select(self.matchers))
+        more = [selection for alias in self._aliases for selection in window.select(alias)]
+        if found and more:
+            # A server that exposes a family under two names is taken by the canonical one.
+            known = set(WITHOUT_NAME.keys([row for selection in found for row in selection.labels]))
+            more = [_others(selection, known) for selection in more]
+        found += [selection for selection in more if len(selection)]
+        return found or (list(window.select(self._otherwise)) if self._otherwise else [])
 
     def _refresh(self, context: Context) -> None:
         self._estimated_at = context.at
@@ -49,6 +100,12 @@ class Series:
         self._labels, self.intervals = labels, intervals
         sizes = [len(selection.labels) for selection in self.selections]
         self.frame = Frame(labels, np.repeat(np.array(intervals, dtype=np.int64), sizes), unique=True)
+
+
+def _others(selection: Selection, known: set[Key]) -> Selection:
+    """The series whose label sets, without the name, are not `known`."""
+    kept = [key not in known for key in WITHOUT_NAME.keys(selection.labels)]
+    return selection if all(kept) else selection.part(np.flatnonzero(kept))
 
 
 def _estimate(selection: Selection, context: Context) -> int:
@@ -65,11 +122,11 @@ def _estimate(selection: Selection, context: Context) -> int:
 
 
 class InstantSelector:
-    """`metric{...} offset o`: of each series the last sample that is not too old and not stale."""
+    """`metric{...} @ t offset o`: of each series the last sample that is not too old and not stale."""
 
-    def __init__(self, series: Series, offset: int) -> None:
+    def __init__(self, series: Series, when: When) -> None:
         self.series = series
-        self.offset = offset
+        self.when = when
 
     def evaluate(self, context: Context) -> Column:
         """Values now, with the metric name."""
@@ -80,74 +137,26 @@ class InstantSelector:
         self.series.look(context)
         if not self.series.selections:
             return empty(), np.empty(0, dtype=np.int64)
-        at = context.at - self.offset
+        at = self.when.moment(context)
         parts = [selection.instant(at, context.options.lookback) for selection in self.series.selections]
         values, times, present = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Column(self.series.frame, values, present), times
 
 
-@dataclass
-class Block:
-    """The samples of S series in (start, end] (ms): times, values and presence are [K, S], in time order."""
-
-    start: int
-    end: int
-    times: Integers
-    values: Floats
-    present: Bools
-
-    @cached_property
-    def counts(self) -> Integers:
-        """How many samples each series has."""
-        counts: Integers = self.present.sum(axis=0)
-        return counts
-
-    @cached_property
-    def full(self) -> bool:
-        """Whether no sample is missing, so that no row has to be looked for."""
-        return bool(self.present.all())
-
-    @cached_property
-    def first(self) -> Integers:
-        """The row of each series' first sample (0 where it has none)."""
-        rows: Integers = self.present.argmax(axis=0)
-        return rows
-
-    @cached_property
-    def last(self) -> Integers:
-        """The row of each series' last sample."""
-        rows: Integers = len(self.present) - 1 - self.present[::-1].argmax(axis=0)
-        return rows
-
-    @cached_property
-    def filled(self) -> Floats:
-        """The values with each gap holding the sample before it, and the first sample before that."""
-        if self.full:
-            return self.values
-        rows = np.arange(len(self.present))[:, None]
-        source = np.maximum.accumulate(np.where(self.present, rows, 0), axis=0)
-        return np.take_along_axis(self.values, np.maximum(source, self.first), axis=0)
-
-    def pick(self, matrix: Integers | Floats, rows: Integers) -> Floats:
-        """Of each series the entry in its row."""
-        picked: Floats = np.take_along_axis(matrix, rows[None, :], axis=0)[0].astype(np.float64)
-        return picked
-
-
 class RangeSelector:
-    """`metric{...}[range] offset o`; the range may count in scrape intervals of what it reads."""
+    """`metric{...}[range] @ t offset o`; the range may count in scrape intervals of what it reads."""
 
-    def __init__(self, series: Series, span: Span, offset: int) -> None:
+    def __init__(self, series: Series, span: Span, when: When) -> None:
         self.series = series
         self.span = span
-        self.offset = offset
+        self.when = when
 
-    def read(self, context: Context) -> list[Block]:
+    def read(self, context: Context) -> Ranged:
         """One block for each selection, in the order of the rows of `series.frame`."""
         self.series.look(context)
-        end = context.at - self.offset
+        end = self.when.moment(context)
         blocks = []
         for selection, interval in zip(self.series.selections, self.series.intervals, strict=True):
             start = end - self.span.at(interval)
-            blocks.append(Block(start, end, *selection.range(start, end)))
-        return blocks
+            blocks.append(Block(start, end, context.at, *selection.range(start, end)))
+        return Ranged(self.series.frame, blocks)

@@ -3,7 +3,8 @@
     python -m tests.conformance.promql DIR [--json]
 
 Every `eval` counts once: passed, failed (a wrong answer, or a line that cannot be read) or unsupported
-(an error at load that names what is missing). Annotations and error messages are not compared.
+(an error at load that names what is missing, or a question for native histograms). Annotations that are
+missing, or there against the expectation, are counted apart; messages are not compared.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import numpy as np
 
 from model.labels import NAME, Labels
 from model.moment import DAY, parse_duration
-from rules.promql.answer import Scalar, Vector
-from rules.promql.errors import EvaluationError, PromQLError
+from rules.promql.answer import Matrix, Scalar
+from rules.promql.context import Notes
+from rules.promql.errors import EvaluationError, PromQLError, Unsupported
 from rules.promql.expression import Expression, parse
 from telemetry.bits import STALE_NAN
 from telemetry.window import Window, WindowLimits
@@ -49,11 +51,13 @@ class Outcome:
     passed: int = 0
     failed: list[str] = field(default_factory=list)
     unsupported: list[str] = field(default_factory=list)
+    annotations_missed: list[str] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         self.passed += other.passed
         self.failed += other.failed
         self.unsupported += other.unsupported
+        self.annotations_missed += other.annotations_missed
 
 
 @dataclass
@@ -83,29 +87,45 @@ def blocks(text: str) -> Iterator[Block]:
 
 def run_file(path: Path) -> Outcome:
     """Run one test file."""
-    outcome, window, native = Outcome(), _window(), False
+    outcome, window = Outcome(), _window()
     for block in blocks(path.read_text()):
+        place = f"{path.name}:{block.line}: {block.command}"
         if block.command == "clear":
-            window, native = _window(), False
+            window = _window()
         elif block.command.startswith("load"):
-            native = native or "nhcb" in block.command or any("{{" in line for line in block.body)
-            _load(window, block)
-        elif block.command.startswith("eval"):
-            place = f"{path.name}:{block.line}: {block.command}"
             try:
-                wrong = _evaluate(window, block)
-            except PromQLError as error:
-                outcome.unsupported.append(f"{place}: {error}")
-                continue
-            except Unreadable as error:
-                wrong = f"unreadable: {error}"
-            if wrong and native:
-                outcome.unsupported.append(f"{place}: native histograms were loaded")
-            elif wrong:
-                outcome.failed.append(f"{place}: {wrong}")
-            else:
-                outcome.passed += 1
+                _load(window, block)
+            except (Unreadable, ValueError, IndexError) as error:
+                print(f"{place}: cannot be loaded: {error}", file=sys.stderr)
+        elif block.command.startswith("eval"):
+            _count(outcome, place, window, block)
     return outcome
+
+
+def _count(outcome: Outcome, place: str, window: Window, block: Block) -> None:
+    notes = Notes()
+    try:
+        found = _EVAL.fullmatch(block.command)
+        if found is None:
+            raise Unreadable(block.command)
+        expected = _expectation(block, found[1] or "")
+        wrong = _evaluate(window, expected, found[2], found[3], notes)
+    except Unsupported as error:
+        outcome.unsupported.append(f"{place}: {error}")
+        return
+    except (PromQLError, Unreadable) as error:
+        outcome.failed.append(f"{place}: unreadable: {error}")
+        return
+    except Exception as error:  # a defect fails its own line and not the run
+        outcome.failed.append(f"{place}: {type(error).__name__}: {error}")
+        return
+    if wrong:
+        outcome.failed.append(f"{place}: {wrong}")
+        return
+    outcome.passed += 1
+    given = {"warn": bool(notes.warnings), "info": bool(notes.infos)}
+    if any(given[kind] != wanted for kind, wanted in expected.notes.items()):
+        outcome.annotations_missed.append(f"{place}: expected {expected.notes}, got {given}")
 
 
 def _window() -> Window:
@@ -194,20 +214,28 @@ class _Expected:
     string: str | None = None
     scalar: list[float | None] | None = None
     rows: dict[Labels, list[float | None]] = field(default_factory=dict)
+    notes: dict[str, bool] = field(default_factory=dict)
+    ordered: bool = False
+    moments: range | None = None
+    """The times (ms) of the points of a range vector."""
+
+
+_RANGE_VECTOR = re.compile(r"range vector from (\S+) to (\S+) step (\S+)")
 
 
 def _expectation(block: Block, kind: str) -> _Expected:
-    expected = _Expected(fails=kind == "_fail")
+    expected = _Expected(fails=kind == "_fail", ordered=kind == "_ordered")
+    if kind in ("_warn", "_info"):
+        expected.notes[kind[1:]] = True
     for line in block.body:
-        if line.startswith(("expect ", "expected_fail")):
-            expected.fails = expected.fails or line.startswith(("expect fail", "expected_fail"))
-            if found := re.match(r"expect string (.*)", line):
-                expected.string = _unquoted(found[1])
-            continue
-        if re.match(r"[{a-zA-Z_]", line) and not re.match(r"(?:[nN]a[nN]|[iI]nf)\b", line):
+        if line.startswith("expect "):
+            _expect(expected, line.removeprefix("expect ").strip())
+        elif line.startswith("expected_fail"):
+            expected.fails = True
+        elif re.match(r"[{a-zA-Z_]", line) and not re.match(r"(?:[nN]a[nN]|[iI]nf)\b", line):
             labels, rest = _series(line)
             if "{{" in rest:
-                raise Unreadable("native histogram in the result")
+                raise Unsupported("native histograms are not supported: one is in the result")
             expected.rows[labels] = _sequence(rest)
         elif line[0] in "\"'":
             expected.string = _unquoted(line)
@@ -216,26 +244,43 @@ def _expectation(block: Block, kind: str) -> _Expected:
     return expected
 
 
-def _evaluate(window: Window, block: Block) -> str:
+def _expect(expected: _Expected, what: str) -> None:
+    word = re.split(r"[\s:]", what)[0]
+    if word == "fail":
+        expected.fails = True
+    elif word in ("warn", "info", "no_warn", "no_info"):
+        expected.notes[word.removeprefix("no_")] = not word.startswith("no_")
+    elif word == "ordered":
+        expected.ordered = True
+    elif word == "string":
+        expected.string = _unquoted(what.removeprefix("string").strip())
+    elif found := _RANGE_VECTOR.fullmatch(what):
+        start, end, step = map(_milliseconds, found.groups())
+        expected.moments = range(start, end + 1, step)
+    else:
+        raise Unreadable(f"expect {what}")
+
+
+def _evaluate(window: Window, expected: _Expected, kind: str, rest: str, notes: Notes) -> str:
     """What is wrong with the answer, empty if nothing."""
-    found = _EVAL.fullmatch(block.command)
-    if found is None:
-        raise Unreadable(block.command)
-    expected = _expectation(block, found[1] or "")
-    moments, text = _moments(found[2], found[3])
+    moments, text = _moments(kind, rest)
     try:
         expression = parse(text)
+        actual = _answers(window, expression, kind, moments, notes)
+    except Unsupported:
+        raise
     except PromQLError:
         if expected.fails:
             return ""
         raise
-    try:
-        actual = _answers(window, expression, moments)
     except EvaluationError as error:
         return "" if expected.fails else f"raised {error}"
-    if _wants_native_histogram(window, expression):
-        raise PromQLError("native histograms are not supported (this load makes some from classic buckets)")
-    return "an error was expected" if expected.fails else _difference(expected, actual, len(moments))
+    if expected.fails:
+        return "an error was expected"
+    wrong = _difference(expected, actual, expected.moments or moments)
+    if wrong and _wants_native_histogram(window, expression):
+        raise Unsupported("native histograms are not supported: this load makes some from classic buckets")
+    return wrong
 
 
 def _wants_native_histogram(window: Window, expression: Expression) -> bool:
@@ -245,61 +290,74 @@ def _wants_native_histogram(window: Window, expression: Expression) -> bool:
     return any(name not in names and f"{name}_bucket" in names for name in wanted)
 
 
-def _moments(kind: str, rest: str) -> tuple[list[int], str]:
+def _moments(kind: str, rest: str) -> tuple[range, str]:
     if kind == "instant":
         instant = _INSTANT.fullmatch(rest)
         if instant is None:
             raise Unreadable(rest)
-        return [_milliseconds(instant[1])], instant[2]
+        at = _milliseconds(instant[1])
+        return range(at, at + 1), instant[2]
     found = _RANGE.fullmatch(rest)
     if found is None:
         raise Unreadable(rest)
     start, end, step = (_milliseconds(found[k]) for k in (1, 2, 3))
-    return list(range(start, end + 1, step)), found[4]
+    return range(start, end + 1, step), found[4]
 
 
-_Rows = dict[Labels | None, list[float | None]]
+_Points = dict[int, float]
+_Rows = dict[Labels | None, _Points]
 
 
-def _answers(window: Window, expression: Expression, moments: list[int]) -> _Rows | str:
-    """Values by labels over the moments; a number stands under None."""
-    rows: _Rows = {}
-    for place, at in enumerate(moments):
-        value = expression.evaluate(window, at)
-        if isinstance(value, str):
-            return value
-        assert isinstance(value, Scalar | Vector)
-        pairs: list[tuple[Labels | None, float]] = (
-            [(None, value.value)]
-            if isinstance(value, Scalar)
-            else [(labels, float(number)) for labels, number in zip(value.labels, value.values, strict=True)]
-        )
-        for labels, number in pairs:
-            rows.setdefault(labels, [None] * len(moments))[place] = number
-    return rows
+def _answers(window: Window, expression: Expression, kind: str, moments: range, notes: Notes) -> _Rows | str:
+    """Of each label set its values by time, in the order of the answer; a number stands under None."""
+    if kind == "range":
+        matrix = expression.evaluate_range(window, moments.start, moments[-1], moments.step, notes=notes)
+        rows = _points(matrix)
+        return {None: rows[Labels()]} if expression.type == "scalar" else rows
+    answer = expression.evaluate(window, moments.start, notes=notes)
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, Scalar):
+        return {None: {moments.start: answer.value}}
+    if isinstance(answer, Matrix):
+        return _points(answer)
+    pairs = zip(answer.labels, answer.values.tolist(), strict=True)
+    return {labels: {moments.start: number} for labels, number in pairs}
 
 
-def _difference(expected: _Expected, actual: _Rows | str, steps: int) -> str:
+def _points(matrix: Matrix) -> _Rows:
+    return {
+        labels: dict(zip(times.tolist(), values.tolist(), strict=True))
+        for labels, times, values in matrix.series()
+    }
+
+
+def _difference(expected: _Expected, actual: _Rows | str, moments: range) -> str:
     if isinstance(actual, str) or expected.string is not None:
         return "" if actual == expected.string else f"got {actual!r}"
-    wanted: _Rows = {labels: values for labels, values in expected.rows.items()}  # noqa: C416
+    wanted: _Rows = {labels: _at(values, moments) for labels, values in expected.rows.items()}
     if expected.scalar is not None:
-        wanted = {
-            None: expected.scalar if steps == 1 or len(expected.scalar) > 1 else expected.scalar * steps
-        }
+        values = expected.scalar
+        wanted = {None: _at(values * len(moments) if len(values) == 1 else values, moments)}
     if wanted.keys() != actual.keys():
         return f"rows differ: expected {sorted(map(str, wanted))}, got {sorted(map(str, actual))}"
-    for labels, values in wanted.items():
-        padded = values + [None] * (steps - len(values))
-        for one, other in zip(padded, actual[labels], strict=True):
-            if not _close(one, other):
-                return f"{labels}: expected {padded}, got {actual[labels]}"
+    if expected.ordered and list(wanted) != list(actual):
+        return f"order differs: expected {list(map(str, wanted))}, got {list(map(str, actual))}"
+    for labels, points in wanted.items():
+        given = actual[labels]
+        if points.keys() != given.keys() or not all(_close(points[at], given[at]) for at in points):
+            return f"{labels}: expected {points}, got {given}"
     return ""
 
 
-def _close(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
+def _at(values: list[float | None], moments: range) -> _Points:
+    """The values by time; what is left out at the end is missing. Raises Unreadable for too many."""
+    if len(values) > len(moments):
+        raise Unreadable(f"{len(values)} values for {len(moments)} moments")
+    return {at: value for at, value in zip(moments, values, strict=False) if value is not None}
+
+
+def _close(one: float, other: float) -> bool:
     if math.isnan(one) or math.isnan(other):
         return math.isnan(one) and math.isnan(other)
     return one == other or math.isclose(one, other, rel_tol=_TOLERANCE)
@@ -316,13 +374,17 @@ def run(folder: Path) -> Outcome:
 def main(arguments: list[str]) -> int:
     """Print what failed and the counts; exit status 1 if anything failed."""
     outcome = run(Path(arguments[0]))
-    for line in (*outcome.failed, *(f"unsupported: {line}" for line in outcome.unsupported)):
-        print(line)
+    for line in outcome.failed:
+        print(f"failed: {line}")
+    for line in outcome.unsupported:
+        print(f"unsupported: {line}")
+    for line in outcome.annotations_missed:
+        print(f"annotation: {line}")
     counts = {
         "passed": outcome.passed,
         "failed": len(outcome.failed),
         "unsupported": len(outcome.unsupported),
-        "annotations_missed": 0,
+        "annotations_missed": len(outcome.annotations_missed),
     }
     print(json.dumps(counts) if "--json" in arguments else ", ".join(f"{n} {k}" for k, n in counts.items()))
     return 1 if outcome.failed else 0

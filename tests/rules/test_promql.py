@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from model.labels import Labels
 from model.moment import MINUTE, SECOND
-from rules.promql.answer import Scalar, Vector
+from rules.promql.answer import Matrix, Scalar, Vector
+from rules.promql.context import Notes, Options
 from rules.promql.errors import EvaluationError, PromQLError
 from rules.promql.expression import parse
 from rules.promql.frame import Projection, frame_of
@@ -69,14 +70,11 @@ def test_rows_know_the_interval_of_their_series() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("x @ 100", "the @ modifier"),
-        ("rate(x[5m] @ end())", "the @ modifier"),
-        ("rate(x[5m:1m])", "subqueries"),
-        ("max_over_time(rate(x[1m])[5m:])", "subqueries"),
-        ("x[5m]", "a range vector as a result"),
         ("limitk(1, x)", "limitk"),
-        ("double_exponential_smoothing(x[5m], 0.5, 0.5)", "double_exponential_smoothing"),
-        ("mad_over_time(x[5m])", "mad_over_time"),
+        ("info(x)", "info"),
+        ("histogram_count(x)", "histogram_count"),
+        ("x @ 99999999999", "@"),
+        ("max_over_time(x[$scrapes(2):1m])", "$scrapes"),
         ("x + fill(0) y", "fill"),
         ('x{a="1" or b="2"}', "`or` between matchers"),
         ('x{a=~"("}', "("),
@@ -93,6 +91,145 @@ def test_what_is_not_supported_is_named_at_load(text: str, named: str) -> None:
     assert named in str(caught.value)
 
 
+def numbers() -> tuple[Cluster, int]:
+    """`g` is 0, 1, 2, ... each second; `h_bucket` a classic histogram."""
+    it = Cluster()
+    for second in range(121):
+        buckets = {f'h_bucket{{le="{le}"}}': second * n for le, n in (("1", 1.0), ("2", 3.0), ("+Inf", 4.0))}
+        it.write(START + second * SECOND, {"g": float(second), **buckets})
+    return it, START + 120 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (f"g @ {START // SECOND + 7}", 7),
+        (f"g @ {START // SECOND + 7} offset 3s", 4),
+        ("g @ end() offset 20s", 100),
+        ("sum_over_time(g[10s:5s])", 120 + 115),
+        ("max_over_time((g % 10)[1m:1s])", 9),
+        ("sum_over_time(g[10s:5s] offset 1s)", 115 + 110),
+        ("last_over_time(g[1m] @ start())", 120),
+        ("g + 1_000", 1120),
+        ("g + 0x_ff", 375),
+        ("g * 0 + 1h30m", 5400),
+        ("mad_over_time(g[5s])", 1),
+        ("double_exponential_smoothing(g[10s], 0.5, 0.1)", 120),
+        ("ts_of_min_over_time(g[10s])", START // SECOND + 111),
+        ("histogram_quantile(0.25, rate(h[1m]))", 1),
+        ("histogram_quantile(0.25, sum(rate(h[1m])))", 1),
+        ("histogram_fraction(0, 2, rate(h_bucket[1m]))", 0.75),
+        ("histogram_fraction(0.5, 1.5, h)", 0.375),
+        ("min_of(3, 2) * g / g", 2),
+    ],
+)
+def test_values(text: str, value: float) -> None:
+    it, now = numbers()
+    found = parse(text).evaluate(it.window, now)
+    assert isinstance(found, Vector)
+    assert found.values.tolist() == pytest.approx([value])
+
+
+def test_times_before_the_epoch_can_be_asked_for() -> None:
+    it = Cluster()
+    assert vector(it, "g @ -10", START) == vector(it, "sum_over_time(g[1m] @ -1_0.5)", START) == {}
+
+
+def test_a_range_vector_is_an_answer() -> None:
+    it, now = numbers()
+    found = parse("g[3s]").evaluate(it.window, now)
+    assert isinstance(found, Matrix)
+    assert found.labels == [Labels({"__name__": "g"})]
+    assert found.values[0].tolist() == [118, 119, 120]
+    assert found.times[0].tolist() == [now - 2000, now - 1000, now]
+
+
+def test_a_range_query_is_the_instant_query_at_each_step() -> None:
+    it, now = numbers()
+    start = now - 30 * SECOND
+    for text in ("rate(g[10s])", "max_over_time(rate(g[10s])[20s:2s])", "g > 50", "time()", "g @ end()"):
+        matrix = parse(text).evaluate_range(it.window, start, now, 7 * SECOND)
+        [(_, times, values)] = matrix.series()
+        assert times.tolist() == list(range(start, now + 1, 7 * SECOND)), text
+        if "@" not in text:
+            each = [parse(text).evaluate(it.window, at) for at in times.tolist()]
+            assert values.tolist() == [
+                float(one.values[0]) if isinstance(one, Vector) else one.value  # type: ignore[union-attr]
+                for one in each
+            ]
+    assert set(parse("g @ end()").evaluate_range(it.window, start, now, SECOND).values[0]) == {120}
+
+
+def test_a_string_has_no_range() -> None:
+    for text in ('"x"', "g[1m]"):
+        with pytest.raises(EvaluationError):
+            parse(text).evaluate_range(Window(), 0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "warnings", "infos"),
+    [
+        ("rate(g[1m])", 0, 1),
+        ("rate(h_bucket[1m])", 0, 0),
+        ("rate(nothing[1m])", 0, 0),
+        ("quantile(1.5, g)", 1, 0),
+        ("quantile_over_time(-1, g[1m])", 1, 0),
+        ("histogram_quantile(0.5, g)", 1, 0),
+        ("histogram_quantile(0.5, -1 * rate(h_bucket[1m]))", 0, 1),
+        ("sort(g)", 0, 0),
+    ],
+)
+def test_what_is_dubious_is_said(text: str, warnings: int, infos: int) -> None:
+    it, now = numbers()
+    notes = Notes()
+    parse(text).evaluate(it.window, now, notes=notes)
+    assert (len(notes.warnings), len(notes.infos)) == (warnings, infos), notes
+
+
+def test_a_vllm_name_finds_other_engines() -> None:
+    it = Cluster()
+    it.write(
+        START,
+        {
+            'vllm:kv_cache_usage_perc{pod="a"}': 0.1,
+            'vllm:gpu_cache_usage_perc{pod="a"}': 0.2,
+            'vllm:gpu_cache_usage_perc{pod="b"}': 0.3,
+            'sglang:token_usage{pod="c"}': 0.4,
+            'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="fraction",pod="d"}': 0.5,
+            'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="used",pod="d"}': 99,
+        },
+    )
+    assert vector(it, "max by (pod) (vllm:kv_cache_usage_perc)", START) == {
+        '{pod="a"}': 0.1,
+        '{pod="b"}': 0.3,
+        '{pod="c"}': 0.4,
+        '{pod="d"}': 0.5,
+    }
+    high = vector(it, 'vllm:kv_cache_usage_perc{pod=~"b|c"} > 0.35', START)
+    assert high == {'sglang:token_usage{pod="c"}': 0.4}
+
+
+def test_a_selector_has_a_limit() -> None:
+    it, now = fleet()
+    parse("c").evaluate(it.window, now, Options(max_series=2))
+    with pytest.raises(EvaluationError, match=r'__name__="c".*touches 2 series, more than the 1'):
+        parse("sum(rate(c[1m]))").evaluate(it.window, now, Options(max_series=1))
+
+
+def test_the_order_that_was_asked_for_is_kept() -> None:
+    it = Cluster()
+    it.write(START, {'x{n="1"}': 3.0, 'x{n="2"}': math.nan, 'x{n="3"}': 9.0, 'x{n="10"}': 1.0})
+    for text, order in (
+        ("sort(x)", ["10", "1", "3", "2"]),
+        ("sort_desc(x)", ["3", "1", "10", "2"]),
+        ("topk(2, x)", ["3", "1"]),
+        ('sort_by_label(x, "n")', ["1", "2", "3", "10"]),
+    ):
+        found = parse(text).evaluate(it.window, START)
+        assert isinstance(found, Vector)
+        assert [labels["n"] for labels in found.labels] == order, text
+
+
 def test_scrapes_in_a_string_is_text() -> None:
     assert parse('x{a="[$scrapes(2)]"}').selectors[0][1].value == "[$scrapes(2)]"
 
@@ -102,6 +239,8 @@ def test_an_expression_knows_how_far_back_it_reads() -> None:
     assert expression.longest_range(15 * SECOND) == 6 * MINUTE
     assert expression.longest_range(2 * MINUTE) == 8 * MINUTE
     assert with_interval("rate(y[$scrapes(4)])", 15 * SECOND) == "rate(y[1m])"
+    assert parse("max_over_time(rate(x[5m])[1h:1m] offset 1m)").longest_range(SECOND) == 66 * MINUTE
+    assert parse("x @ 5").longest_range(SECOND) == 0
     assert parse_span("$scrapes(2)") == Span(scrapes=2)
 
 
