@@ -6,12 +6,13 @@ Prometheus 3's meaning: a range is left-open, `(start, end]`; an instant read ta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.labels import Labels
-from telemetry.bits import Flags, Floats, Ints, is_missing, is_stale
+from telemetry.bits import MISSING_NAN, Flags, Floats, Ints, is_missing, is_stale
 
 if TYPE_CHECKING:
     from telemetry.storage import Storage
@@ -40,6 +41,10 @@ class Selection:
         self._groups, self._among = np.unique(storage.series.group[ids], return_inverse=True)
         self._base = storage.series.base[ids]
         self._stride = int(storage.series.stride[ids[0]])
+        # The series of a target mostly stand side by side: what is known of groups is spread over runs.
+        starts = np.flatnonzero(np.diff(self._among, prepend=-1))
+        self._run_groups = self._among[starts]
+        self._run_lengths = np.diff(starts, append=len(ids))
 
     def part(self, rows: Ints) -> Selection:
         """Some of these series; `rows` ascending."""
@@ -71,33 +76,49 @@ class Selection:
 
         Stale markers are not present. Read times and values only where present.
         """
-        times, values, inside = self._rows(np.arange(len(self.ids)), start, end)
-        return times, values, inside & ~is_stale(values)
-
-    def _last_before(self, columns: Ints, at: int, lookback: int) -> tuple[Floats, Ints]:
-        times, values, inside = self._rows(columns, at - lookback, at)
-        if not len(times):
-            return np.full(len(columns), np.nan), np.full(len(columns), at - lookback)
-        last = len(times) - 1 - inside[::-1].argmax(axis=0)
-        each = np.arange(len(columns))
-        found = inside[last, each]
-        return values[last, each], np.where(found, times[last, each], at - lookback)
-
-    def _rows(self, columns: Ints, start: int, end: int) -> tuple[Ints, Floats, Flags]:
-        """Samples in `(start, end]` with the stale ones, and where there is one."""
         self._check()
         cadence, groups = self._cadence, self._groups
         before, until = cadence.rank(groups, start), cadence.rank(groups, end)
         rows = int((until - before).max(initial=0))
-        oldest = cadence.count[groups] - cadence.filled(groups)
         # Aligned at the end: the last row is each group's newest sample up to `end`.
         place = until + np.arange(-rows, 0)[:, None]
-        slots = (oldest + place) % cadence.slots
-        among = self._among[columns]
-        times = cadence.times[slots, groups][:, among]
-        values = self._storage.arena.values[self._base[columns] + slots[:, among] * self._stride]
-        inside = (place >= before)[:, among] & ~is_missing(values)
-        return times, values, inside
+        slots = cadence.slot(groups, place)
+        times = self._spread(cadence.times[slots, groups])
+        positions = self._spread(slots * self._stride)
+        positions += self._base
+        values = self._storage.arena.values[positions]
+        inside = place >= before
+        present = np.ones(values.shape, np.bool_) if inside.all() else self._spread(inside)
+        if np.isnan(values).any():
+            present &= ~(is_missing(values) | is_stale(values))
+        return times, values, present
+
+    def _spread(self, of_groups: NDArray[Any]) -> NDArray[Any]:
+        """From a column for each group to one for each series; always a copy."""
+        of_runs = of_groups.take(self._run_groups, axis=1)
+        return of_runs if len(self._run_groups) == len(self.ids) else np.repeat(of_runs, self._run_lengths, 1)
+
+    def _last_before(self, columns: Ints, at: int, lookback: int) -> tuple[Floats, Ints]:
+        """Of some series the values and times of the newest samples in `(at - lookback, at]`, stale ones too.
+
+        Where there is none the time is `at - lookback`. Goes back sample by sample, for few have gaps.
+        """
+        values, times = np.full(len(columns), MISSING_NAN), np.full(len(columns), at - lookback)
+        cadence, groups = self._cadence, self._groups
+        before, place = cadence.rank(groups, at - lookback), cadence.rank(groups, at) - 1
+        left, among = np.arange(len(columns)), self._among[columns]
+        while True:
+            within = (place >= before)[among]
+            left, among = left[within], among[within]
+            if not len(left):
+                return values, times
+            slots = cadence.slot(groups, place)
+            found = self._storage.arena.values[self._base[columns[left]] + (slots * self._stride)[among]]
+            there = ~is_missing(found)
+            values[left[there]] = found[there]
+            times[left[there]] = cadence.times[slots, groups][among[there]]
+            left, among = left[~there], among[~there]
+            place = place - 1
 
     def _check(self) -> None:
         self._storage.settle()
