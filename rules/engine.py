@@ -160,12 +160,7 @@ class RuleEngine:
 
     @staticmethod
     def _record(rule: RecordingRule, recorder: Recorder, result: Vector, at: int) -> None:
-        added = {NAME: rule.name, **rule.labels}
-        labels = [row.merged(added) for row in result.labels]
-        if len(set(labels)) < len(labels):
-            raise EvaluationError(
-                "two results have the same labels after the labels of the rule were applied"
-            )
+        labels = recorder.named(result.labels, {NAME: rule.name, **rule.labels})
         refused = recorder.write(labels, result.values, at)
         if refused:
             raise EvaluationError(refused)
