@@ -1,6 +1,7 @@
 """Writes the documents that list things, from the things themselves.
 
-python -m docs.generate          # write docs/{configuration,metrics,rules,cli,engines}.md
+python -m docs.generate          # write docs/{configuration,metrics,rules,cli,engines}.md,
+                                 # and the checks in docs/writing-rules.md
 python -m docs.generate --check  # exit 1 if one of them is not what it would write
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from agent.registry import Collector
 from fleetowl.cli import main as front
 from fleetowl.configuration import Configuration
 from model.metric import Metric
+from rules.lint.registry import discover
 from rules.packs import shipped
 from wire import aliases
 
@@ -184,12 +187,25 @@ def engines_page() -> str:
     )
 
 
+CHECKS = re.compile(
+    r"(?<=<!-- checks: written by docs/generate.py -->\n).*?(?=<!-- end of checks -->)", re.DOTALL
+)
+
+
+def writing_rules_page() -> str:
+    """docs/writing-rules.md as it is, with the checks of `rules lint` as they are."""
+    rows = [[f"`{check.id}`", check.severity, check.finds, check.why] for check in discover().values()]
+    checks = table(["check", "severity", "finds", "because"], rows)
+    return CHECKS.sub(lambda _: checks, (DOCS / "writing-rules.md").read_text())
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "configuration.md": configuration_page,
     "rules.md": rules_page,
     "cli.md": cli_page,
     "engines.md": engines_page,
+    "writing-rules.md": writing_rules_page,
 }
 
 

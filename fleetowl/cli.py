@@ -129,6 +129,26 @@ def rules_check(paths: tuple[Path, ...]) -> None:
     sys.exit(check_rules(paths, click.echo))
 
 
+@rules.command("lint")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="Version of a serving engine, as vllm=0.32; the newest known one without it. May be repeated.",
+)
+@click.option(
+    "--scrape-interval", default="15s", show_default=True, help="How often the targets are scraped."
+)
+@OUTPUT
+def rules_lint(paths: tuple[Path, ...], engines: tuple[str, ...], scrape_interval: str, output: str) -> None:
+    """Say what loads and yet does not do what it should; exit 1 for warnings and errors."""
+    from fleetowl.lint import lint_rules
+
+    sys.exit(lint_rules(paths, engines, scrape_interval, output, click.echo))
+
+
 @main.group()
 def alerts() -> None:
     """See alerts."""

@@ -6,6 +6,7 @@ Prometheus 3's meaning: a range is left-open, `(start, end]`; an instant read ta
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 
 class StaleSelection(RuntimeError):
     """The series were moved or renumbered since the selection was made: select again."""
+
+
+@dataclass(slots=True)
+class Samples:
+    """Samples of S series over a range, oldest first: `values` and `present` are `[K, S]`.
+
+    `times` is `[K, G]`, a column for each group of series that share their times; `columns` says which one
+    is that of each series. `odd`: a value is NaN, so it may be missing or stale.
+    """
+
+    times: Ints
+    columns: Ints
+    values: Floats
+    present: Flags
+    odd: bool
 
 
 class Selection:
@@ -76,6 +92,11 @@ class Selection:
 
         Stale markers are not present. Read times and values only where present.
         """
+        found = self.samples(start, end)
+        return found.times.take(found.columns, axis=1), found.values, found.present
+
+    def samples(self, start: int, end: int) -> Samples:
+        """The same, with the times as they are kept: once for all series of a group."""
         self._check()
         cadence, groups = self._cadence, self._groups
         before, until = cadence.rank(groups, start), cadence.rank(groups, end)
@@ -83,15 +104,15 @@ class Selection:
         # Aligned at the end: the last row is each group's newest sample up to `end`.
         place = until + np.arange(-rows, 0)[:, None]
         slots = cadence.slot(groups, place)
-        times = self._spread(cadence.times[slots, groups])
         positions = self._spread(slots * self._stride)
         positions += self._base
-        values = self._storage.arena.values[positions]
+        values = self._storage.arena.values.take(positions)
         inside = place >= before
         present = np.ones(values.shape, np.bool_) if inside.all() else self._spread(inside)
-        if np.isnan(values).any():
+        odd = bool(np.isnan(values).any())
+        if odd:
             present &= ~(is_missing(values) | is_stale(values))
-        return times, values, present
+        return Samples(cadence.times[slots, groups], self._among, values, present, odd)
 
     def _spread(self, of_groups: NDArray[Any]) -> NDArray[Any]:
         """From a column for each group to one for each series; always a copy."""

@@ -166,19 +166,31 @@ class Quantile(_Grouped):
         wanted, vector = number(self._wanted, context), column(self._operand, context)
         check_quantile(wanted, context.notes)
         groups = self._grouped(vector)
-        rows = np.flatnonzero(vector.present)
-        values, numbers = vector.values[rows], groups.number[rows]
-        # Two keys, so that NaN sorts before all numbers and not behind them.
-        order = np.lexsort((values, ~np.isnan(values), numbers))
-        values, numbers = values[order], numbers[order]
+        rows = groups.order if vector.present.all() else groups.order[vector.present[groups.order]]
+        values, numbers = vector.values.take(rows), groups.number.take(rows)
         there = np.arange(len(groups.frame))
         first = np.searchsorted(numbers, there)
         counts = np.searchsorted(numbers, there, side="right") - first
         known = counts > 0
         result = np.full(len(there), np.nan)
         if known.any():
-            result[known] = _interpolate(values, first[known], counts[known], wanted)
+            ordered = _sorted_in_groups(values, numbers, first[known], counts[known])
+            result[known] = _interpolate(ordered, first[known], counts[known], wanted)
         return Column(groups.frame, result, known, self._dropped(vector, groups))
+
+
+def _sorted_in_groups(values: Floats, numbers: Integers, first: Integers, counts: Integers) -> Floats:
+    """The values, group after group as before, sorted within each; NaN smallest."""
+    widest = int(counts.max())
+    if np.isnan(values).any() or widest * len(counts) > 2 * len(values):
+        # Two keys, so that NaN sorts before all numbers and not behind them.
+        return values[np.lexsort((values, ~np.isnan(values), numbers))]
+    cells = np.full((len(counts), widest), np.inf)
+    there = np.arange(widest) < counts[:, None]
+    cells[there] = values
+    cells.sort(axis=1)
+    found: Floats = cells[there]
+    return found
 
 
 def _interpolate(values: Floats, first: Integers, counts: Integers, wanted: float) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 
 from model.labels import Labels
 from rules.promql.errors import EvaluationError
-from rules.promql.frame import Floats, Integers, Value
+from rules.promql.frame import Column, Floats, Frame, Integers, Value, frame_of
 from rules.promql.ranged import Ranged
 
 
@@ -54,7 +54,7 @@ def answer_of(value: Value) -> Answer:
     value = value.done()
     rows = np.flatnonzero(value.present) if value.order is None else value.order
     frame = value.frame
-    return Vector([frame[int(row)] for row in rows], value.values[rows], frame.intervals[rows])
+    return Vector(frame.rows(rows), value.values[rows], frame.intervals[rows])
 
 
 def matrix_of(ranged: Ranged) -> Matrix:
@@ -76,34 +76,65 @@ def matrix_of(ranged: Ranged) -> Matrix:
 
 
 class Gathering:
-    """Puts the values of the moments of a range query together by series."""
+    """Puts the values of the moments of a range query together by series.
+
+    As long as the frame stays the same, and it does while no series come and go, the moments are rows of
+    one matrix and labels are looked at once.
+    """
 
     def __init__(self) -> None:
-        self._points: dict[Labels, tuple[list[int], list[float]]] = {}
+        self._runs: dict[int, _Run] = {}
 
     def add(self, at: int, value: Value) -> None:
         """The value at `at` (ms); a number is a series without labels. Raises EvaluationError."""
         if isinstance(value, str):
             raise EvaluationError("a string has no values over a range")
         if isinstance(value, float):
-            self._point(Labels(), at, value)
-            return
-        value = value.done()
-        rows = np.flatnonzero(value.present)
-        for row, number in zip(rows.tolist(), value.values[rows].tolist(), strict=True):
-            self._point(value.frame[row], at, number)
-
-    def _point(self, labels: Labels, at: int, value: float) -> None:
-        times, values = self._points.setdefault(labels, ([], []))
-        times.append(at)
-        values.append(value)
+            column = Column(_NUMBER, np.array([value]), np.ones(1, dtype=np.bool_))
+        else:
+            column = value.done()
+        self._runs.setdefault(id(column.frame), _Run(column.frame)).add(at, column)
 
     def matrix(self) -> Matrix:
         """All series, sorted by their labels."""
-        labels = sorted(self._points, key=lambda one: one.pairs)
-        points = [self._points[one] for one in labels]
-        return Matrix(
-            labels,
-            [np.array(times, dtype=np.int64) for times, _ in points],
-            [np.array(values, dtype=np.float64) for _, values in points],
-        )
+        points: dict[Labels, list[tuple[Integers, Floats]]] = {}
+        for run in self._runs.values():
+            for one, times, values in run.series():
+                points.setdefault(one, []).append((times, values))
+        labels = sorted(points, key=lambda one: one.pairs)
+        joined = [_joined(points[one]) for one in labels]
+        return Matrix(labels, [times for times, _ in joined], [values for _, values in joined])
+
+
+_NUMBER = frame_of([Labels()])
+
+
+class _Run:
+    """The moments at which the result had one and the same frame."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._times: list[int] = []
+        self._columns: list[Column] = []
+
+    def add(self, at: int, column: Column) -> None:
+        self._times.append(at)
+        self._columns.append(column)
+
+    def series(self) -> Iterator[tuple[Labels, Integers, Floats]]:
+        """(labels, times, values) of each series that has a point."""
+        times = np.array(self._times, dtype=np.int64)
+        values = np.stack([column.values for column in self._columns], axis=1)
+        present = np.stack([column.present for column in self._columns], axis=1)
+        rows = np.flatnonzero(present.any(axis=1))
+        for row, labels in zip(rows.tolist(), self._frame.rows(rows), strict=True):
+            there = present[row]
+            yield labels, times[there], values[row, there]
+
+
+def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
+    if len(parts) == 1:
+        return parts[0]
+    times = np.concatenate([times for times, _ in parts])
+    order = np.argsort(times)
+    return times[order], np.concatenate([values for _, values in parts])[order]

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
-import promql_parser
-import promql_parser as ast
-
 from model.matcher import Matcher
 from rules.promql.answer import Answer, Gathering, Matrix, answer_of, matrix_of
 from rules.promql.compile import Compiler
 from rules.promql.context import DEFAULT_OPTIONS, Context, Notes, Options, Query
-from rules.promql.errors import EvaluationError, PromQLError
+from rules.promql.errors import EvaluationError
 from rules.promql.node import Node
-from rules.promql.scrapes import Span, substitute
-from rules.promql.spelling import spelt
+from rules.promql.scrapes import Span
+from rules.promql.tree import parsed, type_of
 from rules.promql.windows import RangeReader
 from telemetry.window import Window
-
-LONGEST = 16_384
-MOST_OPERATORS = 200
-
-# Strings, comments and the matchers in braces nest nothing.
-_ATOMS = re.compile(r"""#[^\n]*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|\{[^{}]*\}""")
-_OPERATORS = re.compile(r"[-+*/%^(\[<>]|[=!]=|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
 class Expression:
@@ -32,7 +19,6 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        check_size(text)
         compiler = Compiler()
         tree = parsed(text)
         self.type = type_of(tree)
@@ -129,57 +115,6 @@ class Steps:
         while self.advance():
             pass
         return self._gathering.matrix()
-
-
-def check_size(text: str) -> None:
-    """Refuse what would overflow the stack of the parser, which takes the whole process with it.
-
-    The largest expressions of the rule packs in our tests have 1.5 kB, and 68 operators and brackets.
-    """
-    if len(text) > LONGEST:
-        raise PromQLError(f"the expression has {len(text)} characters; {LONGEST} are the most")
-    bare = _ATOMS.sub("", text)
-    operators = len(_OPERATORS.findall(bare))
-    if operators > MOST_OPERATORS:
-        raise PromQLError(
-            f"the expression has {operators} operators and brackets; {MOST_OPERATORS} are the most"
-        )
-
-
-def parsed(text: str) -> Any:
-    """The AST of promql-parser. Raises PromQLError."""
-    try:
-        return promql_parser.parse(spelt(substitute(text)))
-    except ValueError as error:
-        raise PromQLError(_shown(error, text)) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":
-            raise
-        raise PromQLError(f"the parser cannot read this: {text[:80]}") from error
-
-
-_TYPES = {ast.NumberLiteral: "scalar", ast.StringLiteral: "string", ast.AggregateExpr: "vector"}
-_TYPES |= {ast.VectorSelector: "vector", ast.MatrixSelector: "matrix", ast.SubqueryExpr: "matrix"}
-
-
-def type_of(tree: Any) -> str:
-    """Of what type the value of an AST is: scalar, vector, string or matrix."""
-    if isinstance(tree, ast.ParenExpr | ast.UnaryExpr):
-        return type_of(tree.expr)
-    if isinstance(tree, ast.Call):
-        return str(tree.func.return_type).rpartition(".")[2].lower()
-    if isinstance(tree, ast.BinaryExpr):
-        return "scalar" if type_of(tree.lhs) == type_of(tree.rhs) == "scalar" else "vector"
-    return _TYPES[type(tree)]
-
-
-def _shown(error: ValueError, text: str) -> str:
-    """The parser's message; where it says nothing of the place, the expression helps to find it."""
-    said = str(error)
-    if said != "invalid promql query":
-        return said
-    short = " ".join(text.split())
-    return f"is no PromQL: {short[:80]}{'...' if len(short) > 80 else ''}"
 
 
 def parse(text: str) -> Expression:

@@ -94,6 +94,12 @@ class Frame:
     def __iter__(self) -> Iterator[Labels]:
         return (self[row] for row in range(len(self)))
 
+    def rows(self, wanted: Integers) -> list[Labels]:
+        """The label sets of these rows."""
+        if self._projection is ALL:
+            return [self._base[row] for row in wanted.tolist()]
+        return [self[row] for row in wanted.tolist()]
+
     def project(self, projection: Projection) -> Frame:
         """The same rows with fewer labels."""
         return Frame(self._base, self.intervals, projection.after(self._projection))

@@ -15,26 +15,34 @@ from rules.promql.frame import Bools, Floats, Frame, Integers
 class Block:
     """The samples of S series in (start, end] (ms): times, values and presence are [K, S], in time order.
 
-    `at` is the moment of evaluation, which `@` and `offset` tell apart from the end.
+    `at` is the moment of evaluation, which `@` and `offset` tell apart from the end. Times are kept as
+    `shared` [K, G], a column for all series that share them, and `columns` [S].
     """
 
     start: int
     end: int
     at: int
-    times: Integers
+    shared: Integers
+    columns: Integers
     values: Floats
     present: Bools
 
     @cached_property
-    def counts(self) -> Integers:
-        """How many samples each series has."""
-        counts: Integers = self.present.sum(axis=0)
-        return counts
+    def times(self) -> Integers:
+        """When each sample was taken (ms)."""
+        return self.shared.take(self.columns, axis=1)
 
     @cached_property
     def full(self) -> bool:
         """Whether no sample is missing, so that no row has to be looked for."""
         return bool(self.present.all())
+
+    @cached_property
+    def counts(self) -> Integers:
+        """How many samples each series has."""
+        rows, series = self.present.shape
+        counts: Integers = np.full(series, rows) if self.full else self.present.sum(axis=0)
+        return counts
 
     @cached_property
     def first(self) -> Integers:
@@ -47,6 +55,30 @@ class Block:
         """The row of each series' last sample."""
         rows: Integers = len(self.present) - 1 - self.present[::-1].argmax(axis=0)
         return rows
+
+    @cached_property
+    def first_values(self) -> Floats:
+        """The oldest value of each series."""
+        return self.values[0] if self.full else self.pick(self.values, self.first)
+
+    @cached_property
+    def last_values(self) -> Floats:
+        """The newest value of each series."""
+        return self.values[-1] if self.full else self.pick(self.values, self.last)
+
+    @cached_property
+    def first_times(self) -> Floats:
+        """When the oldest sample of each series was taken (ms)."""
+        return self._time_at(0) if self.full else self.pick(self.times, self.first)
+
+    @cached_property
+    def last_times(self) -> Floats:
+        """When the newest sample of each series was taken (ms)."""
+        return self._time_at(-1) if self.full else self.pick(self.times, self.last)
+
+    def _time_at(self, row: int) -> Floats:
+        times: Floats = self.shared[row].astype(np.float64).take(self.columns)
+        return times
 
     @cached_property
     def filled(self) -> Floats:

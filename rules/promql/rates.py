@@ -34,17 +34,20 @@ def delta(block: Block) -> Result:
 
 
 def _difference(block: Block) -> Floats:
-    return block.pick(block.values, block.last) - block.pick(block.values, block.first)
+    return block.last_values - block.first_values
 
 
 def _lost_in_resets(block: Block) -> Floats:
     filled = block.filled
-    lost: Floats = np.where(filled[1:] < filled[:-1], filled[:-1], 0.0).sum(axis=0)
+    fallen = filled[1:] < filled[:-1]
+    if not fallen.any():
+        return np.zeros(filled.shape[1])
+    lost: Floats = np.where(fallen, filled[:-1], 0.0).sum(axis=0)
     return lost
 
 
 def _extrapolate(block: Block, gained: Floats, counter: bool) -> Result:
-    first_time, last_time = block.pick(block.times, block.first), block.pick(block.times, block.last)
+    first_time, last_time = block.first_times, block.last_times
     known = (block.counts >= 2) & (last_time > first_time)
     sampled = np.where(known, last_time - first_time, 1.0)
     mean_distance = sampled / np.maximum(block.counts - 1, 1)
@@ -53,7 +56,7 @@ def _extrapolate(block: Block, gained: Floats, counter: bool) -> Result:
     to_end = np.where(to_end >= mean_distance * _THRESHOLD, mean_distance / 2, to_end)
     if counter:
         # A counter was not below zero, so it cannot have started before it would have been zero.
-        first_value = block.pick(block.values, block.first)
+        first_value = block.first_values
         rising = (gained > 0) & (first_value >= 0)
         to_zero = np.divide(sampled * first_value, gained, out=np.full_like(gained, np.inf), where=rising)
         to_start = np.minimum(to_start, to_zero)
@@ -77,9 +80,9 @@ def _last_two(block: Block) -> tuple[tuple[Floats, Floats, Floats], Bools]:
     earlier = block.present.copy()
     earlier[block.last, columns] = False
     before = len(earlier) - 1 - earlier[::-1].argmax(axis=0)
-    distance = (block.pick(block.times, block.last) - block.pick(block.times, before)) / 1000
+    distance = (block.last_times - block.pick(block.times, before)) / 1000
     known = (block.counts >= 2) & (distance > 0)
-    previous, last = block.pick(block.values, before), block.pick(block.values, block.last)
+    previous, last = block.pick(block.values, before), block.last_values
     return (previous, last, np.where(known, distance, 1.0)), known
 
 

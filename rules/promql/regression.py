@@ -17,7 +17,7 @@ Result = tuple[Floats, Bools]
 
 def deriv(block: Block) -> Result:
     """The slope of the least-squares line, per second; needs two samples."""
-    slope, _ = _fit(block, block.pick(block.times, block.first))
+    slope, _ = _fit(block, block.first_times)
     return slope, block.counts >= 2
 
 
@@ -55,7 +55,7 @@ def _fit(block: Block, origin: Floats) -> tuple[Floats, Floats]:
     seconds = np.where(present, (block.times - origin) / 1000, 0.0)
     # Around the means: the textbook's sums of squares lose everything for large values.
     mean_time = seconds.sum(axis=0) / counts
-    first = block.pick(block.values, block.first)
+    first = block.first_values
     values = np.where(present, block.values - first, 0.0)
     mean_value = values.sum(axis=0) / counts
     apart = np.where(present, seconds - mean_time, 0.0)

@@ -158,5 +158,8 @@ class RangeSelector:
         blocks = []
         for selection, interval in zip(self.series.selections, self.series.intervals, strict=True):
             start = end - self.span.at(interval)
-            blocks.append(Block(start, end, context.at, *selection.range(start, end)))
+            found = selection.samples(start, end)
+            blocks.append(
+                Block(start, end, context.at, found.times, found.columns, found.values, found.present)
+            )
         return Ranged(self.series.frame, blocks)

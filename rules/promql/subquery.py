@@ -33,14 +33,15 @@ class Subquery:
         end = self._when.moment(context)
         start = end - self._span.fixed
         moments = range((start // step + 1) * step, end + 1, step)
-        columns = self._columns(context, moments)
-        if not columns:
+        steps = self._steps(context, moments)
+        if not steps:
             return Ranged(EMPTY, [])
-        frame, values, present, dropped = self._together(columns)
-        times = np.broadcast_to(np.array(moments, dtype=np.int64)[:, None], values.shape)
-        return Ranged(frame, [Block(start, end, context.at, times, values, present)], dropped)
+        frame, values, present, dropped = self._together(steps)
+        times = np.array(moments, dtype=np.int64)[:, None]
+        columns = np.zeros(len(frame), dtype=np.int64)
+        return Ranged(frame, [Block(start, end, context.at, times, columns, values, present)], dropped)
 
-    def _columns(self, context: Context, moments: range) -> list[Column]:
+    def _steps(self, context: Context, moments: range) -> list[Column]:
         known: dict[int, Column] = context.query.memo.get(self, {})
         now = {
             at: known[at] if at in known else column(self._operand, Context(context.query, at))

@@ -18,8 +18,10 @@ def exact_sums(values: Floats, present: Bools) -> Floats:
     Prometheus adds with Kahan-Neumaier compensation. Here the plain sum is taken, and only columns in
     which it cancelled are added again without error.
     """
-    counted = np.where(present, values, 0.0)
+    counted = values if present.all() else np.where(present, values, 0.0)
     plain: Floats = counted.sum(axis=0)
+    if _one_sided(counted):
+        return plain
     for column in np.flatnonzero(_cancelled(plain, np.abs(counted).sum(axis=0))):
         plain[column] = _fsum(counted[:, column])
     return plain
@@ -27,12 +29,19 @@ def exact_sums(values: Floats, present: Bools) -> Floats:
 
 def group_sums(values: Floats, order: Integers, starts: Integers) -> Floats:
     """The sum of each group; `order` puts the rows of a group side by side, it begins at `starts`."""
-    ordered = values[order]
+    ordered = values.take(order)
     plain: Floats = np.add.reduceat(ordered, starts)
+    if _one_sided(ordered):
+        return plain
     ends = np.append(starts[1:], len(order))
     for group in np.flatnonzero(_cancelled(plain, np.add.reduceat(np.abs(ordered), starts))):
         plain[group] = _fsum(ordered[starts[group] : ends[group]])
     return plain
+
+
+def _one_sided(values: Floats) -> bool:
+    """Whether no value is negative: then nothing cancels."""
+    return bool(values.min(initial=0.0) >= 0)
 
 
 def _cancelled(plain: Floats, magnitude: Floats) -> Bools:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -57,29 +58,29 @@ def present_over_time(block: Block) -> Result:
 
 def last_over_time(block: Block) -> Result:
     """The newest value."""
-    return block.pick(block.values, block.last), block.counts > 0
+    return block.last_values, block.counts > 0
 
 
 def first_over_time(block: Block) -> Result:
     """The oldest value."""
-    return block.pick(block.values, block.first), block.counts > 0
+    return block.first_values, block.counts > 0
 
 
 def mad_over_time(block: Block) -> Result:
     """The median absolute deviation."""
     median, known = regression.quantile_over_time(0.5, block)
-    apart = Block(block.start, block.end, block.at, block.times, np.abs(block.values - median), block.present)
+    apart = replace(block, values=np.abs(block.values - median))
     return regression.quantile_over_time(0.5, apart)[0], known
 
 
 def ts_of_first_over_time(block: Block) -> Result:
     """When the oldest sample was taken, in seconds."""
-    return block.pick(block.times, block.first) / 1000, block.counts > 0
+    return block.first_times / 1000, block.counts > 0
 
 
 def ts_of_last_over_time(block: Block) -> Result:
     """When the newest sample was taken, in seconds."""
-    return block.pick(block.times, block.last) / 1000, block.counts > 0
+    return block.last_times / 1000, block.counts > 0
 
 
 def ts_of_min_over_time(block: Block) -> Result:
@@ -101,7 +102,7 @@ def stdvar_over_time(block: Block) -> Result:
     """The population variance."""
     counts = np.maximum(block.counts, 1)
     # Distances from the first value: what does not vary has variance 0, to the last bit.
-    distances = block.values - block.pick(block.values, block.first)
+    distances = block.values - block.first_values
     mean = exact_sums(distances, block.present) / counts
     squares = np.where(block.present, (distances - mean) ** 2, 0.0)
     return squares.sum(axis=0) / counts, block.counts > 0
@@ -114,7 +115,7 @@ def stddev_over_time(block: Block) -> Result:
 
 
 def _or_nan(block: Block) -> Floats:
-    return np.where(block.present, block.values, np.nan)
+    return block.values if block.full else np.where(block.present, block.values, np.nan)
 
 
 KERNELS: dict[str, Kernel] = {
@@ -200,7 +201,7 @@ def _check_counter(name: str, notes: Notes) -> None:
 
 
 def _apply(kernel: Kernel, before: list[float], block: Block, after: list[float]) -> Result:
-    if not len(block.times):
+    if not len(block.values):
         series = block.present.shape[1]
         return np.zeros(series), np.zeros(series, dtype=np.bool_)
     return kernel(*before, block, *after)

@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from docs.generate import configuration_page, metrics, stale
+from rules.lint.registry import discover
 from rules.packs import shipped
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -14,6 +15,11 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 def test_generated_pages_are_current() -> None:
     assert stale() == [], "run python -m docs.generate"
+
+
+def test_every_check_of_rules_is_documented() -> None:
+    text = (DOCS / "writing-rules.md").read_text()
+    assert [name for name in discover() if f"| `{name}` |" not in text] == []
 
 
 def test_every_alert_has_its_page() -> None:

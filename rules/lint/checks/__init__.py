@@ -1,0 +1,1 @@
+"""The checks of rule files, one a file; each registers itself."""
