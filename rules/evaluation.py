@@ -106,12 +106,7 @@ class Evaluator:
 
     @staticmethod
     def _record(rule: RecordingRule, state: RuleState, result: Vector, at: int, limit: int) -> None:
-        added = {NAME: rule.name, **rule.labels}
-        labels = [row.merged(added) for row in result.labels]
-        if len(set(labels)) < len(labels):
-            raise EvaluationError(
-                "two results have the same labels after the labels of the rule were applied"
-            )
+        labels = state.recorder.named(result.labels, {NAME: rule.name, **rule.labels})
         if limit and len(labels) > limit:
             raise EvaluationError(f"exceeded limit of {limit} with {len(labels)} series")
         refused = state.recorder.write(labels, result.values, at)

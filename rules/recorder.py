@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.labels import Labels
+from rules.promql.errors import EvaluationError
 from telemetry.window import IdRemap, LimitExceeded, Target, Window
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -26,6 +27,22 @@ class Recorder:
         self._interval = interval
         self._labels: list[Labels] = []
         self._ids: NDArray[np.int64] = _NONE
+        self._named: tuple[list[Labels], Mapping[str, str], list[Labels]] = [], {}, []
+
+    def named(self, rows: list[Labels], added: Mapping[str, str]) -> list[Labels]:
+        """The labels of `rows` with those of the rule; the same list again while the rows stay the same.
+
+        Raises EvaluationError if two become alike.
+        """
+        known, before, labels = self._named
+        if known != rows or before != added:
+            labels = [row.merged(added) for row in rows]
+            if len(set(labels)) < len(labels):
+                raise EvaluationError(
+                    "two results have the same labels after the labels of the rule were applied"
+                )
+            self._named = list(rows), dict(added), labels
+        return labels
 
     def write(self, labels: Sequence[Labels], values: NDArray[np.float64], at: int) -> str:
         """Samples at `at` (ms). Answers with what the window refused, empty if nothing."""

@@ -55,12 +55,19 @@ class Cadence:
         """How many slots hold a time."""
         return np.minimum(self.count[columns], self.slots)
 
+    def slot(self, columns: Ints, place: Ints) -> Ints:
+        """The slot of the sample number `place` of each sorted group; its oldest one is number 0."""
+        slots: Ints = (self.count[columns] - self.filled(columns) + place) % self.slots
+        return slots
+
     def rank(self, columns: Ints, at: int) -> Ints:
         """How many of the filled slots have a time <= `at`, of sorted groups (binary search)."""
         filled = self.filled(columns)
+        if (self.newest[columns] <= at).all():
+            return filled
         oldest = self.count[columns] - filled
         low, high = np.zeros_like(filled), filled.copy()
-        for _ in range(self.slots.bit_length()):
+        for _ in range(int(filled.max(initial=0)).bit_length()):
             middle = (low + high) >> 1
             below = self.times[(oldest + middle) % self.slots, columns] <= at
             searching = low < high

@@ -7,12 +7,13 @@ Prometheus 3's meaning: a range is left-open, `(start, end]`; an instant read ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.labels import Labels
-from telemetry.bits import Flags, Floats, Ints, is_missing, is_stale
+from telemetry.bits import MISSING_NAN, Flags, Floats, Ints, is_missing, is_stale
 
 if TYPE_CHECKING:
     from telemetry.storage import Storage
@@ -56,6 +57,10 @@ class Selection:
         self._groups, self._among = np.unique(storage.series.group[ids], return_inverse=True)
         self._base = storage.series.base[ids]
         self._stride = int(storage.series.stride[ids[0]])
+        # The series of a target mostly stand side by side: what is known of groups is spread over runs.
+        starts = np.flatnonzero(np.diff(self._among, prepend=-1))
+        self._run_groups = self._among[starts]
+        self._run_lengths = np.diff(starts, append=len(ids))
 
     def part(self, rows: Ints) -> Selection:
         """Some of these series; `rows` ascending."""
@@ -92,42 +97,49 @@ class Selection:
 
     def samples(self, start: int, end: int) -> Samples:
         """The same, with the times as they are kept: once for all series of a group."""
-        found = self._rows(np.arange(len(self.ids)), start, end)
-        if found.odd:
-            found.present &= ~is_stale(found.values)
-        return found
-
-    def _last_before(self, columns: Ints, at: int, lookback: int) -> tuple[Floats, Ints]:
-        found = self._rows(columns, at - lookback, at)
-        values, inside = found.values, found.present
-        if not len(values):
-            return np.full(len(columns), np.nan), np.full(len(columns), at - lookback)
-        last = len(inside) - 1 - inside[::-1].argmax(axis=0)
-        each = np.arange(len(columns))
-        times = np.where(inside[last, each], found.times[last, found.columns], at - lookback)
-        return values[last, each], times
-
-    def _rows(self, columns: Ints, start: int, end: int) -> Samples:
-        """Samples in `(start, end]` with the stale ones, and where there is one."""
         self._check()
         cadence, groups = self._cadence, self._groups
         before, until = cadence.rank(groups, start), cadence.rank(groups, end)
-        held = until - before
-        rows = int(held.max(initial=0))
-        oldest = cadence.count[groups] - cadence.filled(groups)
+        rows = int((until - before).max(initial=0))
         # Aligned at the end: the last row is each group's newest sample up to `end`.
         place = until + np.arange(-rows, 0)[:, None]
-        slots = (oldest + place) % cadence.slots
-        among = self._among[columns]
-        positions = (slots * self._stride).take(among, axis=1)
-        positions += self._base[columns]
+        slots = cadence.slot(groups, place)
+        positions = self._spread(slots * self._stride)
+        positions += self._base
         values = self._storage.arena.values.take(positions)
+        inside = place >= before
+        present = np.ones(values.shape, np.bool_) if inside.all() else self._spread(inside)
         odd = bool(np.isnan(values).any())
-        if odd or int(held.min(initial=rows)) < rows:
-            inside = (place >= before)[:, among] & ~is_missing(values)
-        else:
-            inside = np.ones(values.shape, np.bool_)
-        return Samples(cadence.times[slots, groups], among, values, inside, odd)
+        if odd:
+            present &= ~(is_missing(values) | is_stale(values))
+        return Samples(cadence.times[slots, groups], self._among, values, present, odd)
+
+    def _spread(self, of_groups: NDArray[Any]) -> NDArray[Any]:
+        """From a column for each group to one for each series; always a copy."""
+        of_runs = of_groups.take(self._run_groups, axis=1)
+        return of_runs if len(self._run_groups) == len(self.ids) else np.repeat(of_runs, self._run_lengths, 1)
+
+    def _last_before(self, columns: Ints, at: int, lookback: int) -> tuple[Floats, Ints]:
+        """Of some series the values and times of the newest samples in `(at - lookback, at]`, stale ones too.
+
+        Where there is none the time is `at - lookback`. Goes back sample by sample, for few have gaps.
+        """
+        values, times = np.full(len(columns), MISSING_NAN), np.full(len(columns), at - lookback)
+        cadence, groups = self._cadence, self._groups
+        before, place = cadence.rank(groups, at - lookback), cadence.rank(groups, at) - 1
+        left, among = np.arange(len(columns)), self._among[columns]
+        while True:
+            within = (place >= before)[among]
+            left, among = left[within], among[within]
+            if not len(left):
+                return values, times
+            slots = cadence.slot(groups, place)
+            found = self._storage.arena.values[self._base[columns[left]] + (slots * self._stride)[among]]
+            there = ~is_missing(found)
+            values[left[there]] = found[there]
+            times[left[there]] = cadence.times[slots, groups][among[there]]
+            left, among = left[~there], among[~there]
+            place = place - 1
 
     def _check(self) -> None:
         self._storage.settle()
