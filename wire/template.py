@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from wire.functions import FUNCTIONS, Function
-from wire.gotext import QueriedSample, TemplateValueError, Value, go_text
+from wire.gotext import QueriedSample, TemplateValueError, Value, go_text, go_unquote
 
 
 class TemplateError(ValueError):
@@ -41,10 +41,6 @@ _TOKEN = re.compile(
     r"|(?P<number>[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w.]))"
     r"|(?P<variable>\$\w*)|(?P<field>\.\w+)|(?P<dot>\.)|(?P<word>[A-Za-z_]\w*)|(?P<mark>:=|=|[|(),]))"
 )
-_ESCAPE = re.compile(
-    r'\\(?:([abfnrtv"\'\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))'
-)
-_ESCAPED = dict(zip("abfnrtv\"'\\", "\a\b\f\n\r\t\v\"'\\", strict=True))
 
 
 Query = Callable[[str], list[QueriedSample]]
@@ -363,16 +359,7 @@ def _tokens(code: str) -> _Tokens:
 
 
 def _unquote(text: str) -> str:
-    if text.startswith("`"):
-        return text[1:-1]
-
-    def one(found: re.Match[str]) -> str:
-        if found[1]:
-            return _ESCAPED[found[1]]
-        code = found[2] or found[3] or found[4]
-        return chr(int(code, 16) if code else int(found[5], 8))
-
-    plain = _ESCAPE.sub(one, text[1:-1])
-    if _ESCAPE.sub("", text[1:-1]).count("\\"):
-        raise TemplateError(f"unknown escape in {text}")
-    return plain
+    try:
+        return go_unquote(text)
+    except ValueError as error:
+        raise TemplateError(str(error)) from error
