@@ -37,6 +37,9 @@ class _Texts(_UniqueKeys, yaml.BaseLoader):
     """Scalars as they were written, `1.0` and `on`, which is what an `expr` or a label needs."""
 
 
+_END = object()
+
+
 def read_yaml(path: Path | Traversable, *, as_text: bool = False) -> Any:
     """The one document of a YAML file, None if it is empty; with `as_text` every scalar stays text.
 
@@ -52,17 +55,14 @@ def read_documents(path: Path | Traversable) -> Iterator[Any]:
 
     Raises ConfigurationError as read_yaml does, for a document when it is its turn.
     """
-    loader = _Texts(_text_of(path))
-    try:
-        while True:
-            with _told(path):
-                if not loader.check_data():
-                    return
-                document = loader.get_data()
-            if document not in (None, ""):
-                yield document
-    finally:
-        loader.dispose()
+    documents = yaml.load_all(_text_of(path), _Texts)
+    while True:
+        with _told(path):
+            document = next(documents, _END)
+        if document is _END:
+            return
+        if document not in (None, ""):
+            yield document
 
 
 def _text_of(path: Path | Traversable) -> str:

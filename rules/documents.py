@@ -48,12 +48,18 @@ def read_rule_documents(path: Path) -> list[RuleDocument]:
         raise _wrong(path, "", "is no rule file", "it starts with `groups:` and a list")
     if "kind" in first and "groups" not in first:
         return _objects(path, [first, *documents])
-    if "tests" in first and "groups" not in first:
+    if holds_tests(first):
         raise UnitTests(path)
     _check_plain(path, first)
     if _has_more(documents):
         log.warning("%s: only the first YAML document is read, as Prometheus does; others follow it", path)
     return [RuleDocument(str(path), first)]
+
+
+def holds_tests(document: Any) -> bool:
+    """Whether a document is a file of promtool's unit tests."""
+    keys = document if isinstance(document, dict) else {}
+    return "groups" not in keys and ("tests" in keys or "rule_files" in keys)
 
 
 def _has_more(documents: Iterator[Any]) -> bool:

@@ -8,7 +8,8 @@ keeps the state it had: an error never resolves an alert.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from model.moment import SECOND
 from rules.coverage import Coverage
 from rules.group import AlertRule, RecordingRule, RuleGroup
 from rules.promql.answer import Scalar, Vector
-from rules.promql.errors import EvaluationError
-from rules.promql.expression import Expression
+from rules.promql.errors import EvaluationError, PromQLError
+from rules.promql.expression import Expression, parse
 from rules.recorder import Recorder
 from rules.running import METRICS as METRICS
 from rules.running import GroupState, RuleState, samples_of
@@ -30,8 +31,13 @@ from rules.settings import RuleSettings
 from rules.states import FIRING, ActiveAlert, AlertStates, Step
 from rules.tables import Unsaved, restored_alerts
 from telemetry.window import IdRemap, Window
+from wire.gotext import QueriedSample, TemplateValueError
 
 log = logging.getLogger("fleetowl.rules")
+
+
+_parsed = lru_cache(maxsize=256)(parse)
+"""Queries of templates: they contain labels, so there is no end of them."""
 
 
 class RuleEngine:
@@ -49,11 +55,13 @@ class RuleEngine:
         settings: RuleSettings | None = None,
         timer: Callable[[], float] = lambda: 0.0,
         external_url: str = "",
+        external_labels: Mapping[str, str] | None = None,
     ) -> None:
         self._window = window
         self._settings = settings or RuleSettings()
         self._timer = timer
         self._external_url = external_url
+        self._external_labels = external_labels
         self._started_at = started_at
         self._coverage = self._new_coverage()
         self._unsaved = Unsaved()
@@ -77,7 +85,12 @@ class RuleEngine:
             state = RuleState(rule, key, Recorder(self._window, target, interval))
             if isinstance(rule, AlertRule):
                 state.states = AlertStates(
-                    rule, key, self._settings.default_scrape_interval, self._external_url
+                    rule,
+                    key,
+                    self._settings.default_scrape_interval,
+                    self._external_url,
+                    self._external_labels,
+                    self._ask,
                 )
             rules.append(state)
         return GroupState(group, interval, rules, Recorder(self._window, target, interval))
@@ -124,9 +137,12 @@ class RuleEngine:
             message = f"a defect in the evaluation: {type(error).__name__}: {error}"
             self._failed(group, rule, message, defect=True)
             return []
-        if rule.error:
+        flaw = rule.states.flaw if rule.states else ""
+        if flaw and flaw != rule.error:
+            log.warning("%s: %s", rule.key, flaw)
+        elif rule.error and not flaw:
             log.info("%s: evaluates again", rule.key)
-            rule.error = ""
+        rule.error = flaw
         self._unsaved.take(rule.key, step)
         return step.resolved
 
@@ -157,6 +173,17 @@ class RuleEngine:
         if not isinstance(value, Vector):
             raise EvaluationError("a rule needs an instant vector or a number")
         return value
+
+    def _ask(self, expression: str, at: int) -> list[QueriedSample]:
+        """What the function `query` of a template finds. Raises TemplateValueError."""
+        try:
+            result = self._query(_parsed(expression), at)
+        except (PromQLError, EvaluationError) as error:
+            raise TemplateValueError(f"query {expression!r}: {error}") from error
+        return [
+            QueriedSample(labels, value)
+            for labels, value in zip(result.labels, result.values.tolist(), strict=True)
+        ]
 
     @staticmethod
     def _record(rule: RecordingRule, recorder: Recorder, result: Vector, at: int) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 from urllib.parse import quote
 
 from model.alert import Alert
@@ -17,10 +19,19 @@ from model.labels import NAME, Labels
 from rules.group import AlertRule
 from rules.promql.answer import Vector
 from rules.promql.errors import EvaluationError
-from wire.template import Template
+from wire.gotext import QueriedSample, TemplateValueError
+from wire.template import Template, unexpanded
 
 PENDING = "pending"
 FIRING = "firing"
+
+
+class RuleQuery(Protocol):
+    """Evaluates PromQL for a template, at a moment (ms). Raises TemplateValueError."""
+
+    def __call__(self, expression: str, at: int) -> list[QueriedSample]:
+        """The rows of the result."""
+        ...
 
 
 @dataclass(slots=True)
@@ -83,14 +94,32 @@ class Step:
 
 
 class AlertStates:
-    """The active alerts of one rule, by their labels."""
+    """The active alerts of one rule, by their labels.
 
-    def __init__(self, rule: AlertRule, key: str, default_interval: int, external_url: str = "") -> None:
+    `query` evaluates PromQL at a moment (ms) for the templates of the rule.
+    """
+
+    def __init__(
+        self,
+        rule: AlertRule,
+        key: str,
+        default_interval: int,
+        external_url: str = "",
+        external_labels: Mapping[str, str] | None = None,
+        query: RuleQuery | None = None,
+    ) -> None:
         self.rule = rule
         self.key = key
         self.active: dict[Labels, ActiveAlert] = {}
         self._default_interval = default_interval
+        self.flaw = ""
+        """Why a template of an alert of the last evaluation could not be filled in; empty if all could."""
         self._external_url = external_url
+        self._external_labels = external_labels
+        self._query = query
+        self._now = 0
+        self._asks = any("query" in template.text for template in rule.annotations.values())
+        self._fill_again = False
         self._generator_url = _generator_url(external_url, rule.expression.text)
         self._constant = not any("{{" in template.text for template in rule.labels.values())
         self._labels: dict[Labels, Labels] = {}
@@ -106,6 +135,8 @@ class AlertStates:
 
         Raises EvaluationError if two rows make the same alert; nothing has changed then.
         """
+        self._now = now
+        self._fill_again, self.flaw = self._asks or bool(self.flaw), ""
         found = self._identify(result)
         step = Step()
         for labels, row in found.items():
@@ -150,7 +181,7 @@ class AlertStates:
             active.annotations = self._annotations(source, value)
             self.active[labels] = active
             step.changed.append(active)
-        elif active.outdated or not _same(active.value, value):
+        elif active.outdated or self._fill_again or not _same(active.value, value):
             active.value, active.annotations = value, self._annotations(source, value)
             active.outdated = False
         active.interval = int(result.intervals[row]) or active.interval
@@ -185,7 +216,12 @@ class AlertStates:
         }
 
     def _render(self, template: Template, source: Labels, value: float) -> str:
-        return template.render(source, value, external_url=self._external_url)
+        query = partial(self._query, at=self._now) if self._query else None
+        try:
+            return template.expand(source, value, self._external_labels, self._external_url, query)
+        except TemplateValueError as error:
+            self.flaw = f"the template {template.text!r} failed: {error}"
+            return unexpanded(error)
 
 
 def _generator_url(external_url: str, expression: str) -> str:

@@ -68,6 +68,23 @@ class Template:
     text: str
     nodes: tuple[_Node, ...]
 
+    def expand(
+        self,
+        labels: Mapping[str, str],
+        value: float,
+        external_labels: Mapping[str, str] | None = None,
+        external_url: str = "",
+        query: Query | None = None,
+    ) -> str:
+        """The text for one alert. Raises TemplateValueError where a function cannot work on what it got."""
+        root: dict[str, Value] = {
+            "Labels": labels,
+            "Value": float(value),
+            "ExternalLabels": external_labels or {},
+            "ExternalURL": external_url,
+        }
+        return _run(self.nodes, _Scope(root, query))
+
     def render(
         self,
         labels: Mapping[str, str],
@@ -76,21 +93,16 @@ class Template:
         external_url: str = "",
         query: Query | None = None,
     ) -> str:
-        """The text for one alert.
-
-        What cannot be computed (humanize of a word) gives `<error expanding template: ...>`, as in
-        Prometheus: a page with a flaw is better than no page.
-        """
-        root: dict[str, Value] = {
-            "Labels": labels,
-            "Value": float(value),
-            "ExternalLabels": external_labels or {},
-            "ExternalURL": external_url,
-        }
+        """The same, where an error becomes text, as in Prometheus: a flawed page is better than none."""
         try:
-            return _run(self.nodes, _Scope(root, query))
+            return self.expand(labels, value, external_labels, external_url, query)
         except TemplateValueError as error:
-            return f"<error expanding template: {error}>"
+            return unexpanded(error)
+
+
+def unexpanded(error: TemplateValueError) -> str:
+    """What stands in an alert in place of a text that could not be made."""
+    return f"<error expanding template: {error}>"
 
 
 def compile(text: str) -> Template:
