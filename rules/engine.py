@@ -93,7 +93,7 @@ class RuleEngine:
                     self._ask,
                 )
             rules.append(state)
-        return GroupState(group, interval, rules, Recorder(self._window, target, interval))
+        return GroupState(group, interval, rules)
 
     def step(self, now: int) -> list[Alert]:
         """Evaluate the groups that are due at `now` (ms).
@@ -118,8 +118,8 @@ class RuleEngine:
         resolved: list[ActiveAlert] = []
         for rule in group.rules:
             resolved.extend(self._evaluate_rule(group, rule, at))
-        if self._settings.record_alerts:
-            self._record_alerts(group, at)
+            if self._settings.record_alerts and rule.states is not None:
+                self._record_alerts(rule.states, rule, at)
         group.evaluated_at = now
         group.duration = self._timer() - begun
         return resolved
@@ -197,15 +197,16 @@ class RuleEngine:
         if refused:
             raise EvaluationError(refused)
 
-    def _record_alerts(self, group: GroupState, at: int) -> None:
+    @staticmethod
+    def _record_alerts(states: AlertStates, rule: RuleState, at: int) -> None:
+        """At once, so that the next rule of the group sees them."""
         labels: list[Labels] = []
         values: list[float] = []
-        for rule in group.rules:
-            for active in rule.states.active.values() if rule.states else ():
-                labels.extend(active.series())
-                values.extend((1.0, float(active.active_at // SECOND)))
-        if refused := group.alerts.write(labels, np.array(values), at):
-            log.warning("%s: ALERTS are not recorded: %s", group.group.key, refused)
+        for active in states.active.values():
+            labels.extend(active.series())
+            values.extend((1.0, float(active.active_at // SECOND)))
+        if refused := rule.recorder.write(labels, np.array(values), at):
+            log.warning("%s: ALERTS are not recorded: %s", rule.key, refused)
 
     def active(self) -> Iterator[ActiveAlert]:
         """All pending and firing alerts."""
@@ -221,7 +222,6 @@ class RuleEngine:
 
     def _recorders(self) -> Iterator[Recorder]:
         for group in self.groups:
-            yield group.alerts
             yield from (rule.recorder for rule in group.rules)
 
     def _end_retired(self, now: int) -> None:

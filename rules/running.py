@@ -51,7 +51,6 @@ class GroupState:
     group: RuleGroup
     interval: int
     rules: list[RuleState]
-    alerts: Recorder
     slot: int = -1
     evaluations: int = 0
     failures: int = 0
