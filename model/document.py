@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -35,19 +37,48 @@ class _Texts(_UniqueKeys, yaml.BaseLoader):
     """Scalars as they were written, `1.0` and `on`, which is what an `expr` or a label needs."""
 
 
+_END = object()
+
+
 def read_yaml(path: Path | Traversable, *, as_text: bool = False) -> Any:
     """The one document of a YAML file, None if it is empty; with `as_text` every scalar stays text.
 
     Raises ConfigurationError if it cannot be read, is not YAML or has a key twice.
     """
+    text = _text_of(path)
+    with _told(path):
+        return yaml.load(text, _Texts if as_text else _Values)  # noqa: S506 - both build plain values only
+
+
+def read_documents(path: Path | Traversable) -> Iterator[Any]:
+    """The documents of a YAML file one by one, without empty ones; every scalar stays text.
+
+    Raises ConfigurationError as read_yaml does, for a document when it is its turn.
+    """
+    documents = yaml.load_all(_text_of(path), _Texts)
+    while True:
+        with _told(path):
+            document = next(documents, _END)
+        if document is _END:
+            return
+        if document not in (None, ""):
+            yield document
+
+
+def _text_of(path: Path | Traversable) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise _wrong(path, "", f"cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise _wrong(path, "", f"is not YAML: {error}") from error
+
+
+@contextmanager
+def _told(path: Path | Traversable) -> Iterator[None]:
+    """Errors of YAML as ConfigurationError, with the line."""
     try:
-        return yaml.load(text, _Texts if as_text else _Values)  # noqa: S506 - both build plain values only
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}" if mark else ""

@@ -6,7 +6,7 @@ matter. Rules run in order, so that a rule sees what the one before it has recor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from rules.settings import RuleSettings
 from rules.states import AlertStates, Step
 from rules.tables import Unsaved, restored_alerts, restored_flapping
 from rules.urgency import tiers_of
+from rules.wording import Wording
 from telemetry.window import IdRemap, Window
 
 
@@ -49,11 +50,13 @@ class RuleEngine:
         timer: Callable[[], float] = lambda: 0.0,
         external_url: str = "",
         tick: int = SECOND,
+        external_labels: Mapping[str, str] | None = None,
     ) -> None:
         self._window = window
         self._settings = settings or RuleSettings()
         self._timer = timer
         self._external_url = external_url
+        self._external_labels = external_labels
         self._tick = tick
         self._started_at = started_at
         self._unsaved = Unsaved()
@@ -68,6 +71,7 @@ class RuleEngine:
             self._window, self._started_at, settings.lookback, settings.default_scrape_interval
         )
         self._evaluator = Evaluator(self._window, settings, coverage, self._unsaved)
+        self._wording = Wording(self._external_url, self._external_labels, self._evaluator.ask)
         self._schedule.budget = settings.budget * self._tick / SECOND
         self.groups = [self._group_state(group) for group in groups]
         for state, tier in zip(self.groups, tiers_of(groups), strict=True):
@@ -85,7 +89,7 @@ class RuleEngine:
             state = RuleState(rule, key, Recorder(self._window, target, interval))
             if isinstance(rule, AlertRule):
                 state.states = AlertStates(
-                    rule, key, self._settings.default_scrape_interval, self._external_url, interval
+                    rule, key, self._settings.default_scrape_interval, self._wording, interval
                 )
             rules.append(state)
         return GroupState(group, interval, rules)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -19,15 +19,19 @@ from rules.clearing import cleared, gone
 from rules.coverage import Coverage
 from rules.group import AlertRule, RecordingRule
 from rules.promql.answer import Scalar, Vector
-from rules.promql.errors import EvaluationError
-from rules.promql.expression import Expression
+from rules.promql.errors import EvaluationError, PromQLError
+from rules.promql.expression import Expression, parse
 from rules.running import GroupState, RuleState
 from rules.settings import RuleSettings
 from rules.states import AlertStates, Step
 from rules.tables import Unsaved
 from telemetry.window import Window
+from wire.gotext import QueriedSample, TemplateValueError
 
 log = logging.getLogger("fleetowl.rules")
+
+_parsed = lru_cache(maxsize=256)(parse)
+"""Queries of templates: they contain labels, so there is no end of them."""
 
 _NOTHING = Vector([], np.empty(0), np.empty(0, dtype=np.int64))
 
@@ -95,6 +99,17 @@ class Evaluator:
         if not isinstance(value, Vector):
             raise EvaluationError("a rule needs an instant vector or a number")
         return value
+
+    def ask(self, expression: str, at: int) -> list[QueriedSample]:
+        """What the function `query` of a template finds. Raises TemplateValueError."""
+        try:
+            result = self._query(_parsed(expression), at)
+        except (PromQLError, EvaluationError) as error:
+            raise TemplateValueError(f"query {expression!r}: {error}") from error
+        return [
+            QueriedSample(labels, value)
+            for labels, value in zip(result.labels, result.values.tolist(), strict=True)
+        ]
 
     def _ended(self, rule: AlertRule, at: int, alerts: list[ActiveAlert]) -> Collection[Labels]:
         """Of alerts whose expression no longer holds, those that `clear_expr` lets go at `at` (ms)."""

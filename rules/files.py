@@ -12,15 +12,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from model.document import read_yaml
 from model.labels import METRIC_NAME, NAME
 from model.moment import format_duration
 from model.settings import ConfigurationError, Duration, Problem, Settings, problems_of
+from rules.documents import RuleDocument, UnitTests, read_rule_documents
 from rules.group import AlertRule, RecordingRule, Rule, RuleGroup
 from rules.promql.errors import PromQLError
 from rules.promql.expression import Expression, parse
 from rules.promql.scrapes import Span, parse_span
-from rules.sidefile import Extras, load_side_file, side_file
+from rules.sidefile import Extras, is_side_file, load_side_file, side_file
 from wire.template import Template, TemplateError, compile
 
 
@@ -61,79 +61,103 @@ class GroupText(Settings):
     rules: list[Any] = Field(default=[], description="The rules, evaluated in order.")
 
 
+class ObjectGroupText(GroupText):
+    """One group of a PrometheusRule object."""
+
+    partial_response_strategy: str = Field(default="", description="Of Thanos; read over.")
+
+
 def load_rule_files(paths: Iterable[Path], retention: int | None = None) -> list[RuleGroup]:
     """The groups of these files, and of the `*.yml` and `*.yaml` files in these folders.
 
-    With `retention` (ms) a rule that reads further back is loaded with a flaw that says so: it fails at
-    each evaluation, and the others run. Raises ConfigurationError with all problems of all files.
+    Files of unit tests in a folder are passed over. With `retention` (ms) a rule that reads further back is
+    loaded with a flaw that says so: it fails at each evaluation, and the others run. Raises
+    ConfigurationError with all problems of all files.
     """
     groups: list[RuleGroup] = []
     problems: list[Problem] = []
+    given = set(map(Path, paths := list(paths)))
     for path in rule_files(paths):
         try:
             groups.extend(load_rule_file(path, retention))
         except ConfigurationError as error:
-            problems.extend(error.problems)
+            if not isinstance(error, UnitTests) or path in given:
+                problems.extend(error.problems)
     if problems:
         raise ConfigurationError(problems)
     return groups
 
 
 def rule_files(paths: Iterable[Path]) -> list[Path]:
-    """The rule files among and below `paths`, without side files."""
+    """The files with rules, or with tests of rules, among and below `paths`; without side files."""
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted([*path.rglob("*.yml"), *path.rglob("*.yaml")])
-            found.extend(file for file in inside if _counts(file.relative_to(path)))
+            found.extend(file for file in yaml_files(path) if not is_side_file(file))
         else:
             found.append(path)
     return found
 
 
-def _counts(file: Path) -> bool:
-    """Whether it is a rule file; Kubernetes shows each file of a mounted ConfigMap in `..data` too."""
-    hidden = any(part.startswith(".") for part in file.parts)
-    return not hidden and not file.name.endswith(".fleetowl.yml")
+def yaml_files(folder: Path) -> list[Path]:
+    """The `*.yml` and `*.yaml` files below a folder, sorted, without hidden ones.
+
+    Kubernetes shows each file of a mounted ConfigMap in `..data` too.
+    """
+    inside = sorted([*folder.rglob("*.yml"), *folder.rglob("*.yaml")])
+    hidden = {file for file in inside if any(part.startswith(".") for part in file.relative_to(folder).parts)}
+    return [file for file in inside if file not in hidden]
 
 
 def load_rule_file(path: Path, retention: int | None = None) -> list[RuleGroup]:
-    """The groups of one file, joined with its side file. Raises ConfigurationError."""
-    reader = _Reader(str(path), retention)
-    texts = reader.groups(read_yaml(path, as_text=True))
+    """The groups of one file, joined with its side file: a plain one, or PrometheusRule objects.
+
+    Raises ConfigurationError with all its problems; UnitTests if it holds tests of rules.
+    """
+    if is_side_file(path):
+        hint = "check the rule file beside it, which is read with it"
+        raise ConfigurationError([Problem(str(path), "", "is a side file, no rule file", hint)])
+    problems: list[Problem] = []
+    read = []
+    for document in read_rule_documents(path):
+        reader = _Reader(document, retention, problems)
+        read.append((reader, reader.groups()))
+    texts = [text for _, found in read for text in found]
     alerts = {group.name: {rule.alert for rule in rules if rule.alert} for group, rules in texts}
     extras: dict[tuple[str, str], Extras] = {}
     try:
         extras = load_side_file(side_file(path), alerts)
     except ConfigurationError as error:
-        reader.problems.extend(error.problems)
-    groups = [reader.group(group, rules, extras) for group, rules in texts]
-    if reader.problems:
-        raise ConfigurationError(reader.problems)
+        problems.extend(error.problems)
+    groups = [reader.group(group, rules, extras) for reader, found in read for group, rules in found]
+    if problems:
+        raise ConfigurationError(problems)
     return groups
 
 
 class _Reader:
-    """Reads one file and gathers what is wrong with it."""
+    """Reads one document and gathers what is wrong with it."""
 
-    def __init__(self, file: str, retention: int | None) -> None:
-        self.problems: list[Problem] = []
-        self._file = file
+    def __init__(self, document: RuleDocument, retention: int | None, problems: list[Problem]) -> None:
+        self._document = document
+        self._file = document.origin
         self._retention = retention
+        self._problems = problems
 
     def _wrong(self, key: str, message: str, hint: str = "") -> None:
-        self.problems.append(Problem(self._file, key, message, hint))
+        self._problems.append(Problem(self._file, key, message, hint))
 
-    def groups(self, document: Any) -> list[tuple[GroupText, list[RuleText]]]:
+    def groups(self) -> list[tuple[GroupText, list[RuleText]]]:
         """The groups and rules as text, names checked."""
-        if not isinstance(document, dict) or not isinstance(document.get("groups", []), list):
-            self._wrong("", "is no rule file", "it starts with `groups:` and a list")
+        entries = self._document.groups.get("groups", [])
+        entries = [] if entries in ("", None) else entries
+        if not isinstance(entries, list):
+            self._wrong("groups", "must be a list", "groups: [{name: ..., rules: [...]}]")
             return []
-        for key in document.keys() - {"groups"}:
-            self._wrong(str(key), "unknown key", "known keys: groups")
+        model = ObjectGroupText if self._document.kubernetes else GroupText
         texts: list[tuple[GroupText, list[RuleText]]] = []
-        for number, entry in enumerate(document.get("groups", [])):
-            group = self._validated(GroupText, entry, f"groups[{number}]")
+        for number, entry in enumerate(entries):
+            group = self._validated(model, entry, f"groups[{number}]")
             if group is None:
                 continue
             if group.name in {known.name for known, _ in texts}:
@@ -154,7 +178,7 @@ class _Reader:
         try:
             return model.model_validate(entry)
         except ValidationError as error:
-            self.problems.extend(problems_of(error, model, self._file, key))
+            self._problems.extend(problems_of(error, model, self._file, key))
             return None
 
     def group(
@@ -210,7 +234,7 @@ class _Reader:
             return parse(extras.clear_expr) if extras.clear_expr else None
         except PromQLError as error:
             place = str(side_file(Path(self._file)))
-            self.problems.append(Problem(place, f"{key}.clear_expr", str(error)))
+            self._problems.append(Problem(place, f"{key}.clear_expr", str(error)))
             return None
 
     def _beyond_retention(self, *expressions: Expression | None) -> str:

@@ -77,6 +77,11 @@ def side_file(path: Path) -> Path:
     return path.with_name(f"{stem}.fleetowl.yml")
 
 
+def is_side_file(path: Path) -> bool:
+    """Whether its name says that it is one."""
+    return path.name.endswith(".fleetowl.yml")
+
+
 def load_side_file(path: Path, alerts: Mapping[str, set[str]]) -> dict[tuple[str, str], Extras]:
     """The extras by (group, alert); `alerts` holds what the rule file has.
 

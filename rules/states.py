@@ -19,8 +19,7 @@ from rules.flap import FlapControl, Flapping
 from rules.group import AlertRule
 from rules.promql.answer import Vector
 from rules.promql.errors import EvaluationError
-from wire.gotext import TemplateValueError
-from wire.template import Template
+from rules.wording import Wording
 
 Ended = Callable[[list[ActiveAlert]], Collection[Labels]]
 """Of firing alerts whose expression no longer holds, those that `clear_expr` lets go."""
@@ -49,19 +48,21 @@ class AlertStates:
     """
 
     def __init__(
-        self, rule: AlertRule, key: str, default_interval: int, external_url: str = "", interval: int = 0
+        self, rule: AlertRule, key: str, default_interval: int, wording: Wording, interval: int = 0
     ) -> None:
         self.rule = rule
         self.key = key
         self.active: dict[Labels, ActiveAlert] = {}
         self.flaps = FlapControl(rule.extras.flap) if rule.extras.flap is not None else None
         self._default_interval = default_interval
-        self._external_url = external_url
+        self._wording = wording
+        self._asks = any("query" in template.text for template in rule.annotations.values())
         self._interval = interval
-        self._generator_url = _generator_url(external_url, rule.expression.text)
+        self._generator_url = _generator_url(wording.external_url, rule.expression.text)
         self._constant = not any("{{" in template.text for template in rule.labels.values())
         self._labels: dict[Labels, Labels] = {}
-        self._flaw = ""
+        self.flaw = ""
+        """Which template could not be filled in at the last evaluation; empty if all could."""
 
     def adopt(self, active: ActiveAlert, before: AlertRule | None = None) -> None:
         """Take over an alert of an earlier process, or of this rule as it was `before` a reload."""
@@ -102,8 +103,8 @@ class AlertStates:
         Raises EvaluationError if two rows make the same alert, or if there are more than `limit` (0: any
         number) then; nothing has changed in that case.
         """
-        self._flaw = ""
-        found = self._identify(result)
+        self.flaw = ""
+        found = self._identify(result, now)
         missing = [
             active for labels, active in self.active.items() if labels not in found and labels not in held
         ]
@@ -120,10 +121,10 @@ class AlertStates:
         self._close(step, now)
         return step
 
-    def _identify(self, result: Vector) -> dict[Labels, int]:
+    def _identify(self, result: Vector, now: int) -> dict[Labels, int]:
         found: dict[Labels, int] = {}
         for row, source in enumerate(result.labels):
-            labels = self._alert_labels(source, float(result.values[row]))
+            labels = self._alert_labels(source, float(result.values[row]), now)
             if labels in found:
                 raise EvaluationError(
                     f"two results have the same labels after the labels of the rule were applied: {labels}"
@@ -131,16 +132,16 @@ class AlertStates:
             found[labels] = row
         return found
 
-    def _alert_labels(self, source: Labels, value: float) -> Labels:
+    def _alert_labels(self, source: Labels, value: float, now: int) -> Labels:
         """The identity of the alert: the row's labels without the name, the rule's, and alertname last."""
         known = self._labels.get(source)
         if known is not None:
             return known
         added = {}
         for name, template in self.rule.labels.items():
-            added[name], flaw = self._render(template, source, value)
+            added[name], flaw = self._wording.fill(template, source, value, now)
             if flaw:
-                self._flaw = f"the template of the label {name} failed: {flaw}"
+                self.flaw = f"the template of the label {name} failed: {flaw}"
         labels = source.without(NAME).merged({**added, "alertname": self.rule.name})
         if self._constant:
             if len(self._labels) > 2 * len(self.active) + 1024:
@@ -158,9 +159,9 @@ class AlertStates:
             active.rewrite(self._generator_url, self.rule.extras)
             self.active[labels] = active
             step.changed.append(active)
-        if active.outdated or not active.has_value(value):
+        if active.outdated or active.flaw or self._asks or not active.has_value(value):
             active.value, active.outdated = value, False
-            self._annotate(active, source)
+            self._annotate(active, source, now)
         active.interval = int(result.intervals[row]) or active.interval
         active.traced_at = now
         if labels in held:
@@ -259,22 +260,16 @@ class AlertStates:
             self.flaps.forget_quiet(now)
             step.flapping = {labels: self.flaps.records.get(labels) for labels in self.flaps.touched}
             self.flaps.touched = set()
-        step.flaw = self._flaw or next((one.flaw for one in self.active.values() if one.flaw), "")
+        self.flaw = self.flaw or next((one.flaw for one in self.active.values() if one.flaw), "")
+        step.flaw = self.flaw
 
-    def _annotate(self, active: ActiveAlert, source: Labels) -> None:
+    def _annotate(self, active: ActiveAlert, source: Labels, now: int) -> None:
         active.flaw, texts = "", {}
         for name, template in self.rule.annotations.items():
-            texts[name], flaw = self._render(template, source, active.value)
+            texts[name], flaw = self._wording.fill(template, source, active.value, now)
             if flaw:
                 active.flaw = f"the template of the annotation {name} failed: {flaw}"
         active.annotations = texts
-
-    def _render(self, template: Template, source: Labels, value: float) -> tuple[str, str]:
-        """The text, and what is wrong with it: a page with a flaw is better than no page."""
-        try:
-            return template.expand(source, value, external_url=self._external_url), ""
-        except TemplateValueError as error:
-            return f"<error expanding template: {error}>", str(error)
 
 
 def _generator_url(external_url: str, expression: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import quote_plus
 
+from model.moment import SECOND, parse_duration
 from wire.gotext import (
     QueriedSample,
     TemplateValueError,
@@ -29,18 +31,34 @@ class Function(NamedTuple):
     most: int
 
 
+def a_string(value: Value) -> str:
+    """The value, where a function takes nothing but strings. Raises TemplateValueError."""
+    if not isinstance(value, str):
+        raise TemplateValueError(f"expected a string, not {go_text(value)}")
+    return value
+
+
+def _kind(value: Value) -> type:
+    """Go compares only values of one kind. Raises TemplateValueError for what it compares with nothing."""
+    if not isinstance(value, bool | int | float | str):
+        raise TemplateValueError(f"invalid type for comparison: {go_text(value)}")
+    return type(value)
+
+
+def _alike(left: Value, right: Value) -> None:
+    if _kind(left) is not _kind(right):
+        raise TemplateValueError(
+            f"incompatible types for comparison: {go_text(left)} and {go_text(right)} "
+            "(write a number with a point to compare it with $value)"
+        )
+
+
 def _equal(first: Value, *others: Value) -> bool:
-    return any(first == other for other in others)
-
-
-def _both(*values: Value) -> Value:
-    """Go's `and`: the first empty value, else the last."""
-    return next((value for value in values if not value), values[-1])
-
-
-def _either(*values: Value) -> Value:
-    """Go's `or`: the first value that is not empty, else the last."""
-    return next((value for value in values if value), values[-1])
+    for other in others:
+        _alike(first, other)
+        if first == other:
+            return True
+    return False
 
 
 def _on_float(function: Callable[[float], str]) -> Function:
@@ -48,28 +66,45 @@ def _on_float(function: Callable[[float], str]) -> Function:
 
 
 def _on_text(function: Callable[[str], Value]) -> Function:
-    return Function(lambda value: function(go_text(value)), 1, 1)
+    return Function(lambda value: function(a_string(value)), 1, 1)
 
 
-def _comparison(test: Callable[[float, float], bool]) -> Function:
-    return Function(lambda left, right: test(to_float(left), to_float(right)), 2, 2)
+def _comparison(test: Callable[[Any, Any], bool]) -> Function:
+    def compare(left: Value, right: Value) -> bool:
+        _alike(left, right)
+        if isinstance(left, bool):
+            raise TemplateValueError("invalid type for comparison: a truth value has no order")
+        return test(left, right)
+
+    return Function(compare, 2, 2)
 
 
 def _match(pattern: Value, text: Value) -> bool:
-    return _regex(pattern).search(go_text(text)) is not None
+    return _regex(pattern).search(a_string(text)) is not None
 
 
 def _replace_all(pattern: Value, replacement: Value, text: Value) -> str:
-    template = re.sub(r"\$(?:\{(\w+)\}|(\w+))", r"\\g<\1\2>", go_text(replacement).replace("\\", "\\\\"))
-    try:
-        return _regex(pattern).sub(template, go_text(text))
-    except (re.error, IndexError) as error:
-        raise TemplateValueError(f"replacement {go_text(replacement)!r}: {error}") from error
+    """Go's ReplaceAllString: `$name` takes the longest name, an unknown group is empty, `$$` is `$`."""
+    layout = a_string(replacement)
+
+    def one(found: re.Match[str]) -> str:
+        def group(variable: re.Match[str]) -> str:
+            name = variable[1] or variable[2]
+            if not name:
+                return "$"
+            try:
+                return found[int(name) if name.isdigit() else name] or ""
+            except IndexError:
+                return ""
+
+        return _VARIABLE.sub(group, layout)
+
+    return _regex(pattern).sub(one, a_string(text))
 
 
 def _regex(pattern: Value) -> re.Pattern[str]:
     try:
-        return re.compile(go_text(pattern))
+        return re.compile(a_string(pattern))
     except re.error as error:
         raise TemplateValueError(f"pattern {go_text(pattern)!r}: {error}") from error
 
@@ -77,7 +112,7 @@ def _regex(pattern: Value) -> re.Pattern[str]:
 def _index(container: Value, key: Value) -> Value:
     if not isinstance(container, Mapping):
         raise TemplateValueError(f"index of {go_text(container)}, which is no label set")
-    return container.get(go_text(key), "")
+    return container.get(a_string(key), "")
 
 
 def _first(samples: Value) -> Value:
@@ -95,7 +130,33 @@ def _value(sample: Value) -> float:
 def _label(name: Value, sample: Value) -> str:
     if not isinstance(sample, QueriedSample):
         raise TemplateValueError("label of what is no sample")
-    return sample.labels.get(go_text(name), "")
+    return sample.labels.get(a_string(name), "")
+
+
+def _sorted_by_label(name: Value, samples: Value) -> list[QueriedSample]:
+    if not isinstance(samples, list):
+        raise TemplateValueError("sortByLabel of what is no query result")
+    return sorted(samples, key=lambda sample: sample.labels.get(a_string(name), ""))
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text) / SECOND
+    except ValueError as error:
+        raise TemplateValueError(str(error)) from error
+
+
+def _link(tab: int) -> Function:
+    """The address of an expression in Prometheus' own pages, without the host."""
+    return _on_text(lambda expression: f"/graph?g0.expr={quote_plus(expression)}&g0.tab={tab}")
+
+
+def _strip_domain(host: str) -> str:
+    """The host name without its domain; addresses stay as they are."""
+    name, colon, port = host.partition(":") if host.count(":") == 1 else (host, "", "")
+    if ":" in name or re.fullmatch(r"[\d.]+", name):
+        return host
+    return name.split(".")[0] + colon + port
 
 
 def _length(value: Value) -> int:
@@ -114,13 +175,16 @@ def _print(*values: Value) -> str:
     return text
 
 
+_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
+
+
 FUNCTIONS: Mapping[str, Function] = {
     "humanize": _on_float(humanize),
     "humanize1024": _on_float(humanize1024),
     "humanizePercentage": _on_float(humanize_percentage),
     "humanizeDuration": _on_float(humanize_duration),
     "humanizeTimestamp": _on_float(humanize_timestamp),
-    "printf": Function(lambda layout, *rest: go_printf(go_text(layout), rest), 1, 99),
+    "printf": Function(lambda layout, *rest: go_printf(a_string(layout), rest), 1, 99),
     "print": Function(_print, 0, 99),
     "title": _on_text(lambda text: re.sub(r"\b\w", lambda found: found[0].upper(), text)),
     "toUpper": _on_text(str.upper),
@@ -133,12 +197,19 @@ FUNCTIONS: Mapping[str, Function] = {
     "first": Function(_first, 1, 1),
     "value": Function(_value, 1, 1),
     "label": Function(_label, 2, 2),
+    "strvalue": Function(lambda sample: _label("__value__", sample), 1, 1),
+    "sortByLabel": Function(_sorted_by_label, 2, 2),
+    "args": Function(lambda *values: {f"arg{place}": value for place, value in enumerate(values)}, 0, 99),
+    "graphLink": _link(0),
+    "tableLink": _link(1),
+    "parseDuration": _on_text(_seconds),
+    "stripDomain": _on_text(_strip_domain),
+    "urlQueryEscape": _on_text(quote_plus),
+    "toTime": _on_float(humanize_timestamp),
     "len": Function(_length, 1, 1),
     "not": Function(lambda value: not value, 1, 1),
-    "and": Function(_both, 1, 99),
-    "or": Function(_either, 1, 99),
     "eq": Function(_equal, 2, 99),
-    "ne": Function(lambda left, right: left != right, 2, 2),
+    "ne": Function(lambda left, right: not _equal(left, right), 2, 2),
     "lt": _comparison(lambda left, right: left < right),
     "le": _comparison(lambda left, right: left <= right),
     "gt": _comparison(lambda left, right: left > right),

@@ -23,6 +23,10 @@ class QueriedSample(NamedTuple):
 Value = str | float | int | bool | Mapping[str, str] | QueriedSample | list[QueriedSample] | None
 """What a template expression can be worth: float is Go's float64, int a literal, Mapping the labels."""
 
+_ESCAPE = re.compile(
+    r'\\(?:([abfnrtv"\'\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))'
+)
+_ESCAPED = dict(zip("abfnrtv\"'\\", "\a\b\f\n\r\t\v\"'\\", strict=True))
 _VERB = re.compile(r"%([-+# 0]*)(\d+)?(?:\.(\d*))?([a-zA-Z%])")
 _GO_TYPES = {str: "string", float: "float64", int: "int", bool: "bool"}
 _DECIMAL = ("k", "M", "G", "T", "P", "E", "Z", "Y")
@@ -77,6 +81,28 @@ def go_text(value: Value) -> str:
     if isinstance(value, Mapping):
         return "map[" + " ".join(f"{name}:{value[name]}" for name in sorted(value)) + "]"
     return str(value)
+
+
+def go_unquote(text: str) -> str:
+    """What a string literal between double quotes, single quotes or backquotes says.
+
+    Raises ValueError for an escape that Go does not know.
+
+    >>> go_unquote('"a\\\\tb"') == "a\\tb", go_unquote("`a`")
+    (True, 'a')
+    """
+    if text.startswith("`"):
+        return text[1:-1]
+
+    def one(found: re.Match[str]) -> str:
+        if found[1]:
+            return _ESCAPED[found[1]]
+        code = found[2] or found[3] or found[4]
+        return chr(int(code, 16) if code else int(found[5], 8))
+
+    if "\\" in _ESCAPE.sub("", text[1:-1]):
+        raise ValueError(f"unknown escape in {text}")
+    return _ESCAPE.sub(one, text[1:-1])
 
 
 def go_printf(layout: str, arguments: Sequence[Value]) -> str:

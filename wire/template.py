@@ -2,9 +2,9 @@
 
 Compiled at load, so that an unknown function or piece of syntax is an error of the rule file and not a
 broken page at night. There are pipelines, `$labels`, `$value`, `$externalLabels`, `$externalURL` (also as
-`.Labels` and so on), variables, `if` and `with` with `else`, comments, trim markers, and the functions of
-wire/functions.py. `query` asks what the caller of render() gives it. There is no `range`, `define` or
-`template`.
+`.Labels` and so on), variables, `if`, `with` and `range` with `else`, comments, trim markers, and the
+functions of wire/functions.py. `query` asks what the caller of render() gives it. There is no `define`,
+`template` or `break`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from wire.functions import FUNCTIONS, Function
-from wire.gotext import QueriedSample, TemplateValueError, Value, go_text
+from wire.functions import FUNCTIONS, Function, a_string
+from wire.gotext import QueriedSample, TemplateValueError, Value, go_text, go_unquote
 
 
 class TemplateError(ValueError):
@@ -28,8 +29,8 @@ _VARIABLES = {
     "$externalURL": "ExternalURL",
 }
 _CONSTANTS: Mapping[str, Value] = {"true": True, "false": False, "nil": None}
-_QUERY = Function(lambda expression: expression, 1, 1)  # needs the scope, see _queried
-_LATER = frozenset({"range", "define", "template", "block", "break", "continue"})
+_BLOCKS = ("if", "with", "range")
+_LATER = frozenset({"define", "template", "block", "break", "continue"})
 _ACTION = re.compile(
     r"\{\{(?P<left>-(?=\s))?"
     r'(?P<code>(?:/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|`[^`]*`|\}(?!\})|[^"`}])*?)'
@@ -41,10 +42,6 @@ _TOKEN = re.compile(
     r"|(?P<number>[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w.]))"
     r"|(?P<variable>\$\w*)|(?P<field>\.\w+)|(?P<dot>\.)|(?P<word>[A-Za-z_]\w*)|(?P<mark>:=|=|[|(),]))"
 )
-_ESCAPE = re.compile(
-    r'\\(?:([abfnrtv"\'\\])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))'
-)
-_ESCAPED = dict(zip("abfnrtv\"'\\", "\a\b\f\n\r\t\v\"'\\", strict=True))
 
 
 Query = Callable[[str], list[QueriedSample]]
@@ -61,7 +58,7 @@ class _Scope:
         self.variables = {name: root[field] for name, field in _VARIABLES.items()}
 
 
-_Expression = Callable[[_Scope], Value]
+_Expression = Callable[["_Scope"], Value]
 _Node = Callable[[_Scope], str]
 
 
@@ -72,24 +69,6 @@ class Template:
     text: str
     nodes: tuple[_Node, ...]
 
-    def render(
-        self,
-        labels: Mapping[str, str],
-        value: float,
-        external_labels: Mapping[str, str] | None = None,
-        external_url: str = "",
-        query: Query | None = None,
-    ) -> str:
-        """The text for one alert.
-
-        What cannot be computed (humanize of a word) gives `<error expanding template: ...>`, as in
-        Prometheus: a page with a flaw is better than no page.
-        """
-        try:
-            return self.expand(labels, value, external_labels, external_url, query)
-        except TemplateValueError as error:
-            return f"<error expanding template: {error}>"
-
     def expand(
         self,
         labels: Mapping[str, str],
@@ -98,7 +77,7 @@ class Template:
         external_url: str = "",
         query: Query | None = None,
     ) -> str:
-        """As `render`, but raises TemplateValueError for what cannot be computed."""
+        """The text for one alert. Raises TemplateValueError where a function cannot work on what it got."""
         root: dict[str, Value] = {
             "Labels": labels,
             "Value": float(value),
@@ -106,6 +85,25 @@ class Template:
             "ExternalURL": external_url,
         }
         return _run(self.nodes, _Scope(root, query))
+
+    def render(
+        self,
+        labels: Mapping[str, str],
+        value: float,
+        external_labels: Mapping[str, str] | None = None,
+        external_url: str = "",
+        query: Query | None = None,
+    ) -> str:
+        """The same, where an error becomes text, as in Prometheus: a flawed page is better than none."""
+        try:
+            return self.expand(labels, value, external_labels, external_url, query)
+        except TemplateValueError as error:
+            return unexpanded(error)
+
+
+def unexpanded(error: TemplateValueError) -> str:
+    """What stands in an alert in place of a text that could not be made."""
+    return f"<error expanding template: {error}>"
 
 
 def compile(text: str) -> Template:
@@ -130,8 +128,9 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._pieces = _pieces(text)
-        self._names = set(_VARIABLES)
-        self._inner = 0  # how many `with` are open: within, the dot's fields are not known
+        self._names = {name: name for name in _VARIABLES}  # where the value of each visible variable is kept
+        self._declared = 0
+        self._inner = 0  # how many `with` and `range` are open: within, the dot's fields are not known
 
     def block(self) -> tuple[list[_Node], str | None]:
         """Nodes up to `end` or `else`, and that action; None at the end of the text."""
@@ -149,68 +148,87 @@ class _Parser:
     def _action(self, keyword: str, code: str) -> _Node:
         if keyword in _LATER:
             raise TemplateError(f"{keyword} is not supported")
-        if keyword in ("if", "with"):
+        if keyword in _BLOCKS:
             return self._branch(keyword, code[len(keyword) :])
-        name, expression = self._statement(code)
-        if name is None:
+        names, expression = self._statement(code)
+        if not names:
             return lambda scope: go_text(expression(scope))
 
         def assign(scope: _Scope) -> str:
-            scope.variables[name] = expression(scope)
+            scope.variables[names[0]] = expression(scope)
             return ""
 
         return assign
 
     def _branch(self, keyword: str, code: str) -> _Node:
-        outer = set(self._names)
-        name, condition = self._statement(code)
-        is_with = keyword == "with"
-        self._inner += is_with
+        outer = dict(self._names)
+        names, condition = self._statement(code, most=2 if keyword == "range" else 1)
+        with_names = dict(self._names)
+        self._inner += keyword != "if"
         then, end = self.block()
-        self._inner -= is_with
-        self._names = set(outer)
-        otherwise: list[_Node] = []
-        if end is not None and end.startswith("else"):
-            rest = end[len("else") :].strip()
-            if rest:
-                following = rest.split(maxsplit=1)[0]
-                if following not in ("if", "with"):
-                    raise TemplateError(f"unexpected {{{{ {end} }}}}")
-                otherwise = [self._branch(following, rest[len(following) :])]
-                end = "end"
-            else:
-                otherwise, end = self.block()
-                self._names = outer
+        self._inner -= keyword != "if"
+        self._names = with_names
+        otherwise, end = self._otherwise(keyword, end)
+        self._names = outer
         if end != "end":
             raise TemplateError(f"{{{{ {keyword} }}}} without {{{{ end }}}}")
-        return _branch_node(name, condition, is_with, then, otherwise)
+        make = _range_node if keyword == "range" else _branch_node
+        return make(names, condition, keyword == "with", then, otherwise)
 
-    def _statement(self, code: str) -> tuple[str | None, _Expression]:
-        """`$x := pipeline`, `$x = pipeline` or a pipeline alone."""
+    def _otherwise(self, keyword: str, end: str | None) -> tuple[list[_Node], str | None]:
+        """What follows `else`, and the action that ends it."""
+        if end is None or not end.startswith("else"):
+            return [], end
+        rest = end[len("else") :].strip()
+        if not rest:
+            return self.block()
+        following = rest.split(maxsplit=1)[0]
+        if following not in ("if", "with") or keyword == "range":
+            raise TemplateError(f"unexpected {{{{ {end} }}}}")
+        return [self._branch(following, rest[len(following) :])], "end"
+
+    def _statement(self, code: str, most: int = 1) -> tuple[list[str], _Expression]:
+        """`$x := pipeline`, `$x = pipeline` or a pipeline alone; with `most` 2 also `$i, $e := pipeline`.
+
+        The names are places of variables, not what they are called.
+        """
         tokens = _tokens(code)
         if not tokens:
             raise TemplateError("an empty action")
-        name = None
-        if len(tokens) > 1 and tokens[0][0] == "variable" and tokens[1][1] in (":=", "="):
-            name = tokens[0][1]
-            if tokens[1][1] == "=" and name not in self._names:
-                raise TemplateError(f"undefined variable {name}")
-            tokens = tokens[2:]
+        names, assigned, tokens = _targets(tokens, most)
         expression, rest = _Pipeline(self._names, self._inner == 0).parse(tokens)
         if rest:
             raise TemplateError(f"unexpected {rest[0][1]!r} in {{{{ {code.strip()} }}}}")
-        if name is not None:
-            self._names.add(name)
-        return name, expression
+        return [self._place(name, declared=assigned == ":=") for name in names], expression
+
+    def _place(self, name: str, declared: bool) -> str:
+        """Where the value of a variable is kept: an inner one of the same name leaves the outer as it is."""
+        if declared:
+            self._declared += 1
+            self._names[name] = f"{name}#{self._declared}"
+        elif name not in self._names:
+            raise TemplateError(f"undefined variable {name}")
+        return self._names[name]
 
 
 _Tokens = list[tuple[str, str]]
 
 
+def _targets(tokens: _Tokens, most: int) -> tuple[list[str], str, _Tokens]:
+    """The variables at the front, `:=` or `=`, and the tokens after it; none where nothing is assigned."""
+    kinds = [kind for kind, _ in tokens[:4]]
+    texts = [text for _, text in tokens[:4]]
+    if kinds[:1] == ["variable"] and texts[1:2] in ([":="], ["="]):
+        return texts[:1], texts[1], tokens[2:]
+    if most > 1 and kinds[::2] == ["variable", "variable"] and texts[1] == "," and texts[3] in (":=", "="):
+        return texts[::2], texts[3], tokens[4:]
+    return [], "", tokens
+
+
 class _Pipeline:
     """`operand`, `function argument ...`, and pipes between them."""
 
-    def __init__(self, names: set[str], at_root: bool) -> None:
+    def __init__(self, names: Mapping[str, str], at_root: bool) -> None:
         self._names = names
         self._at_root = at_root
 
@@ -232,7 +250,7 @@ class _Pipeline:
         return self._operand(tokens)
 
     def _call(self, name: str, tokens: _Tokens, piped: _Expression | None) -> tuple[_Expression, _Tokens]:
-        function = _QUERY if name == "query" else FUNCTIONS.get(name)
+        function = FUNCTIONS.get(name) or _SCOPED.get(name)
         if function is None:
             raise TemplateError(f"function {name!r} is not supported")
         arguments: list[_Expression] = []
@@ -243,9 +261,9 @@ class _Pipeline:
             arguments.append(piped)
         if not function.least <= len(arguments) <= function.most:
             raise TemplateError(f"{name} takes {function.least} arguments, not {len(arguments)}")
-        if function is _QUERY:
-            return _queried(arguments[0]), tokens
         call = function.call
+        if name in _SCOPED:
+            return lambda scope: call(scope, *arguments), tokens
         return lambda scope: call(*[argument(scope) for argument in arguments]), tokens
 
     def _operand(self, tokens: _Tokens) -> tuple[_Expression, _Tokens]:
@@ -278,7 +296,8 @@ class _Pipeline:
         if kind == "variable" and text != "$":
             if text not in self._names:
                 raise TemplateError(f"undefined variable {text}")
-            return _walk(lambda scope: scope.variables[text], path), rest
+            place = self._names[text]
+            return _walk(lambda scope: scope.variables[place], path), rest
         if text == "$" or self._at_root:
             return self._root(path), rest
         return _walk(lambda scope: scope.dots[-1], path), rest
@@ -289,42 +308,99 @@ class _Pipeline:
         return _walk(lambda scope: scope.root[path[0]], path[1:])
 
 
-def _queried(argument: _Expression) -> _Expression:
-    def ask(scope: _Scope) -> Value:
-        if scope.query is None:
-            raise TemplateValueError("there is nothing to query here")
-        return scope.query(go_text(argument(scope)))
+def _query(scope: _Scope, argument: _Expression) -> Value:
+    if scope.query is None:
+        raise TemplateValueError("there is nothing to query here")
+    return scope.query(a_string(argument(scope)))
 
-    return ask
+
+def _and(scope: _Scope, *arguments: _Expression) -> Value:
+    """The first empty value, else the last; what comes after is not evaluated."""
+    value: Value = None
+    for argument in arguments:
+        value = argument(scope)
+        if not value:
+            break
+    return value
+
+
+def _or(scope: _Scope, *arguments: _Expression) -> Value:
+    """The first value that is not empty, else the last; what comes after is not evaluated."""
+    value: Value = None
+    for argument in arguments:
+        value = argument(scope)
+        if value:
+            break
+    return value
+
+
+_SCOPED: Mapping[str, Function] = {
+    "query": Function(_query, 1, 1),
+    "and": Function(_and, 1, 99),
+    "or": Function(_or, 1, 99),
+    "externalURL": Function(lambda scope: scope.root["ExternalURL"], 0, 0),
+    "pathPrefix": Function(lambda scope: urlsplit(str(scope.root["ExternalURL"])).path, 0, 0),
+}
+"""Functions that are given the scope, and their arguments not yet evaluated."""
 
 
 def _branch_node(
-    name: str | None, condition: _Expression, is_with: bool, then: list[_Node], otherwise: list[_Node]
+    names: list[str], condition: _Expression, is_with: bool, then: list[_Node], otherwise: list[_Node]
 ) -> _Node:
     def branch(scope: _Scope) -> str:
         value = condition(scope)
-        if name is not None:
+        for name in names:
             scope.variables[name] = value
         if not value:
             return _run(otherwise, scope)
-        if not is_with:
-            return _run(then, scope)
-        scope.dots.append(value)
-        try:
-            return _run(then, scope)
-        finally:
-            scope.dots.pop()
+        return _within(scope, value, then) if is_with else _run(then, scope)
 
     return branch
+
+
+def _range_node(
+    names: list[str], source: _Expression, _: bool, body: list[_Node], otherwise: list[_Node]
+) -> _Node:
+    def loop(scope: _Scope) -> str:
+        entries = _entries(source(scope))
+        text = ""
+        for entry in entries:
+            # With one variable it is the value, with two the index or key comes first.
+            scope.variables.update(zip(names, entry[-len(names) :], strict=True) if names else ())
+            text += _within(scope, entry[1], body)
+        return text if entries else _run(otherwise, scope)
+
+    return loop
+
+
+def _entries(value: Value) -> list[tuple[Value, Value]]:
+    if isinstance(value, Mapping):
+        return [(key, value[key]) for key in sorted(value)]
+    if isinstance(value, list):
+        return list(enumerate(value))
+    if value is None:
+        return []
+    raise TemplateValueError(f"range cannot iterate over {go_text(value)}")
+
+
+def _within(scope: _Scope, dot: Value, nodes: list[_Node]) -> str:
+    scope.dots.append(dot)
+    try:
+        return _run(nodes, scope)
+    finally:
+        scope.dots.pop()
 
 
 def _walk(start: _Expression, path: list[str]) -> _Expression:
     def walk(scope: _Scope) -> Value:
         value = start(scope)
         for field in path:
-            if not isinstance(value, Mapping):
+            if isinstance(value, QueriedSample) and field in ("Labels", "Value"):
+                value = value.labels if field == "Labels" else value.value
+            elif isinstance(value, Mapping):
+                value = value.get(field, "")
+            else:
                 raise TemplateValueError(f"no field {field} in {go_text(value)}")
-            value = value.get(field, "")
         return value
 
     return walk
@@ -374,16 +450,7 @@ def _tokens(code: str) -> _Tokens:
 
 
 def _unquote(text: str) -> str:
-    if text.startswith("`"):
-        return text[1:-1]
-
-    def one(found: re.Match[str]) -> str:
-        if found[1]:
-            return _ESCAPED[found[1]]
-        code = found[2] or found[3] or found[4]
-        return chr(int(code, 16) if code else int(found[5], 8))
-
-    plain = _ESCAPE.sub(one, text[1:-1])
-    if _ESCAPE.sub("", text[1:-1]).count("\\"):
-        raise TemplateError(f"unknown escape in {text}")
-    return plain
+    try:
+        return go_unquote(text)
+    except ValueError as error:
+        raise TemplateError(str(error)) from error

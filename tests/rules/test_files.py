@@ -8,7 +8,7 @@ import pytest
 
 from model.moment import MINUTE, SECOND
 from model.settings import ConfigurationError
-from rules.check import check_paths
+from rules.check import Counts, check_paths
 from rules.files import load_rule_file, load_rule_files
 from rules.group import AlertRule, RecordingRule
 from rules.promql.scrapes import Span
@@ -60,7 +60,20 @@ def test_all_fields_of_the_format(tmp_path: Path) -> None:
     [
         ("groups:\n- {name: g, rule: []}", "groups[0].rule: unknown key (did you mean rules?)"),
         ("groups:\n- {rules: []}", "groups[0].name: is required"),
-        ("rules: []", "rules: unknown key (known keys: groups)"),
+        ("rules: []", "is no rule file, it has rules (a rule file starts with `groups:` and a list)"),
+        ("group: []", "is no rule file, it has group (did you mean groups?)"),
+        ("groups: []\nrules: []", "rules: unknown key (known keys: groups)"),
+        ("groups: {}", "groups: must be a list"),
+        ("", "is empty"),
+        ("tests: []", "is a file of unit tests, no rule file (run `fleetowl rules test"),
+        ("kind: ServiceMonitor", "is no rule file, it holds ServiceMonitor"),
+        ("kind: List", "is no rule file, it holds an empty list"),
+        ("kind: PrometheusRule", "spec: is required"),
+        ("kind: PrometheusRule\nspec: {group: []}", "spec.group: unknown key"),
+        (
+            "kind: PrometheusRule\nspec: {groups: [{name: g, rules: [{alert: A, expr: 'up =='}]}]}",
+            "rule 1 A.expr",
+        ),
         ("[1]", "is no rule file"),
         ("groups:\n- name: g\n  name: h", "line 3: is not YAML: the key 'name' stands twice"),
         ("groups:\n- {name: g}\n- {name: g}", "group g: the name stands twice in this file"),
@@ -192,6 +205,70 @@ def test_check_counts_what_loads_and_says_what_does_not(tmp_path: Path) -> None:
     written(tmp_path, GOOD)
     written(tmp_path, SIDE, "a.fleetowl.yml")
     written(tmp_path, "groups: [{name: g, rules: [{alert: A}]}]", "b.yml")
-    found, counts = check_paths([tmp_path])
-    assert [problem.key for problem in found] == ["group g, rule 1 A.expr"]
-    assert (counts.files, counts.groups, counts.alerts, counts.records) == (1, 1, 1, 1)
+    checked = check_paths([tmp_path])
+    assert [problem.key for problem in checked.problems] == ["group g, rule 1 A.expr"]
+    assert checked.counts == Counts(1, 1, 1, 1)
+
+
+OBJECTS = """
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata: {name: one, namespace: monitoring}
+spec:
+  groups: [{name: g, partial_response_strategy: abort, rules: [{alert: A, expr: up == 0}]}]
+---
+---
+apiVersion: v1
+kind: List
+items:
+- {kind: ConfigMap}
+- kind: PrometheusRule
+  metadata: {name: two}
+  spec: {groups: [{name: g, interval: 30s, rules: [{record: 'a:b', expr: sum(up)}]}]}
+"""
+
+
+def test_prometheus_rule_objects_are_read_from_all_documents_and_lists(tmp_path: Path) -> None:
+    path = written(tmp_path, OBJECTS)
+    groups = load_rule_file(path)
+    assert [(group.file, group.name, group.interval) for group in groups] == [
+        (f"{path}#monitoring.one", "g", 0),
+        (f"{path}#two", "g", 30 * SECOND),
+    ]
+
+
+def test_a_single_object_is_called_by_its_file(tmp_path: Path) -> None:
+    path = written(tmp_path, OBJECTS.split("---")[0])
+    assert [group.file for group in load_rule_file(path)] == [str(path)]
+
+
+@pytest.mark.parametrize("second", ["groups: [{name: h}]", "{ not: [YAML"])
+def test_only_the_first_document_of_a_plain_file_is_read(
+    tmp_path: Path, second: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path, f"{GOOD}---\n{second}\n")
+    assert [group.name for group in load_rule_file(path)] == ["g"]
+    assert "only the first YAML document is read" in caplog.text
+
+
+def test_a_folder_may_hold_unit_tests_and_nothing_else_foreign(tmp_path: Path) -> None:
+    written(tmp_path, GOOD)
+    tests = written(tmp_path, "rule_files: [a.rules.yml]\ntests: []", "a.test.yml")
+    side = written(tmp_path, SIDE, "a.fleetowl.yml")
+    checked = check_paths([tmp_path])
+    assert (checked.problems, checked.tests, checked.side_files) == ([], [tests], [side])
+    assert len(load_rule_files([tmp_path])) == 1
+    written(tmp_path, "kind: ConfigMap", "map.yaml")
+    assert [str(problem) for problem in check_paths([tmp_path]).problems] == problems(tmp_path)
+    assert "map.yaml: is no rule file, it holds ConfigMap" in problems(tmp_path)[0]
+
+
+def test_a_side_file_is_not_checked_as_a_rule_file(tmp_path: Path) -> None:
+    assert "is a side file" in problems(written(tmp_path, SIDE, "a.fleetowl.yml"))[0]
+
+
+def test_every_real_pack_loads(shared_data: Path) -> None:
+    checked = check_paths([shared_data / "rulepacks"])
+    assert checked.problems == []
+    assert checked.counts.alerts + checked.counts.records > 250
+    assert all("test" in path.name for path in checked.tests)

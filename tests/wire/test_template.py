@@ -67,6 +67,18 @@ def fill(text: str, value: float = 1.5) -> str:
         ('{{ stripPort "host:9100" }} {{ stripPort "[::1]:80" }}', "host ::1"),
         ('{{ index $labels "pod" }} {{ len "abc" }} {{ print 1 "a" true }}', "vllm-0 3 1atrue"),
         ('{{ ($value | printf "%.1f") | toUpper }}', "1.5"),
+        ("{{ range $labels }}{{ . }},{{ end }}", "engine,3,vllm-0,"),
+        ("{{ range $k, $v := .Labels }}{{ $k }}={{ $v }} {{ end }}", "job=engine n=3 pod=vllm-0 "),
+        ("{{ range nil }}a{{ else }}b{{ end }}", "b"),
+        ("{{ range $x := $labels }}{{ $.Value }}{{ $x }}{{ end }}", "1.5engine1.531.5vllm-0"),
+        ("{{ $x := 1 }}{{ if true }}{{ $x := 2 }}{{ end }}{{ $x }}", "1"),
+        ("{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ end }}{{ $x }}", "2"),
+        ("{{ if $x := $labels.none }}a{{ else }}({{ $x }}){{ end }}", "()"),
+        ('{{ with args 1 "b" }}{{ .arg0 }}{{ .arg1 }}{{ end }}', "1b"),
+        ("{{ or $labels.pod (humanize $labels.pod) }}", "vllm-0"),
+        ('{{ reReplaceAll "(a)" "[$1x$$${1}]" "a" }}', "[$a]"),
+        ('{{ externalURL }} {{ graphLink "a b" }}', "https://owl /graph?g0.expr=a+b&g0.tab=0"),
+        ('{{ stripDomain "gpu01.example.org:9400" }} {{ stripDomain "10.0.0.1" }}', "gpu01:9400 10.0.0.1"),
     ],
 )
 def test_templates(text: str, expected: str) -> None:
@@ -77,7 +89,12 @@ def test_templates(text: str, expected: str) -> None:
     ("text", "named"),
     [
         ("{{ nonsense $value }}", "'nonsense'"),
-        ("{{ range $labels }}{{ end }}", "range"),
+        ("{{ range $labels }}", "range"),
+        ("{{ range $i, $e = $labels }}{{ end }}", "$i"),
+        ("{{ $x := 1 }}{{ if $x, $e := $labels }}{{ end }}", "','"),
+        ("{{ range $labels }}{{ else if true }}{{ end }}", "else if"),
+        ("{{ range $x := $labels }}{{ end }}{{ $x }}", "$x"),
+        ("{{ range $labels }}{{ break }}{{ end }}", "break"),
         ('{{ template "x" }}', "template"),
         ("{{ define }}", "define"),
         ("{{ $value ", "unclosed"),
@@ -119,6 +136,10 @@ def test_what_fails_at_night_says_so_in_the_text() -> None:
         "{{ $labels.pod.x }}",
         '{{ query "up" | first | value }}',
         "{{ len 5 }}",
+        "{{ range $value }}{{ end }}",
+        "{{ gt $value 1 }}",
+        '{{ eq $value "1.5" }}',
+        "{{ toUpper $value }}",
     ):
         assert fill(text).startswith("<error expanding template: ")
 
@@ -260,6 +281,19 @@ TEXTS = [
     '{{ and 1 0 }} {{ or 0 "z" }} {{ eq 1 1 }} {{ true }} {{ 1.50 }} {{ 7 }}',
     '{{ stripPort "a:1" }} {{ stripPort "[::1]:80" }} {{ stripPort "plain" }} {{ index $labels "job" }}',
     '{{ "a\\"b\\u00e9" }}{{ `r"aw` }}{{ ($labels.job | toUpper) }}',
+    "{{ range $labels }}<{{ . }}>{{ end }}{{ range $k, $v := $labels }}{{ $k }}={{ $v }};{{ end }}",
+    "{{ $x := 1 }}{{ with $labels }}{{ $x := 2 }}{{ end }}{{ $x }}{{ if true }}{{ $x = 3 }}{{ end }}{{ $x }}",
+    "{{ with args $labels.job 2 }}{{ .arg0 }}{{ .arg1 }}{{ end }}",
+    '{{ graphLink "a b>1" }} {{ tableLink "a" }}',
+    '{{ reReplaceAll "(e)" "[$1x$$${1}$2]" $labels.job }} {{ or $labels.job (humanize "x") }}',
+    '{{ and "" (humanize "x") }}|{{ parseDuration "1h5m" }} {{ safeHtml "<" }} {{ lt "a" "b" }} {{ ne 1 2 }}',
+    "{{ if $y := $labels.no }}a{{ else }}b{{ $y }}{{ end }} {{ humanizeTimestamp 1435065584.128 }}",
+]
+FAILING = [
+    *["{{ gt $value 1 }}", '{{ eq $value "1" }}', "{{ toUpper $value }}", '{{ humanize "x" }}'],
+    *['{{ parseDuration "x" }}', "{{ range $value }}{{ end }}", "{{ $labels.job.x }}", "{{ len 5 }}"],
+    *['{{ match "(" "a" }}', '{{ reReplaceAll "(" "a" "b" }}', '{{ query "up ==" }}', "{{ lt true false }}"],
+    *['{{ query "absent_metric" | first | value }}', '{{ index "a" "b" }}', "{{ eq $labels $labels }}"],
 ]
 
 
@@ -268,6 +302,7 @@ def test_texts_are_those_of_prometheus(tmp_path: Path, peer_binary: Callable[[st
     """Promtool prints the annotations that it got where others were expected."""
     durations = [value for value in VALUES if abs(value) < 1e15]  # beyond, Go's conversion to int64 overflows
     annotations = {f"t{number:02d}": text for number, text in enumerate(TEXTS)}
+    annotations |= {f"t{len(TEXTS) + number:02d}": text for number, text in enumerate(FAILING)}
     rule = {"alert": "A", "expr": "x", "annotations": annotations}
     timed = {
         "alert": "B",
@@ -293,5 +328,7 @@ def test_texts_are_those_of_prometheus(tmp_path: Path, peer_binary: Callable[[st
     assert len(got) == len(VALUES) + len(durations), output.stderr
     for number, (value, texts) in enumerate(zip(VALUES, got, strict=False)):
         labels = {"__name__": "x", "i": f"{number:02d}", "job": "engine"}
-        assert [compile(text).render(labels, value) for text in TEXTS] == texts
+        assert [compile(text).render(labels, value) for text in TEXTS] == texts[: len(TEXTS)]
+        flawed = [*texts[len(TEXTS) :], *(compile(text).render(labels, value) for text in FAILING)]
+        assert {text[: text.index(":")] for text in flawed} == {"<error expanding template"}, flawed
     assert [[humanize_duration(value)] for value in durations] == got[len(VALUES) :]
