@@ -93,8 +93,8 @@ def test_a_broken_file(tmp_path: Path, text: str, expected: str) -> None:
         ("{alert: A, expr: 'up =='}", "rule 1 A.expr: "),
         ("{alert: A, expr: 'rate(up)'}", "expected type matrix in call to function 'rate'"),
         (
-            "{alert: A, expr: 'double_exponential_smoothing(up[5m], 0.5, 0.5)'}",
-            "the function double_exponential_smoothing is not supported",
+            "{alert: A, expr: 'info(up)'}",
+            "the function info is not supported",
         ),
         ("{alert: A, expr: up, fro: 5m}", "fro: unknown key (did you mean for?)"),
         ("{alert: A, expr: up, for: 5 minutes}", "'5 minutes' is not a duration"),
