@@ -14,7 +14,7 @@ import numpy as np
 from model.labels import NAME
 from rules.promql.context import Context
 from rules.promql.errors import EvaluationError
-from rules.promql.frame import ALL, Bools, Column, Floats, Frame, Integers, Projection
+from rules.promql.frame import ALL, Bools, Column, Floats, Frame, Integers, Projection, empty
 from rules.promql.node import Node, column
 
 Operate = Callable[[Floats, Floats], tuple[Floats, Bools | bool]]
@@ -80,6 +80,8 @@ class Join:
         swapped = self._matching.many == "right"
         many, one = (right, left) if swapped else (left, right)
         self._numbering.look(many.frame, one.frame)
+        if not (many.present.any() and one.present.any()):
+            return empty()  # as Prometheus: where nothing can match, nothing is ambiguous
         rows, partner = self._pair(many, one)
         pair = many.values[rows], one.values[partner[rows]]
         values, holds = operate(*(reversed(pair) if swapped else pair))
