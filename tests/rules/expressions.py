@@ -65,16 +65,16 @@ class Maker:
         offset = self.pick(*_OFFSETS)
         return "" if kind < 0.7 else offset if kind < 0.85 else at if kind < 0.95 else f"{at} {offset}"
 
-    def ranged(self, *names: str) -> str:
+    def ranged(self, *names: str, modified: bool = True) -> str:
         """A range selector or a subquery of a selector of these metrics."""
         bare = self.pick(*names) + self.pick(*_MATCHERS)
+        modifiers = self.modifiers() if modified else ""
         if self._chance.random() < 0.7:
-            return f"{bare}[{self.pick(*_RANGES)}] {self.modifiers()}".rstrip()
-        return self.subquery(self.selector(*names))
+            return f"{bare}[{self.pick(*_RANGES)}] {modifiers}".rstrip()
+        return self.subquery(self.selector(*names), modifiers)
 
-    def subquery(self, inner: str) -> str:
-        """The moments within a subquery are multiples of 5 s, so one in another is moved beside them."""
-        modifiers = "offset 2s" if "offset 2s" not in inner and ":" in inner else self.modifiers()
+    def subquery(self, inner: str, modifiers: str) -> str:
+        """Every moment of `inner`."""
         return f"({inner})[{self.pick(*_RANGES)}:{self.pick(*_STEPS)}] {modifiers}".rstrip()
 
     def exact(self, depth: int) -> str:
@@ -124,10 +124,14 @@ class Maker:
         if kind < 0.85:
             return f"quantile_over_time({self.quantile()}, {self.ranged(FINITE)})"
         if kind < 0.9:
-            return f"predict_linear({self.ranged(FINITE, COUNTER)}, {self.pick('60', '-30', '3600')})"
+            ranged = self.ranged(FINITE, COUNTER, modified=False)
+            return f"predict_linear({ranged}, {self.pick('60', '-30', '3600')})"
         if kind < 0.93:
             return f"double_exponential_smoothing({self.ranged(FINITE)}, 0.3, {self.pick('0.1', '0.7')})"
-        return f"{self.pick('max', 'min', 'avg', 'last')}_over_time({self.subquery(self.vector(depth))})"
+        # The moments within a subquery are multiples of 5 s: one in another is moved beside them.
+        inner = self.vector(depth)
+        modifiers = "offset 2s" if ":" in inner else self.modifiers()
+        return f"{self.pick('max', 'min', 'avg', 'last')}_over_time({self.subquery(inner, modifiers)})"
 
     def aggregated(self, depth: int) -> str:
         """An aggregation of anything, or of what has a variance."""
@@ -161,6 +165,8 @@ class Maker:
         """A vector and a number."""
         op = self.pick("+", "-", "*", "/", "^", "atan2", ">", "<", ">= bool", "< bool", "> bool")
         sides = [f"({self.vector(depth)})", self.pick(*_THRESHOLDS, self.scalar(depth))]
+        if op == "atan2":
+            sides[0] = f"(-{sides[0]})"
         self._chance.shuffle(sides)
         return f"{sides[0]} {op} {sides[1]}"
 
@@ -200,8 +206,11 @@ class Maker:
     def stepped(self, depth: int) -> str:
         """A function with steps, of values that are samples."""
         inner = self.exact(depth)
-        function = self.pick("floor", "ceil", "round", "sgn", *_DATES)
-        return self.pick(f"{function}({inner})", f"round({inner}, {self.pick('0.3', '5')})", f"{inner} % 7")
+        return self.pick(
+            f"{self.pick('floor', 'ceil', 'round', 'sgn')}({inner})",
+            f"round({inner}, {self.pick('0.3', '5')})",
+            f"{inner} % 7",
+        )
 
     def relabelled(self, inner: str) -> str:
         """`label_replace` or `label_join`."""
@@ -234,6 +243,7 @@ class Maker:
             f"timestamp({self.vector(depth)})",
             f"time() - timestamp({self.selector(COUNTER)})",
             f"{self.pick(*_DATES)}({self.selector(COUNTER)} * 1000)",
+            f"{self.pick(*_DATES)}({self.selector(FINITE)} - 3.7)",
             f"{self.pick(*_DATES)}()",
         )
 

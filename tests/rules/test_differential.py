@@ -11,7 +11,10 @@ Debian's Prometheus is 2.42. What upstream has changed since, and how it is kept
 - The deviation of infinite values was 0, it is NaN since 3.0: deviations are taken of finite series.
 - `holt_winters` is called `double_exponential_smoothing`: Prometheus is asked under the old name.
 - Names are dropped at the end (experimental in 3.x; the default in Fleetowl): selectors here name one metric.
-Nothing else is left out.
+- `atan2` kept the metric name (prometheus/prometheus#12595): its vector has none here.
+- `predict_linear` moved a range that `@` holds fast through a range query (#13559): it gets no `@` here.
+And the date of NaN or an infinity is the overflow of a conversion in Go, which each CPU answers otherwise: no
+dates of such values are asked for. Nothing else is left out.
 """
 
 from __future__ import annotations
