@@ -11,7 +11,7 @@ from typing import Any
 from model.labels import format_labels
 from model.moment import format_duration
 from model.settings import ConfigurationError, Problem
-from rules.unittest.files import load_tests, test_files
+from rules.unittest.files import files_with_tests, load_tests
 from rules.unittest.running import Alerting, Failure, Valued, run_test
 from wire.render import format_value
 
@@ -35,7 +35,7 @@ class Outcome:
 
 def run_paths(paths: Iterable[Path]) -> Iterator[Outcome]:
     """Run the files one after the other. Raises ConfigurationError, before the first, for wrong paths."""
-    for path in test_files(paths):
+    for path in files_with_tests(paths):
         yield run_file(path)
 
 
