@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,11 @@ def check_rules(paths: Sequence[Path], output: str, say: Say) -> int:
             {"file": str(path), "groups": counts.groups, "alerts": counts.alerts, "records": counts.records}
             for path, counts in checked.loaded.items()
         ],
-        "problems": [problem_data(problem) for problem in checked.problems],
+        "problems": [asdict(problem) for problem in checked.problems],
         "passed_over": [str(path) for path in (*checked.tests, *checked.side_files)],
     }
     say(_checked_table(data) if output == "table" else tables.FORMS[output](data))
     return 1 if checked.problems else 0
-
-
-def problem_data(problem: Problem) -> dict[str, str]:
-    """A problem for machines."""
-    return {"file": problem.file, "key": problem.key, "message": problem.message, "hint": problem.hint}
 
 
 def _checked_table(data: dict[str, Any]) -> str:

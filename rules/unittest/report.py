@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,16 +97,12 @@ def as_data(outcomes: Sequence[Outcome]) -> dict[str, Any]:
                 "file": str(outcome.path),
                 "passed": outcome.passed,
                 "tests": outcome.tests,
-                "problems": [_problem_data(problem) for problem in outcome.problems],
+                "problems": [asdict(problem) for problem in outcome.problems],
                 "failures": [_failure_data(failure) for failure in outcome.failures],
             }
             for outcome in outcomes
         ],
     }
-
-
-def _problem_data(problem: Problem) -> dict[str, str]:
-    return {"file": problem.file, "key": problem.key, "message": problem.message, "hint": problem.hint}
 
 
 def _failure_data(failure: Failure) -> dict[str, Any]:
