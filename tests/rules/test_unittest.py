@@ -34,6 +34,7 @@ tests:
   input_series: [{series: 'up{job="a"}', values: '1 0x5 stale'}]
   alert_rule_test:
   - {eval_time: 1m, alertname: Down}
+  - {eval_time: 1m29s, alertname: Down}
   - eval_time: 1m45s
     alertname: Down
     exp_alerts:
