@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 Aliases = Mapping[str, Sequence[str]]
-"""Canonical metric names, and the names under which other engines export the same."""
+"""Canonical metric names, and the names (`b` or `b{x="1"}`) under which other engines export the same."""
 
 _TOKEN = re.compile(
     r"(?P<blank>\s+|#[^\n]*)"
@@ -51,6 +51,8 @@ def expand_aliases(text: str, aliases: Aliases) -> str:
     'sum((a{x="y"} offset 5m or b{x="y"} offset 5m)) > 1'
     >>> expand_aliases("rate(a[5m]) / c", {"a": ("b",)})
     '(rate(a[5m]) or rate(b[5m])) / c'
+    >>> expand_aliases('a{x="y"} + a', {"a": ('b{z="1"}',)})
+    '(a{x="y"} or b{z="1", x="y"}) + (a or b{z="1"})'
     >>> expand_aliases("absent(a)", {"a": ("b",)})
     '(absent(a) and absent(b))'
     """
@@ -121,8 +123,9 @@ class _Writer:
     def _write_selector(self, nodes: Sequence[_Node], chosen: str, instant: bool) -> str:
         name, rest = nodes[0].text, _plain(nodes[1:])
         if _is_range(nodes) or (instant and chosen):
-            return (chosen or name) + rest
-        return f"({' or '.join(other + rest for other in (name, *self._aliases[name]))})"
+            return _with_matchers(chosen or name, rest)
+        names = (name, *self._aliases[name])
+        return f"({' or '.join(_with_matchers(other, rest) for other in names)})"
 
     def _write_call(self, nodes: Sequence[_Node]) -> str:
         """`function (arguments)`, once for each name of the selector that the function needs as such."""
@@ -153,6 +156,15 @@ class _Writer:
             if second.kind == "open" and second.text == "(" and first.kind != "word"
         ]
         return next(filter(None, (self._needed(node.inside, instant) for node in grouped)), "")
+
+
+def _with_matchers(name: str, rest: str) -> str:
+    """An alias with matchers of its own has them beside those of the selector."""
+    head, brace, own = name.partition("{")
+    more = rest.lstrip()
+    if not brace or not more.startswith("{"):
+        return name + rest
+    return f"{head}{{{own.removesuffix('}')}, {more[1:]}"
 
 
 def _selector_end(nodes: Sequence[_Node], place: int) -> int:

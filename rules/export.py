@@ -7,9 +7,10 @@ text is changed only where it must be: comments, layout and numbers stay as they
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -19,6 +20,7 @@ from model.settings import ConfigurationError, Problem
 from rules.aliases import Aliases, expand_aliases
 from rules.files import load_rule_file
 from rules.promql.scrapes import with_interval
+from wire.aliases import exposed
 
 MARK = "# Written by `fleetowl rules export`: the next export writes it anew."
 """The first line of every file that an export writes, by which the next one knows it."""
@@ -38,7 +40,7 @@ class Export:
 
     form: Form = Form.RULES
     interval: int = 15 * SECOND
-    aliases: Mapping[str, Sequence[str]] | None = None
+    aliases: Aliases = field(default_factory=lambda: known_aliases())
 
     def write(self, packs: Sequence[Path], directory: Path) -> list[Path]:
         """Write the packs; answers with the files. What an earlier export left over is removed.
@@ -77,10 +79,16 @@ class Export:
         return "".join([*pieces, source[position:]])
 
     def _scalar(self, key: yaml.ScalarNode, node: yaml.ScalarNode, written: str) -> str:
-        wide = expand_aliases(node.value, self.aliases or {}) if key.value == "expr" else node.value
+        wide = expand_aliases(node.value, self.aliases) if key.value == "expr" else node.value
         if wide == node.value:
             return with_interval(written, self.interval)
         return _as_scalar(with_interval(wide, self.interval), node, key.start_mark.column)
+
+
+@cache
+def known_aliases() -> Aliases:
+    """What other engines call the families of vLLM."""
+    return {name: tuple(map(str, aliases)) for name, aliases in exposed().items()}
 
 
 def _pack_name(pack: Path) -> str:
@@ -149,6 +157,3 @@ def _is_ours(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.readline().rstrip(b"\r\n") == MARK.encode()
-
-
-__all__ = ["MARK", "Aliases", "Export", "Form"]
