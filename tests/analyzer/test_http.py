@@ -102,7 +102,7 @@ async def test_results_have_prometheus_shapes(run_analyzer: Run, http: aiohttp.C
         assert (await response.json())["data"] == {"resultType": "scalar", "result": [1800000000.0, "2"]}
     async with http.get(url, params={"query": "vector(1e21)", "time": "1800000000"}) as response:
         body = await response.json()
-        assert body["data"]["result"] == [{"metric": {}, "value": [1800000000.0, "1" + 21 * "0"]}]
+        assert body["data"]["result"] == [{"metric": {}, "value": [1800000000, "1e+21"]}]
     async with http.get(url, params={"query": "up", "time": "1"}) as response:
         assert "the window begins at" in (await response.json())["warnings"][0]
     async with http.get(url, params={"query": "up", "time": "yesterday"}) as response:
@@ -155,7 +155,14 @@ async def test_overload_is_429_with_a_time_to_come_back() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.0, "1"), (1e-7, "0.0000001"), (float("nan"), "NaN"), (float("inf"), "+Inf"), (-0.0, "-0")],
+    [
+        (1.0, "1"),
+        (1e-7, "1e-07"),
+        (1.5e-5, "0.000015"),
+        (float("nan"), "NaN"),
+        (float("inf"), "+Inf"),
+        (-0.0, "-0"),
+    ],
 )
 def test_values_are_spelled_as_go_spells_them(value: float, text: str) -> None:
     assert format_value(value) == text

@@ -1,0 +1,210 @@
+"""/api/v1/query, /query_range, /query_exemplars and /format_query."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import promql_parser
+from aiohttp import web
+
+from analyzer.api.bodies import listed, respond
+from analyzer.api.errors import ApiError, Handler, bad_parameter
+from analyzer.api.evaluation import Evaluation
+from analyzer.api.parameters import Parameters, parameters
+from analyzer.api.reach import Reach
+from analyzer.api.turns import TIMEOUT_SECONDS, Turn, Turns
+from analyzer.formats import encode, format_sample, format_seconds, format_series, format_value, head, success
+from analyzer.pipeline import Pipeline
+from model.moment import SECOND
+from rules.promql.answer import Answer, Matrix, Scalar, Vector
+from rules.promql.context import Notes, Options
+from rules.promql.errors import PromQLError
+from rules.promql.expression import Expression, parse
+from rules.promql.scrapes import substitute
+
+MOST_STEPS = 11_000
+TRUNCATED = "results truncated due to limit"
+
+
+@dataclass
+class _Query:
+    """What one request asks for, on its way to an answer."""
+
+    expression: Expression
+    options: Options
+    notes: Notes
+    evaluation: Evaluation
+    limit: int
+
+
+class Queries:
+    """Answers from the pipeline as it is now. `now` reads the clock (ms)."""
+
+    def __init__(
+        self, pipeline: Callable[[], Pipeline], now: Callable[[], int], turns: Turns, reach: Reach
+    ) -> None:
+        self._pipeline = pipeline
+        self._now = now
+        self._turns = turns
+        self._reach = reach
+
+    def routes(self) -> Iterator[tuple[str, str, Handler]]:
+        """Method, path and handler of each."""
+        for path, handler in (
+            ("/api/v1/query", self.query),
+            ("/api/v1/query_range", self.query_range),
+            ("/api/v1/query_exemplars", self.query_exemplars),
+            ("/api/v1/format_query", self.format_query),
+        ):
+            yield "GET", path, handler
+            yield "POST", path, handler
+
+    async def query(self, request: web.Request) -> web.Response:
+        """The value of `query` at `time` (now unless given)."""
+        asked = await parameters(request)
+        at = asked.moment("time", self._now())
+        async with self._prepared(request, asked) as (query, turn):
+            result = query.evaluation.instant(at)
+            warnings = self._warnings(query, at, at)
+            data = await _result(result, at, query.limit, warnings, turn)
+        return await respond(request, data, warnings, list(query.notes.infos))
+
+    async def query_range(self, request: web.Request) -> web.Response:
+        """The values of `query` from `start` to `end`, a `step` apart."""
+        asked = await parameters(request)
+        start, end, step = _range(asked)
+        _refuse_no_vector(asked.text("query"))
+        async with self._prepared(request, asked) as (query, turn):
+            joined = await query.evaluation.range(start, end, step, turn)
+            warnings = self._warnings(query, start, end)
+            if 0 < query.limit < len(joined):
+                warnings.append(TRUNCATED)
+            heads = {at: head(at) for at in range(start, end + 1, step)}
+            pieces = (
+                format_series(labels, [heads[at] for at in times.tolist()], values.tolist())
+                for labels, times, values in joined.series(query.limit)
+            )
+            data = f'{{"resultType":"matrix","result":{await listed(pieces, turn)}}}'
+        return await respond(request, data, warnings, list(query.notes.infos))
+
+    async def query_exemplars(self, request: web.Request) -> web.Response:
+        """Exemplars are not kept: none, for a request that is sound."""
+        asked = await parameters(request)
+        start, end = asked.span()
+        if end < start:
+            raise ApiError(400, "bad_data", "end timestamp must not be before start timestamp")
+        _parsed(asked)
+        return success([])
+
+    async def format_query(self, request: web.Request) -> web.Response:
+        """The query as Prometheus' formatter lays it out."""
+        asked = await parameters(request)
+        _parsed(asked)  # its size is checked before the parser of the other library sees it
+        try:
+            return success(promql_parser.parse(asked.text("query")).prettify())
+        except ValueError as error:
+            raise bad_parameter("query", str(error)) from error
+
+    @asynccontextmanager
+    async def _prepared(self, request: web.Request, asked: Parameters) -> AsyncIterator[tuple[_Query, Turn]]:
+        """The query and its turn; what it has selected is forgotten at the end. Raises ApiError."""
+        limit = asked.number("limit")
+        timeout = asked.duration("timeout") / SECOND if asked.text("timeout") else TIMEOUT_SECONDS
+        expression = _parsed(asked)
+        pipeline = self._pipeline()
+        options = pipeline.settings.rules.options()
+        if asked.text("lookback_delta"):
+            options = replace(options, lookback=_positive(asked, "lookback_delta"))
+        notes = Notes()
+        evaluation = Evaluation(pipeline.window, expression, options, notes)
+        async with self._turns.take(request, timeout) as turn:
+            refused = pipeline.demand.ask(expression, self._now())
+            for sentence in refused:
+                notes.warnings[sentence] = None
+            try:
+                yield _Query(expression, options, notes, evaluation, limit), turn
+            finally:
+                evaluation.close()
+
+    def _warnings(self, query: _Query, start: int, end: int) -> list[str]:
+        if not query.expression.selectors:
+            return list(query.notes.warnings)
+        earliest = start - query.expression.longest_range(query.options.default_interval)
+        return [*self._reach.warnings(earliest), *query.notes.warnings]
+
+
+def _parsed(asked: Parameters) -> Expression:
+    try:
+        return parse(asked.text("query"))
+    except PromQLError as error:
+        raise bad_parameter("query", str(error)) from error
+
+
+def _positive(asked: Parameters, name: str) -> int:
+    found = asked.duration(name)
+    if found <= 0:
+        raise bad_parameter(name, "must be greater than 0")
+    return found
+
+
+def _range(asked: Parameters) -> tuple[int, int, int]:
+    """start, end and step (ms). Raises ApiError as Prometheus does."""
+    start, end = asked.moment("start"), asked.moment("end")
+    if end < start:
+        raise bad_parameter("end", "end timestamp must not be before start time")
+    step = asked.duration("step")
+    if step <= 0:
+        why = "zero or negative query resolution step widths are not accepted. Try a positive integer"
+        raise bad_parameter("step", why)
+    if (end - start) // step > MOST_STEPS:
+        why = "exceeded maximum resolution of 11,000 points per timeseries"
+        raise ApiError(400, "bad_data", f"{why}. Try decreasing the query resolution (?step=XX)")
+    return start, end, step
+
+
+_NO_VECTORS = (
+    (promql_parser.StringLiteral, "string"),
+    (promql_parser.MatrixSelector, "range vector"),
+    (promql_parser.SubqueryExpr, "range vector"),
+)
+
+
+def _refuse_no_vector(text: str) -> None:
+    """Raises ApiError where the query gives what has no values over a range; other faults show later."""
+    if len(text) > 1000:
+        return  # nobody writes such a range selector; the parser must not see what is nested too deeply
+    try:
+        found = promql_parser.parse(substitute(text))
+    except (PromQLError, ValueError):
+        return
+    while isinstance(found, promql_parser.ParenExpr):
+        found = found.expr
+    for kind, name in _NO_VECTORS:
+        if isinstance(found, kind):
+            why = f'invalid expression type "{name}" for range query, must be Scalar or instant Vector'
+            raise ApiError(400, "bad_data", why)
+
+
+async def _result(result: Answer, at: int, limit: int, warnings: list[str], turn: Turn) -> str:
+    """The data of an instant query, at most `limit` series of it (0: all)."""
+    moment = format_seconds(at)
+    if isinstance(result, str):
+        return f'{{"resultType":"string","result":[{moment},{encode(result)}]}}'
+    if isinstance(result, Scalar):
+        return f'{{"resultType":"scalar","result":[{moment},"{format_value(result.value)}"]}}'
+    if 0 < limit < len(result.labels):
+        warnings.append(TRUNCATED)
+    pieces = _rows(result, moment, limit or len(result.labels))
+    kind = "vector" if isinstance(result, Vector) else "matrix"
+    return f'{{"resultType":"{kind}","result":{await listed(pieces, turn)}}}'
+
+
+def _rows(result: Vector | Matrix, moment: str, most: int) -> Iterator[str]:
+    if isinstance(result, Vector):
+        for labels, value in zip(result.labels[:most], result.values[:most].tolist(), strict=True):
+            yield format_sample(labels, moment, value)
+        return
+    for labels, times, values in list(result.series())[:most]:
+        yield format_series(labels, [head(at) for at in times.tolist()], values.tolist())
