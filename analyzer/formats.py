@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from aiohttp import web
 
 from model.labels import Labels
 from model.moment import SECOND, format_moment
+from telemetry.bits import Floats
 
 NEVER = "0001-01-01T00:00:00Z"
 """Go's zero time: what Prometheus writes for a moment that has not come yet."""
@@ -81,10 +83,14 @@ def format_sample(labels: Labels, at: str, value: float) -> str:
     return f'{{"metric":{format_metric(labels)},"value":[{at},"{format_value(value)}"]}}'
 
 
-def format_series(labels: Labels, heads: Sequence[str], values: Sequence[float]) -> str:
+def format_series(labels: Labels, heads: Sequence[str], values: Floats) -> str:
     """One element of a matrix, as JSON. `heads` are what stands before the values, as `head` makes them."""
-    pairs = zip(heads, values, strict=True)
-    points = ",".join([f'{before}{format_value(value)}"]' for before, value in pairs])
+    sizes = np.abs(values)
+    plain = ((sizes >= 1e-4) & (sizes < 1e16)) | (sizes == 0)
+    # repr and Go agree on such numbers but for the fraction of what is whole: it goes all at once.
+    write = repr if plain.all() else format_value
+    pairs = zip(heads, values.tolist(), strict=True)
+    points = ",".join([f'{before}{write(value)}"]' for before, value in pairs]).replace('.0"', '"')
     return f'{{"metric":{format_metric(labels)},"values":[{points}]}}'
 
 
@@ -93,13 +99,6 @@ def head(at: int) -> str:
     return f'[{format_seconds(at)},"'
 
 
-def envelope(data: str, warnings: Sequence[str] = (), infos: Sequence[str] = ()) -> str:
-    """A good answer around data that is JSON already."""
-    beside = (("warnings", warnings), ("infos", infos))
-    said = "".join(f',"{name}":{encode(list(found))}' for name, found in beside if found)
-    return f'{{"status":"success","data":{data}{said}}}'
-
-
-def success(data: Any, warnings: Sequence[str] = ()) -> web.Response:
+def success(data: Any) -> web.Response:
     """A good answer around small data."""
-    return web.Response(text=envelope(encode(data), warnings), content_type="application/json")
+    return web.json_response({"status": "success", "data": data}, dumps=encode)

@@ -1,6 +1,6 @@
 """Evaluates expressions for askers from outside: in slices, bounded, leaving nothing behind.
 
-A range query is evaluated some steps at a time, as many as fit a slice (see turns.py). Its result may hold
+A range query is evaluated step by step, and rests in between (see turns.py). Its result may hold
 MOST_POINTS points; Prometheus bounds its own by --query.max-samples. The window forgets the selections that
 a query made when the query ends, for queries come from anywhere and rules do not.
 """
@@ -8,9 +8,8 @@ a query made when the query ends, for queries come from anywhere and rules do no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from analyzer.api.errors import ApiError
 from analyzer.api.turns import Turn
 from model.labels import Labels
 from model.matcher import Matcher
-from rules.promql.answer import Answer, Matrix
+from rules.promql.answer import Answer, Scalar, Vector
 from rules.promql.context import Notes, Options
 from rules.promql.errors import EvaluationError
 from rules.promql.expression import Expression
@@ -27,35 +26,61 @@ from telemetry.window import Window
 
 MOST_POINTS = 2_000_000
 _WHOLE = re.compile(r"@\s*(?:start|end)\s*\(")
-"""What looks at the ends of the query must see those of the whole query, not of a slice."""
+"""What looks at the ends of the query must see those of the whole query: it is evaluated in one go."""
+
+_NO_LABELS = [Labels()]
 
 
-@dataclass
 class Joined:
-    """The parts of a range query, put together by series. Points come in the order of time."""
+    """The values of a range query step by step, put together by series at the end.
 
-    points: int = 0
-    _parts: dict[Labels, tuple[list[Integers], list[Floats]]] = field(default_factory=dict)
+    Most often the steps have the same label sets, the very same objects even: then a step costs one
+    comparison of two lists.
+    """
 
-    def add(self, part: Matrix) -> None:
-        """The next steps. Raises ApiError(422) for more than MOST_POINTS."""
-        for labels, times, values in part.series():
-            self.points += len(times)
-            known = self._parts.setdefault(labels, ([], []))
-            known[0].append(times)
-            known[1].append(values)
+    def __init__(self) -> None:
+        self.points = 0
+        self._row_of: dict[Labels, int] = {}
+        self._labels: list[Labels] = []
+        self._rows: Integers = np.empty(0, np.int64)
+        self._steps: list[tuple[int, Integers, Floats]] = []
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    @property
+    def labels(self) -> Iterable[Labels]:
+        """The label sets of all series, in the order in which they came."""
+        return self._row_of
+
+    def add(self, at: int, labels: list[Labels], values: Floats) -> None:
+        """The value of a step, later than those before. Raises ApiError(422) past MOST_POINTS."""
+        self.points += len(labels)
         if self.points > MOST_POINTS:
             why = "query processing would load too many samples into memory in query execution"
             raise ApiError(422, "execution", f"{why}: {MOST_POINTS} points are the most")
+        if labels != self._labels:
+            known = self._row_of
+            rows = [known.setdefault(one, len(known)) for one in labels]
+            self._labels, self._rows = labels, np.array(rows, np.int64)
+        self._steps.append((at, self._rows, values))
 
-    def series(self, most: int = 0) -> Iterator[tuple[Labels, Integers, Floats]]:
-        """Labels, times (ms) and values, sorted by labels; `most` series, 0 for all."""
-        for labels in sorted(self._parts)[: most or None]:
-            times, values = self._parts[labels]
-            yield labels, np.concatenate(times), np.concatenate(values)
+    def columns(self) -> Callable[[Labels], tuple[Integers, Floats]]:
+        """A function that gives the times (ms) and values of a series."""
+        moments = np.array([at for at, _, _ in self._steps], np.int64)
+        rows = np.concatenate([np.empty(0, np.int64), *(found for _, found, _ in self._steps)])
+        times = np.repeat(moments, [len(found) for _, found, _ in self._steps])
+        values = np.concatenate([np.empty(0), *(found for _, _, found in self._steps)])
+        order = np.argsort(rows, kind="stable")
+        times, values = times[order], values[order]
+        ends = np.cumsum(np.bincount(rows, minlength=len(self)))
 
-    def __len__(self) -> int:
-        return len(self._parts)
+        def column(labels: Labels) -> tuple[Integers, Floats]:
+            row = self._row_of[labels]
+            place = slice(ends[row - 1] if row else 0, ends[row])
+            return times[place], values[place]
+
+        return column
 
 
 class Evaluation:
@@ -80,21 +105,34 @@ class Evaluation:
     async def range(self, start: int, end: int, step: int, turn: Turn) -> Joined:
         """The values at start, start + step, ... up to end (ms). Raises ApiError: 422, 503."""
         joined = Joined()
-        at, count = start, 1
         if _WHOLE.search(self._expression.text):
-            count = 1 + (end - start) // step
-        while at <= end:
-            before = turn.left
-            joined.add(self._steps(at, min(at + (count - 1) * step, end), step))
-            took = before - turn.left
-            at += count * step
+            self._whole(start, end, step, joined)
+            return joined
+        for at in range(start, end + 1, step):
+            value = self.instant(at)
+            if isinstance(value, Vector):
+                joined.add(at, value.labels, value.values)
+            elif isinstance(value, Scalar):
+                joined.add(at, _NO_LABELS, np.array([value.value]))
+            else:
+                raise ApiError(422, "execution", "only numbers and instant vectors have values over a range")
             await turn.rest()
-            count = max(1, min(2 * count, int(count * turn.left / max(took, 1e-9))))
         return joined
 
-    def _steps(self, start: int, end: int, step: int) -> Matrix:
+    def _whole(self, start: int, end: int, step: int, joined: Joined) -> None:
+        """All steps at once."""
         with self._borrowing():
-            return self._expression.evaluate_range(self._window, start, end, step, self._options, self._notes)
+            matrix = self._expression.evaluate_range(
+                self._window, start, end, step, self._options, self._notes
+            )
+        steps: dict[int, tuple[list[Labels], list[float]]] = {}
+        for labels, times, values in matrix.series():
+            for at, value in zip(times.tolist(), values.tolist(), strict=True):
+                known = steps.setdefault(at, ([], []))
+                known[0].append(labels)
+                known[1].append(value)
+        for at in sorted(steps):
+            joined.add(at, steps[at][0], np.array(steps[at][1]))
 
     @contextmanager
     def _borrowing(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from itertools import groupby
 import numpy as np
 from aiohttp import web
 
-from analyzer.api.bodies import sent
+from analyzer.api.bodies import Body
 from analyzer.api.errors import ApiError, Handler
 from analyzer.api.parameters import Parameters, parameters
 from analyzer.api.turns import Turns
@@ -48,13 +48,11 @@ class Federation:
         try:
             async with self._turns.take(request) as turn:
                 rows = newest(asked, pipeline.window, self._now(), pipeline.settings.rules.lookback)
-                pieces = []
-                for piece in exposition(rows, external, pipeline.window.type_of):
-                    pieces.append(piece)
-                    await turn.rest()
+                body = Body(turn)
+                await body.add_all(exposition(rows, external, pipeline.window.type_of))
         except ApiError as error:
             return web.Response(status=error.status, text=f"{error}\n")
-        return await sent(request, "".join(pieces), CONTENT_TYPE)
+        return await body.sent(request, CONTENT_TYPE)
 
 
 def newest(asked: Parameters, window: Window, now: int, lookback: int) -> list[Row]:

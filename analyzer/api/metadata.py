@@ -13,7 +13,7 @@ from aiohttp import web
 
 from agent import main as agent
 from agent.registry import discover
-from analyzer.api.bodies import listed, respond
+from analyzer.api.bodies import Answered
 from analyzer.api.errors import Handler
 from analyzer.api.parameters import parameters, selector
 from analyzer.api.turns import Turn, Turns
@@ -49,33 +49,33 @@ class MetadataApi:
         async with self._turns.take(request) as turn:
             found = await self._merged(turn)
             names = [only] if only in found else [] if only else sorted(found)[: limit or None]
-            pieces = []
-            for name in names:
-                said = [family._asdict() for family in sorted(found[name])[: each or None]]
-                pieces.append(f"{encode(name)}:{encode(said)}")
-                await turn.rest()
-        return await respond(request, f"{{{','.join(pieces)}}}")
+            body = Answered(turn)
+            body.add("{")
+            await body.add_all((_said(name, found[name], each) for name in names), ",")
+            body.add("}")
+        body.close()
+        return await body.sent(request)
 
     async def of_targets(self, request: web.Request) -> web.Response:
         """Of each scraped target what it says; `match_target`, `metric`, and `limit` targets."""
         asked = await parameters(request)
         limit, only = asked.number("limit"), asked.text("metric")
         matchers = selector(asked.text("match_target"), "match_target") if asked.text("match_target") else ()
-        pieces: list[str] = []
         async with self._turns.take(request) as turn:
             chosen = [
                 (target.labels, ingest)
                 for target, ingest in self._sources()
                 if all(predicate(one)(target.labels.value(one.name)) for one in matchers)
             ]
-            for labels, ingest in chosen[: limit or None]:
-                for name, family in families_of(ingest.comments).items():
-                    if only in ("", name):
-                        named = {} if only else {"metric": name}
-                        pieces.append(encode({"target": dict(labels), **named, **family._asdict()}))
-                await turn.rest()
-            data = await listed(pieces, turn)
-        return await respond(request, data)
+            body = Answered(turn)
+            await body.add_list(
+                encode({"target": dict(labels), **({} if only else {"metric": name}), **family._asdict()})
+                for labels, ingest in chosen[: limit or None]
+                for name, family in families_of(ingest.comments).items()
+                if only in ("", name)
+            )
+        body.close()
+        return await body.sent(request)
 
     async def _merged(self, turn: Turn) -> dict[str, set[FamilyMetadata]]:
         found: dict[str, set[FamilyMetadata]] = {}
@@ -90,6 +90,10 @@ class MetadataApi:
         for name, family in pushed_families(self._window().types(), found):
             found.setdefault(name, set()).add(family)
         return found
+
+
+def _said(name: str, families: set[FamilyMetadata], most: int) -> str:
+    return f"{encode(name)}:{encode([family._asdict() for family in sorted(families)[: most or None]])}"
 
 
 def pushed_families(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import promql_parser
 from aiohttp import web
 
-from analyzer.api.bodies import listed, respond
+from analyzer.api.bodies import Answered, in_order
 from analyzer.api.errors import ApiError, Handler, bad_parameter
-from analyzer.api.evaluation import Evaluation
+from analyzer.api.evaluation import Evaluation, Joined
 from analyzer.api.parameters import Parameters, parameters
 from analyzer.api.reach import Reach
 from analyzer.api.turns import TIMEOUT_SECONDS, Turn, Turns
 from analyzer.formats import encode, format_sample, format_seconds, format_series, format_value, head, success
 from analyzer.pipeline import Pipeline
+from model.labels import Labels
 from model.moment import SECOND
 from rules.promql.answer import Answer, Matrix, Scalar, Vector
 from rules.promql.context import Notes, Options
@@ -67,9 +69,11 @@ class Queries:
         at = asked.moment("time", self._now())
         async with self._prepared(request, asked) as (query, turn):
             result = query.evaluation.instant(at)
-            warnings = self._warnings(query, at, at)
-            data = await _result(result, at, query.limit, warnings, turn)
-        return await respond(request, data, warnings, list(query.notes.infos))
+            warnings = self._warnings(query, at)
+            body = Answered(turn)
+            await _add_result(body, result, at, query.limit, warnings)
+        body.close(warnings, list(query.notes.infos))
+        return await body.sent(request)
 
     async def query_range(self, request: web.Request) -> web.Response:
         """The values of `query` from `start` to `end`, a `step` apart."""
@@ -78,16 +82,16 @@ class Queries:
         _refuse_no_vector(asked.text("query"))
         async with self._prepared(request, asked) as (query, turn):
             joined = await query.evaluation.range(start, end, step, turn)
-            warnings = self._warnings(query, start, end)
+            warnings = self._warnings(query, start)
             if 0 < query.limit < len(joined):
                 warnings.append(TRUNCATED)
-            heads = {at: head(at) for at in range(start, end + 1, step)}
-            pieces = (
-                format_series(labels, [heads[at] for at in times.tolist()], values.tolist())
-                for labels, times, values in joined.series(query.limit)
-            )
-            data = f'{{"resultType":"matrix","result":{await listed(pieces, turn)}}}'
-        return await respond(request, data, warnings, list(query.notes.infos))
+            body = Answered(turn)
+            body.add('{"resultType":"matrix","result":')
+            ordered = islice(await in_order(joined.labels, turn), query.limit or None)
+            await body.add_list(_series(joined, ordered, range(start, end + 1, step)))
+            body.add("}")
+        body.close(warnings, list(query.notes.infos))
+        return await body.sent(request)
 
     async def query_exemplars(self, request: web.Request) -> web.Response:
         """Exemplars are not kept: none, for a request that is sound."""
@@ -128,7 +132,7 @@ class Queries:
             finally:
                 evaluation.close()
 
-    def _warnings(self, query: _Query, start: int, end: int) -> list[str]:
+    def _warnings(self, query: _Query, start: int) -> list[str]:
         if not query.expression.selectors:
             return list(query.notes.warnings)
         earliest = start - query.expression.longest_range(query.options.default_interval)
@@ -187,24 +191,40 @@ def _refuse_no_vector(text: str) -> None:
             raise ApiError(400, "bad_data", why)
 
 
-async def _result(result: Answer, at: int, limit: int, warnings: list[str], turn: Turn) -> str:
+async def _add_result(body: Answered, result: Answer, at: int, limit: int, warnings: list[str]) -> None:
     """The data of an instant query, at most `limit` series of it (0: all)."""
     moment = format_seconds(at)
     if isinstance(result, str):
-        return f'{{"resultType":"string","result":[{moment},{encode(result)}]}}'
+        body.add(f'{{"resultType":"string","result":[{moment},{encode(result)}]}}')
+        return
     if isinstance(result, Scalar):
-        return f'{{"resultType":"scalar","result":[{moment},"{format_value(result.value)}"]}}'
+        body.add(f'{{"resultType":"scalar","result":[{moment},"{format_value(result.value)}"]}}')
+        return
     if 0 < limit < len(result.labels):
         warnings.append(TRUNCATED)
-    pieces = _rows(result, moment, limit or len(result.labels))
     kind = "vector" if isinstance(result, Vector) else "matrix"
-    return f'{{"resultType":"{kind}","result":{await listed(pieces, turn)}}}'
+    body.add(f'{{"resultType":"{kind}","result":')
+    await body.add_list(islice(_rows(result, moment), limit or None))
+    body.add("}")
 
 
-def _rows(result: Vector | Matrix, moment: str, most: int) -> Iterator[str]:
+def _rows(result: Vector | Matrix, moment: str) -> Iterator[str]:
     if isinstance(result, Vector):
-        for labels, value in zip(result.labels[:most], result.values[:most].tolist(), strict=True):
+        for labels, value in zip(result.labels, result.values.tolist(), strict=True):
             yield format_sample(labels, moment, value)
         return
-    for labels, times, values in list(result.series())[:most]:
-        yield format_series(labels, [head(at) for at in times.tolist()], values.tolist())
+    for labels, times, values in result.series():
+        yield format_series(labels, list(map(head, times.tolist())), values)
+
+
+def _series(joined: Joined, ordered: Iterable[Labels], steps: range) -> Iterator[str]:
+    """The elements of a matrix. Most series have a value at each step, so what is before it is shared."""
+    column = joined.columns()
+    heads = list(map(head, steps))
+    for labels in ordered:
+        times, values = column(labels)
+        if len(times) < len(heads):
+            places = ((times - steps.start) // steps.step).tolist()
+            yield format_series(labels, [heads[place] for place in places], values)
+        else:
+            yield format_series(labels, heads, values)

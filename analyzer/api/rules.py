@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from analyzer.api.bodies import listed, respond
+from analyzer.api.bodies import Answered
 from analyzer.api.errors import ApiError, Handler, bad_parameter
 from analyzer.api.parameters import Parameters, parameters
 from analyzer.api.rule_documents import group_document
@@ -40,17 +40,24 @@ class RulesApi:
         groups = selected(self._groups(), asked)
         page, token = paged(groups, asked)
         async with self._turns.take(request) as turn:
-            found = await listed(map(encode, page), turn)
-        more = f',"groupNextToken":{encode(token)}' if token else ""
-        return await respond(request, f'{{"groups":{found}{more}}}')
+            body = Answered(turn)
+            body.add('{"groups":')
+            await body.add_list(map(encode, page))
+            body.add(f',"groupNextToken":{encode(token)}}}' if token else "}")
+        body.close()
+        return await body.sent(request)
 
     async def alerts(self, request: web.Request) -> web.Response:
         """Pending and firing alerts."""
         async with self._turns.take(request) as turn:
             rules = (rule for group in self._groups() for rule in group["rules"])
             alerts = (encode(alert) for rule in rules for alert in rule.get("alerts", ()))
-            found = await listed(alerts, turn)
-        return await respond(request, f'{{"alerts":{found}}}')
+            body = Answered(turn)
+            body.add('{"alerts":')
+            await body.add_list(alerts)
+            body.add("}")
+        body.close()
+        return await body.sent(request)
 
     def _groups(self) -> list[Document]:
         pipeline = self._pipeline()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from aiohttp import web
 
-from analyzer.api.bodies import listed, respond
+from analyzer.api.bodies import Answered, in_order
 from analyzer.api.errors import ApiError, Handler
 from analyzer.api.parameters import FARTHEST, Parameters, parameters
 from analyzer.api.queries import TRUNCATED
@@ -54,11 +55,13 @@ class SeriesApi:
         warnings = self._warnings(asked)
         async with self._turns.take(request) as turn:
             ids, table = self._found(selectors, start, end)
-            found = sorted(table[sid] for sid in ids.tolist())
-            if 0 < limit < len(found):
+            if 0 < limit < len(ids):
                 warnings.append(TRUNCATED)
-            data = await listed((format_metric(one) for one in found[: limit or None]), turn)
-        return await respond(request, data, warnings)
+            ordered = await in_order((table[sid] for sid in ids.tolist()), turn)
+            body = Answered(turn)
+            await body.add_list(map(format_metric, islice(ordered, limit or None)))
+        body.close(warnings)
+        return await body.sent(request)
 
     async def labels(self, request: web.Request) -> web.Response:
         """The names of labels, of all series or of those that `match[]` selects."""
@@ -96,8 +99,10 @@ class SeriesApi:
                 found = of_all(self._window()) if end >= self._reach.begins() else []
             if 0 < limit < len(found):
                 warnings.append(TRUNCATED)
-            data = await listed(map(encode, found[: limit or None]), turn)
-        return await respond(request, data, warnings)
+            body = Answered(turn)
+            await body.add_list(map(encode, found[: limit or None]))
+        body.close(warnings)
+        return await body.sent(request)
 
     def _found(
         self, selectors: Sequence[tuple[Matcher, ...]], start: int, end: int

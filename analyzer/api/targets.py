@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from analyzer.api.bodies import listed, respond
+from analyzer.api.bodies import Answered
 from analyzer.api.errors import Handler
 from analyzer.api.parameters import parameters
 from analyzer.api.turns import Turns
@@ -50,14 +50,17 @@ class TargetsApi:
         asked = await parameters(request)
         state, pool = asked.text("state").lower(), asked.text("scrapePool")
         async with self._turns.take(request) as turn:
+            body = Answered(turn)
+            body.add('{"activeTargets":')
             shown = state in ("", "any", "active")
-            active = await listed(map(encode, self._active(pool)) if shown else (), turn)
+            await body.add_list(map(encode, self._active(pool)) if shown else ())
+            body.add(',"droppedTargets":')
             shown = state in ("", "any", "dropped")
             out = [(job, labels) for job, labels in self._dropped() if pool in ("", job)] if shown else []
-            dropped = await listed((encode({"discoveredLabels": dict(labels)}) for _, labels in out), turn)
-        counts = encode(Counter(job for job, _ in out))
-        data = f'{{"activeTargets":{active},"droppedTargets":{dropped},"droppedTargetCounts":{counts}}}'
-        return await respond(request, data)
+            await body.add_list(encode({"discoveredLabels": dict(labels)}) for _, labels in out)
+            body.add(f',"droppedTargetCounts":{encode(Counter(job for job, _ in out))}}}')
+        body.close()
+        return await body.sent(request)
 
     def _active(self, pool: str) -> Iterator[dict[str, Any]]:
         for health in list(self._health()):

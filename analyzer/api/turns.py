@@ -35,6 +35,7 @@ class Turn:
         self._request = request
         self._deadline = deadline
         self._since = turns.timer()
+        self.working = True
 
     @property
     def left(self) -> float:
@@ -46,13 +47,18 @@ class Turn:
         if self.left > 0:
             return
         self._check()
-        self._turns.working.release()
-        try:
-            await asyncio.sleep(0)
-        finally:
-            await self._turns.working.acquire()
+        await asyncio.sleep(0)  # before the next one may begin, or all would work in one turn of the loop
+        self.stop()
+        await self._turns.working.acquire()
+        self.working = True
         self._since = self._turns.timer()
         self._check()
+
+    def stop(self) -> None:
+        """Let the next one work."""
+        if self.working:
+            self.working = False
+            self._turns.working.release()
 
     def _check(self) -> None:
         if self._turns.timer() > self._deadline:
@@ -80,7 +86,12 @@ class Turns:
         except TimeoutError as error:
             raise ApiError(503, "timeout", "query timed out in query queue") from error
         try:
-            async with self.working:
-                yield Turn(self, request, deadline)
+            await self.working.acquire()
+            turn = Turn(self, request, deadline)
+            try:
+                yield turn
+                await asyncio.sleep(0)
+            finally:
+                turn.stop()
         finally:
             self._under_way.release()
