@@ -42,16 +42,15 @@ class Companions:
             self._ids[sid] = self._existing(self._window.labels(sid))
 
     def release(self, metric: str, time: int) -> None:
-        """Write the results of this metric no longer; those that there are end at `time` (ms)."""
+        """Write the results of this metric no longer; those that there are end at `time` (ms) or later."""
         self._metrics.discard(metric)
         ids = self._sources(metric)
         results = self._ids[ids[self._wanted[ids] & (self._ids[ids] != _NONE).all(axis=1)]].ravel()
         self._wanted[ids] = False
         results = results[self._window.alive(results)]
-        each = np.full(len(results), time)
-        self.refused += sum(
-            self._window.append_beside(each, results, np.full(len(results), STALE_NAN)).refused.values()
-        )
+        times = np.maximum(self._window.last(results)[0] + 1, time)
+        ended = self._window.append_beside(times, results, np.full(len(results), STALE_NAN))
+        self.refused += sum(ended.refused.values())
 
     def renumbered(self) -> None:
         """The window's ids are others now; `notice(0)` must follow."""

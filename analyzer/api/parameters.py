@@ -13,7 +13,6 @@ from model.moment import SECOND, parse_duration, parse_moment
 from rules.promql.compile import matchers_of
 from rules.promql.errors import PromQLError
 from rules.promql.expression import check_size
-from telemetry.matching import predicate
 
 FARTHEST = 1 << 53
 """Moments (ms) are brought to within this of the epoch: clients send the ends of time for "from ever"."""
@@ -117,9 +116,6 @@ def selector(text: str, name: str = "match[]") -> tuple[Matcher, ...]:
             raise PromQLError(f"{text} is no series selector")
         if found.matchers.or_matchers:
             raise PromQLError(f"`or` between matchers is no PromQL: {text}")
-        matchers = tuple(matchers_of(found))
+        return tuple(matchers_of(found))
     except (PromQLError, ValueError) as error:
         raise bad_parameter(name, str(error)) from error
-    if all(predicate(matcher)("") for matcher in matchers):
-        raise bad_parameter(name, f"{name} must contain at least one non-empty matcher")
-    return matchers
