@@ -8,7 +8,10 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-READS = frozenset({"/api/v1/query", "/api/v1/query_range", "/api/v1/series", "/api/v1/labels", "/federate"})
+READS = frozenset(
+    f"/api/v1/{name}"
+    for name in ("query", "query_range", "query_exemplars", "format_query", "series", "labels")
+)
 """Paths that Prometheus' clients also call with POST, and that only read."""
 
 INTAKE = frozenset({"/api/v1/write", "/api/v1/frames"})

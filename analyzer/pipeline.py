@@ -14,17 +14,15 @@ from functools import lru_cache
 from alertmanager.dispatch import Dispatcher
 from alertmanager.notification import Notification, Outcome
 from analyzer.central import CentralSettings
+from analyzer.demand import Demand
 from analyzer.inventory import Inventory
 from analyzer.tick import Step, Tick
 from analyzer.topology import TopologyWatch
-from detectors.companions import NAMES
 from detectors.engine import Scoring
 from incidents.correlation import Incidents
 from incidents.topology_feed import TopologyFeed
 from model.alert import Alert
 from model.decision import Decision, allow
-from model.labels import NAME
-from model.matcher import Op
 from model.metric import Metric, Sample
 from model.moment import MINUTE
 from model.topology import Topology
@@ -101,7 +99,8 @@ class Pipeline:
         self._watch = TopologyWatch(window, self.feed)
         self._compacted_at = started_at
         self._effects = Effects()
-        self.demand()
+        self.demand = Demand(scoring, window)
+        self.demand.follow(groups, started_at)
         self.tick = Tick(
             [
                 Step("targets", self._targets),
@@ -162,25 +161,11 @@ class Pipeline:
         self.incidents.reconfigure(settings.incidents, explained_by(groups))
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.runbooks.reconfigure(runbooks, settings.runbooks)
-        self.demand()
+        self.demand.follow(groups, now)
 
     def evaluate(self, expression: Expression, at: int) -> Answer:
         """The value of an expression at `at` (ms), with the look-back that the rules have."""
         return expression.evaluate(self.window, at, self.settings.rules.options())
-
-    def demand(self) -> None:
-        """Ask the detectors for the bands and scores that the rules select."""
-        for group in self.rules.groups:
-            for rule in group.rules:
-                for expression in rule.rule.expressions:
-                    self.demand_for(expression)
-
-    def demand_for(self, expression: Expression) -> None:
-        """Ask the detectors for what an expression selects; it is there from the next sample on."""
-        for matchers in expression.selectors:
-            named = {m.name: m.value for m in matchers if m.op is Op.EQUAL}
-            if named.get(NAME, "") in NAMES and "metric" in named:
-                self.scoring.demand(named["metric"])
 
     def samples(self, now: int) -> Iterator[Sample]:
         """The metrics of every room."""
@@ -200,6 +185,7 @@ class Pipeline:
 
     def _scores(self, now: int) -> None:
         self.scoring.step(now)
+        self.demand.step(now)
 
     def _rules(self, now: int) -> None:
         self.alerts = self.rules.step(now)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from model.labels import Labels
 from model.metric import Sample
 from model.moment import SECOND
 from telemetry.file_sd import FileDiscovery
 from telemetry.ingest import IngestStats, TargetIngest
-from telemetry.scrape import ScrapeConfig, ScrapeTarget, targets_of
+from telemetry.scrape import ScrapeConfig, ScrapeTarget, dropped_of, targets_of
 from telemetry.window import Window
 
 log = logging.getLogger("fleetowl.analyzer")
@@ -74,6 +75,16 @@ class Scraper:
     def health(self) -> Iterator[TargetHealth]:
         """Every target with its last scrape."""
         return (loop.health for loop in self._loops.values())
+
+    def dropped(self) -> Iterator[tuple[str, Labels]]:
+        """Job and discovered labels of what relabelling drops."""
+        for job in self._jobs:
+            for labels in dropped_of(job.config, job.files.groups):
+                yield job.config.job_name, labels
+
+    def sources(self) -> list[tuple[ScrapeTarget, TargetIngest]]:
+        """Every target with what takes its answers in, which knows its metadata."""
+        return [(loop.health.target, loop.ingest) for loop in self._loops.values()]
 
     def samples(self) -> Iterator[Sample]:
         """Own metrics, as telemetry.ingest declares them."""

@@ -13,7 +13,7 @@ from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.sender import Sender
 from analyzer.access import Overload, require_token
 from analyzer.actions import Actions
-from analyzer.api import Api
+from analyzer.api.routes import Api
 from analyzer.assembly import Plan, assemble, prepare
 from analyzer.catalogue import METRICS
 from analyzer.central import CentralSettings
@@ -243,7 +243,7 @@ class Analyzer:
         intake = Intake(
             self.pipeline.window, self.pipeline.frames, self.remote_write, self.clock.now, self.wake
         )
-        api = Api(lambda: self.pipeline, self.scraper.health, self.clock.now)
+        api = Api(lambda: self.pipeline, self.scraper, self.clock.now, self.version)
         for part in (intake, api, Control(self)):
             application.add_routes(part.routes())
         return application

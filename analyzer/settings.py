@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from model.labels import LABEL_NAME
 from model.moment import SECOND
 from model.settings import (
     Duration,
@@ -18,6 +19,13 @@ from model.settings import (
     parse_listen,
     read_secret,
 )
+
+
+def _checked_labels(labels: dict[str, str]) -> dict[str, str]:
+    for name in labels:
+        if not LABEL_NAME.fullmatch(name) or name.startswith("__"):
+            raise ValueError(f"{name!r} is not a valid label name")
+    return labels
 
 
 class AnalyzerSettings(Settings):
@@ -39,6 +47,11 @@ class AnalyzerSettings(Settings):
     )
     max_pending_requests: int = Field(
         64, gt=0, description="Writes handled at once; more are answered with 429 and Retry-After."
+    )
+    external_labels: Annotated[dict[str, str], AfterValidator(_checked_labels)] = Field(
+        default={},
+        description="Labels that /federate adds to every series that has none of that name, as "
+        "`global.external_labels` in prometheus.yml.",
     )
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ import numpy as np
 from detectors.arrays import grown
 from detectors.level import Scores
 from model.labels import NAME, Labels
+from model.matcher import Matcher, Op
 from telemetry.bits import STALE_NAN, Flags, Floats, Ints
 from telemetry.window import LimitExceeded, Window
 
@@ -36,12 +37,37 @@ class Companions:
     def demand(self, metric: str) -> None:
         """Write the results of this metric from now on; those that it has already are marked."""
         self._metrics.add(metric)
-        self.notice(0)
+        for sid in self._sources(metric).tolist():
+            self._wanted[sid] = True
+            self._ids[sid] = self._existing(self._window.labels(sid))
+
+    def release(self, metric: str, time: int) -> None:
+        """Write the results of this metric no longer; those that there are end at `time` (ms) or later."""
+        self._metrics.discard(metric)
+        ids = self._sources(metric)
+        results = self._ids[ids[self._wanted[ids] & (self._ids[ids] != _NONE).all(axis=1)]].ravel()
+        self._wanted[ids] = False
+        results = results[self._window.alive(results)]
+        times = np.maximum(self._window.last(results)[0] + 1, time)
+        ended = self._window.append_beside(times, results, np.full(len(results), STALE_NAN))
+        self.refused += sum(ended.refused.values())
+
+    def renumbered(self) -> None:
+        """The window's ids are others now; `notice(0)` must follow."""
+        self._wanted, self._ids = np.empty(0, np.bool_), np.empty((0, len(NAMES)), np.int64)
+
+    def _sources(self, metric: str) -> Ints:
+        """The series of a metric, with room for what is noted about them."""
+        self._reserve()
+        return self._window.search([Matcher(NAME, Op.EQUAL, metric)])[0]
+
+    def _reserve(self) -> None:
+        self._wanted = grown(self._wanted, self._window.size, False)
+        self._ids = _rows(self._ids, self._window.size)
 
     def notice(self, known: int) -> None:
         """Look at the series from id `known` on (from 0 after a renumbering): which are demanded."""
-        self._wanted = grown(self._wanted, self._window.size, False)
-        self._ids = _rows(self._ids, self._window.size)
+        self._reserve()
         if not self._metrics:
             return
         for sid in range(known, self._window.size):

@@ -77,6 +77,10 @@ class Scoring:
         if metric not in self._companions.metrics:
             self._companions.demand(metric)
 
+    def release(self, metric: str, now: int) -> None:
+        """Nobody demands the results of this metric any more: their series end at `now` (ms)."""
+        self._companions.release(metric, now)
+
     def step(self, now: int) -> int:
         """Score what has arrived since the last step; returns how many samples got a score."""
         times, ids, values = self._journal.drain()
@@ -110,6 +114,7 @@ class Scoring:
         self._times = remapped(self._times, new_ids, size, 0)
         self._newest = Scores(*(remapped(column, new_ids, size, np.nan) for column in self._newest))
         self._kinds = np.empty(0, np.int64)
+        self._companions.renumbered()
         self._classified = 0  # the next step looks at all series again
 
     def snapshot(self) -> dict[str, Floats | Ints]:

@@ -34,13 +34,19 @@ class Form(StrEnum):
     PROMETHEUSRULE = "prometheusrule"
 
 
+@cache
+def known_aliases() -> Aliases:
+    """What other engines call the families of vLLM."""
+    return {name: tuple(map(str, aliases)) for name, aliases in exposed().items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Export:
     """How packs are written: for targets that are scraped every `interval` ms."""
 
     form: Form = Form.RULES
     interval: int = 15 * SECOND
-    aliases: Aliases = field(default_factory=lambda: known_aliases())
+    aliases: Aliases = field(default_factory=known_aliases)
 
     def write(self, packs: Sequence[Path], directory: Path) -> list[Path]:
         """Write the packs; answers with the files. What an earlier export left over is removed.
@@ -83,12 +89,6 @@ class Export:
         if wide == node.value:
             return with_interval(written, self.interval)
         return _as_scalar(with_interval(wide, self.interval), node, key.start_mark.column)
-
-
-@cache
-def known_aliases() -> Aliases:
-    """What other engines call the families of vLLM."""
-    return {name: tuple(map(str, aliases)) for name, aliases in exposed().items()}
 
 
 def _pack_name(pack: Path) -> str:

@@ -60,6 +60,13 @@ class Cadence:
         slots: Ints = (self.count[columns] - self.filled(columns) + place) % self.slots
         return slots
 
+    def oldest(self) -> int | None:
+        """The oldest time of all (sorted) groups, None if there is none."""
+        used = np.setdiff1d(np.flatnonzero(self.count), np.array(self.free, np.int64))
+        if not len(used):
+            return None
+        return int(self.times[(self.count[used] - self.filled(used)) % self.slots, used].min())
+
     def rank(self, columns: Ints, at: int) -> Ints:
         """How many of the filled slots have a time <= `at`, of sorted groups (binary search)."""
         if len(columns) == 1:

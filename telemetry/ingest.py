@@ -108,6 +108,11 @@ class TargetIngest:
         self._reports = SeriesIds(window)
         self._reports.extend(len(REPORTS))
 
+    @property
+    def comments(self) -> frozenset[bytes]:
+        """The comment lines of the target, among them its metadata (wire.metadata)."""
+        return self._decoder.comments
+
     def ingest(self, body: bytes, at: int, duration: float = 0.0, content_type: str = "") -> Ingested:
         """Store what a scrape brought, as of `at` (ms); `duration` in seconds, `content_type` the header.
 

@@ -151,10 +151,9 @@ def targets_of(
 
     `groups` are what was found in the files of `file_sd_configs`.
     """
-    static = [TargetGroup("static_configs", tuple(own.targets), own.labels) for own in config.static_configs]
     targets: dict[str, ScrapeTarget] = {}
     problems: list[str] = []
-    for group in [*static, *groups]:
+    for group in _all_groups(config, groups):
         for address in group.addresses:
             try:
                 target = _target(config, address, group.labels)
@@ -171,11 +170,28 @@ def targets_of(
     return list(targets.values()), problems
 
 
+def dropped_of(config: ScrapeConfig, groups: Iterable[TargetGroup] = ()) -> list[Labels]:
+    """The labels, before relabelling, of what `relabel_configs` drop."""
+    discovered = (
+        _discovered(config, address, group.labels)
+        for group in _all_groups(config, groups)
+        for address in group.addresses
+    )
+    return [labels for labels in discovered if relabel(labels, config.relabel_configs) is None]
+
+
+def _all_groups(config: ScrapeConfig, groups: Iterable[TargetGroup]) -> list[TargetGroup]:
+    static = [TargetGroup("static_configs", tuple(own.targets), own.labels) for own in config.static_configs]
+    return [*static, *groups]
+
+
+def _discovered(config: ScrapeConfig, address: str, labels: Mapping[str, str]) -> Labels:
+    return Labels({**_defaults(config), **{k: v for k, v in labels.items() if v}, "__address__": address})
+
+
 def _target(config: ScrapeConfig, address: str, labels: Mapping[str, str]) -> ScrapeTarget | None:
     """The target at an address, None if relabelling drops it. Raises ValueError."""
-    discovered = Labels(
-        {**_defaults(config), **{k: v for k, v in labels.items() if v}, "__address__": address}
-    )
+    discovered = _discovered(config, address, labels)
     found = relabel(discovered, config.relabel_configs)
     if found is None:
         return None

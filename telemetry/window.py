@@ -12,7 +12,8 @@ One thread writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,6 +94,7 @@ class Window:
         self.writer = Writer(self.registry, self.horizon)
         self._selected: dict[tuple[Matcher, ...], list[Selection]] = {}
         self._selected_at = (-1, -1)
+        self._noted: set[tuple[Matcher, ...]] | None = None
 
     # What the window knows of itself.
 
@@ -177,6 +179,18 @@ class Window:
         """Names of all metrics, sorted."""
         return self.registry.index.values(NAME)
 
+    def label_names(self) -> list[str]:
+        """Names of all labels, sorted."""
+        return self.registry.index.names()
+
+    def label_values(self, name: str) -> list[str]:
+        """All values of a label, sorted."""
+        return self.registry.index.values(name)
+
+    def types(self) -> Mapping[str, str]:
+        """The type of each metric of which it is known."""
+        return self.registry.types
+
     # Writing.
 
     def append(self, target: Target, time: int, ids: Ints, values: Floats) -> Appended:
@@ -225,7 +239,41 @@ class Window:
             self._selected_at = version
         if key not in self._selected:
             self._selected[key] = self._search(key)
+            if self._noted is not None:
+                self._noted.add(key)
         return self._selected[key]
+
+    @contextmanager
+    def noting(self, selected: set[tuple[Matcher, ...]]) -> Iterator[None]:
+        """Note in `selected` what is selected anew in between, for `forget`.
+
+        What the window is asked once, by people, must not be kept as what it is asked at every tick.
+        """
+        before, self._noted = self._noted, selected
+        try:
+            yield
+        finally:
+            self._noted = before
+
+    def forget(self, selected: Iterable[tuple[Matcher, ...]]) -> None:
+        """Keep the answers to these no longer; they are looked up again when they are asked for."""
+        for key in selected:
+            self._selected.pop(key, None)
+
+    def search(self, matchers: Sequence[Matcher]) -> tuple[Ints, Sequence[Labels]]:
+        """The ids of the living series that satisfy all matchers, ascending, and the labels by id.
+
+        Both stay as they are while series come and go. Unlike `select`, nothing is remembered.
+        Raises InvalidMatcher.
+        """
+        labels = self.registry.labels
+        return self.registry.index.search(matchers, labels), labels
+
+    def oldest(self) -> int | None:
+        """The time (ms) of the oldest sample that is there, None if there is none."""
+        self.settle()
+        found = [cadence.oldest() for cadence in self.storage.cadences]
+        return min((time for time in found if time is not None), default=None)
 
     def _search(self, matchers: tuple[Matcher, ...]) -> list[Selection]:
         labels = self.registry.labels

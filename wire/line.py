@@ -43,6 +43,7 @@ _NUMBER = re.compile(
     rb"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|[+-]?inf(?:inity)?|nan", re.IGNORECASE
 )
 _ESCAPE = re.compile(rb'\\([\\"n])')
+_HELP_ESCAPE = re.compile(rb"\\([\\n])")
 _GAP = re.compile(rb"[ \t]++")
 
 
@@ -112,6 +113,21 @@ def _parse_comment(line: bytes) -> TypeLine | None:
         raise MalformedLine(f"unknown metric type {word!r}")
     family = _text(found[2] if found[2] is not None else _unescape(found[3]))
     return TypeLine(family, SAMPLE_TYPES[word])
+
+
+def parse_metadata(line: bytes) -> tuple[str, str, str] | None:
+    """(HELP, TYPE or UNIT; the family; the text) of a comment that says such a thing, else None.
+
+    What is not valid UTF-8 is shown as such: nothing but a reader's eye depends on it.
+    """
+    found = _COMMENT.fullmatch(line)
+    if found is None:
+        return None
+    family = found[2] if found[2] is not None else _unescape(found[3])
+    word, text = found[1].decode(), (found[4] or b"").strip(b" \t")
+    if word == "HELP":
+        text = _HELP_ESCAPE.sub(lambda escaped: b"\n" if escaped[1] == b"n" else b"\\", text)
+    return word, family.decode("utf-8", "replace"), text.decode("utf-8", "replace")
 
 
 def _parse_sample(line: bytes, openmetrics: bool) -> SampleLine:

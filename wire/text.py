@@ -144,6 +144,11 @@ class TextDecoder:
             raise _locate(error, lines, openmetrics) from error
         return self._exposition(rows, values)
 
+    @property
+    def comments(self) -> frozenset[bytes]:
+        """The comment lines that the target shows, among them its metadata (wire/metadata.py)."""
+        return frozenset(self._comments)
+
     def _rows(self, lines: list[bytes], openmetrics: bool) -> tuple[_Rows, list[float]]:
         """The samples by the fastest way that gives them for sure. Raises MalformedLine."""
         rows = self._known_path(lines, openmetrics)

@@ -78,58 +78,74 @@ def matrix_of(ranged: Ranged) -> Matrix:
 class Gathering:
     """Puts the values of the moments of a range query together by series.
 
-    As long as the frame stays the same, and it does while no series come and go, the moments are rows of
-    one matrix and labels are looked at once.
+    As long as the frame stays the same, and it does while no series come and go, rows stand for label sets
+    and labels are looked at once.
     """
 
     def __init__(self) -> None:
+        self.points = 0
         self._runs: dict[int, _Run] = {}
 
     def add(self, at: int, value: Value) -> None:
-        """The value at `at` (ms); a number is a series without labels. Raises EvaluationError."""
+        """The value at `at` (ms), later than those before; a number is a series without labels.
+
+        Raises EvaluationError.
+        """
         if isinstance(value, str):
             raise EvaluationError("a string has no values over a range")
         if isinstance(value, float):
             column = Column(_NUMBER, np.array([value]), np.ones(1, dtype=np.bool_))
         else:
             column = value.done()
-        self._runs.setdefault(id(column.frame), _Run(column.frame)).add(at, column)
+        self.points += self._runs.setdefault(id(column.frame), _Run(column.frame)).add(at, column)
+
+    def series(self) -> dict[Labels, tuple[Integers, Floats]]:
+        """Times (ms, ascending) and values of each series, in no order."""
+        parts: dict[Labels, list[tuple[Integers, Floats]]] = {}
+        for run in self._runs.values():
+            for labels, times, values in run.series():
+                parts.setdefault(labels, []).append((times, values))
+        return {labels: _joined(found) for labels, found in parts.items()}
 
     def matrix(self) -> Matrix:
         """All series, sorted by their labels."""
-        points: dict[Labels, list[tuple[Integers, Floats]]] = {}
-        for run in self._runs.values():
-            for one, times, values in run.series():
-                points.setdefault(one, []).append((times, values))
-        labels = sorted(points, key=lambda one: one.pairs)
-        joined = [_joined(points[one]) for one in labels]
-        return Matrix(labels, [times for times, _ in joined], [values for _, values in joined])
+        found = self.series()
+        labels = sorted(found, key=lambda one: one.pairs)
+        return Matrix(labels, [found[one][0] for one in labels], [found[one][1] for one in labels])
 
 
 _NUMBER = frame_of([Labels()])
 
 
 class _Run:
-    """The moments at which the result had one and the same frame."""
+    """The moments at which the result had one and the same frame: of each the rows and their values."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._times: list[int] = []
-        self._columns: list[Column] = []
+        self._rows: list[Integers] = []
+        self._values: list[Floats] = []
+        self._all = np.arange(len(frame))
 
-    def add(self, at: int, column: Column) -> None:
+    def add(self, at: int, column: Column) -> int:
+        """Take a moment; how many points that makes."""
+        whole = bool(column.present.all())
+        rows = self._all if whole else np.flatnonzero(column.present)
         self._times.append(at)
-        self._columns.append(column)
+        self._rows.append(rows)
+        self._values.append(column.values if whole else column.values[rows])
+        return len(rows)
 
     def series(self) -> Iterator[tuple[Labels, Integers, Floats]]:
         """(labels, times, values) of each series that has a point."""
-        times = np.array(self._times, dtype=np.int64)
-        values = np.stack([column.values for column in self._columns], axis=1)
-        present = np.stack([column.present for column in self._columns], axis=1)
-        rows = np.flatnonzero(present.any(axis=1))
-        for row, labels in zip(rows.tolist(), self._frame.rows(rows), strict=True):
-            there = present[row]
-            yield labels, times[there], values[row, there]
+        rows = np.concatenate(self._rows)
+        order = np.argsort(rows, kind="stable")
+        times = np.repeat(self._times, [len(found) for found in self._rows])[order]
+        values = np.concatenate(self._values)[order]
+        there, starts = np.unique(rows[order], return_index=True)
+        ends = np.append(starts[1:], len(rows))[: len(there)]
+        for labels, start, end in zip(self._frame.rows(there), starts.tolist(), ends.tolist(), strict=True):
+            yield labels, times[start:end], values[start:end]
 
 
 def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:

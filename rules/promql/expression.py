@@ -94,27 +94,30 @@ class Expression:
 
 
 class Steps:
-    """A range query that is evaluated moment by moment: `advance` until it says no, then `matrix`."""
+    """A range query that is evaluated moment by moment: `advance` until it says no.
+
+    `gathering` is what has been found so far.
+    """
 
     def __init__(self, root: Node, query: Query, step: int) -> None:
         self._root = root
         self._query = query
         self._moments = iter(range(query.start, query.end + 1, step))
-        self._gathering = Gathering()
+        self.gathering = Gathering()
 
     def advance(self) -> bool:
         """Evaluate the next moment; False if there is none. Raises EvaluationError."""
         at = next(self._moments, None)
         if at is None:
             return False
-        self._gathering.add(at, self._root.evaluate(Context(self._query, at)))
+        self.gathering.add(at, self._root.evaluate(Context(self._query, at)))
         return True
 
     def matrix(self) -> Matrix:
         """All values; what was not evaluated yet is now."""
         while self.advance():
             pass
-        return self._gathering.matrix()
+        return self.gathering.matrix()
 
 
 def parse(text: str) -> Expression:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model.labels import Labels
+from model.labels import NAME, Labels
 from model.matcher import Matcher, Op
 from telemetry.bits import STALE_NAN, is_stale
 from telemetry.selection import StaleSelection
@@ -378,3 +378,46 @@ def test_jitter_of_twice_the_interval_loses_nothing_in_retention(
     for n in range(targets):
         kept = sorted((t - NOW, v) for t, v in sent[n].items() if t > now - 20 * SECOND)
         assert [pair for pair in column(window, 0, f"m{n}") if pair[0] + NOW > now - 20 * SECOND] == kept
+
+
+def test_the_window_forgets_what_it_is_told_to_forget() -> None:
+    window = Window()
+    target = window.target("a", 1000)
+    window.series(target, Labels({NAME: "up", "job": "a"}))
+    kept, asked = [Matcher(NAME, Op.EQUAL, "up")], [Matcher("job", Op.EQUAL, "a")]
+    before = window.select(kept)
+    noted: set[tuple[Matcher, ...]] = set()
+    with window.noting(noted):
+        window.select(kept)
+        window.select(asked)
+    assert noted == {tuple(asked)}, "what was there before is not the asker's"
+    window.forget(noted)
+    assert window.select(kept) is before
+    assert list(window._selected) == [tuple(kept)]
+
+
+def test_a_search_remembers_nothing_and_stays_true() -> None:
+    window = Window()
+    target = window.target("a", 1000)
+    ids = [window.series(target, Labels({NAME: "up", "job": str(number)})) for number in range(3)]
+    window.append(target, NOW, np.array(ids), np.ones(3))
+    found, labels = window.search([Matcher(NAME, Op.EQUAL, "up")])
+    window.drop_target("a")
+    window.compact(NOW)
+    assert [labels[sid].value("job") for sid in found.tolist()] == ["0", "1", "2"]
+    assert window._selected == {}
+
+
+def test_the_oldest_sample_is_known() -> None:
+    window = Window()
+    assert window.oldest() is None
+    target = window.target("a", 1000)
+    ids = np.array([window.series(target, Labels({NAME: "up"}))])
+    for at in (NOW + 2000, NOW + 1000, NOW + 5000):
+        window.append(target, at, ids, np.ones(1))
+    apart = window.target("b", 0)
+    other = np.array([window.series(apart, Labels({NAME: "down"}))])
+    window.append_each(apart, np.array([NOW + 500]), other, np.ones(1))
+    assert window.oldest() == NOW + 500
+    window.drop_target("b")
+    assert window.oldest() == NOW + 1000

@@ -1,0 +1,52 @@
+"""Fleetowl's own part of the read API: incidents and runbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+
+from analyzer.api.errors import ApiError, Handler
+from analyzer.formats import success
+from analyzer.pipeline import Pipeline
+
+
+class OwnApi:
+    """Answers from the pipeline as it is now."""
+
+    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
+        self._pipeline = pipeline
+
+    def routes(self) -> Iterator[tuple[str, str, Handler]]:
+        """Method, path and handler of each."""
+        yield "GET", "/api/v1/incidents", self.incidents
+        yield "GET", "/api/v1/incidents/{id}", self.incident
+        yield "GET", "/api/v1/runbooks", self.runbooks
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        """Open incidents; with state=all also those that are over."""
+        everything = request.query.get("state") == "all"
+        return success({"incidents": self._pipeline().incidents.documents(everything)})
+
+    async def incident(self, request: web.Request) -> web.Response:
+        """One incident with its timeline and its story."""
+        name = request.match_info["id"]
+        found = self._pipeline().incidents.describe(name)
+        if found is None:
+            raise ApiError(404, "not_found", f"there is no incident {name}")
+        return success(found)
+
+    async def runbooks(self, request: web.Request) -> web.Response:
+        """The runbooks, their modes and what they did."""
+        engine, enabled = self._pipeline().runbooks, self._pipeline().settings.runbooks.enabled
+        found = [
+            {
+                "name": one.name,
+                "mode": engine.mode_of(one) if enabled else "off",
+                "alerts": list(one.match.alerts),
+                "summary": one.description,
+            }
+            for one in engine.runbooks.values()
+        ]
+        runs = [run.document() for run in engine.runs()]
+        return success({"runbooks": found, "runs": runs, "paused": engine.paused})

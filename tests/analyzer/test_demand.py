@@ -1,0 +1,113 @@
+"""What queries demand of the detectors ends; what rules demand stays as long as the rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analyzer import demand as module
+from analyzer.demand import KEEP
+from analyzer.pipeline import Pipeline
+from model.labels import Labels
+from rules.files import load_rule_files
+from rules.promql.answer import Vector
+from rules.promql.expression import parse
+from telemetry.ingest import TargetIngest
+from tests.analyzer.conftest import START
+
+Make = Callable[..., Pipeline]
+SCORE = 'fleetowl_anomaly_score{metric="%s"}'
+RULES = """
+groups:
+  - name: scores
+    rules:
+      - alert: Odd
+        expr: fleetowl_anomaly_score{metric="ruled"} > 1
+"""
+
+
+class Fleet:
+    def __init__(self, pipeline: Pipeline, *metrics: str) -> None:
+        self.pipeline = pipeline
+        self.now = START
+        self._metrics = metrics
+        self._ingest = TargetIngest(pipeline.window, "fleet", 15_000, Labels({"job": "fleet"}))
+
+    def run(self, milliseconds: int) -> None:
+        for _ in range(milliseconds // 15_000):
+            self.now += 15_000
+            self.pipeline.window.advance(self.now)
+            lines = "".join(f"# TYPE {name} gauge\n{name} 1\n" for name in self._metrics)
+            self._ingest.ingest(lines.encode(), self.now)
+            self.pipeline.step(self.now)
+
+    def ask(self, metric: str) -> list[str]:
+        return self.pipeline.demand.ask(parse(SCORE % metric), self.now)
+
+    def scored(self, metric: str) -> bool:
+        value = self.pipeline.evaluate(parse(SCORE % metric), self.now)
+        assert isinstance(value, Vector)
+        return bool(value.labels)
+
+
+@pytest.fixture
+def fleet(make_pipeline: Make, tmp_path: Path) -> Fleet:
+    rules = tmp_path / "scores.rules.yml"
+    rules.write_text(RULES)
+    fleet = Fleet(make_pipeline(rules={"shipped": False, "files": [str(rules)]}), "asked", "ruled", "a", "b")
+    fleet.run(40 * 60_000)
+    return fleet
+
+
+def test_a_querys_demand_ends_when_nobody_asks_any_more(fleet: Fleet) -> None:
+    assert not fleet.scored("asked")
+    assert fleet.ask("asked") == []
+    fleet.run(60_000)
+    assert fleet.scored("asked")
+    fleet.run(KEEP - 90_000)
+    fleet.ask("asked")
+    fleet.run(KEEP - 60_000)
+    assert fleet.scored("asked"), "asked again, it lasts again"
+    fleet.run(120_000)
+    assert not fleet.scored("asked"), "its series have ended at once, not after the look-back"
+    assert fleet.scored("ruled")
+
+
+def test_what_is_asked_again_after_its_end_comes_back(fleet: Fleet) -> None:
+    fleet.ask("asked")
+    fleet.run(KEEP + 60_000)
+    assert not fleet.scored("asked")
+    fleet.ask("asked")
+    fleet.run(60_000)
+    assert fleet.scored("asked")
+
+
+def test_a_rules_demand_ends_with_the_rule(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.run(60_000)
+    assert fleet.scored("ruled")
+    rules = tmp_path / "other.rules.yml"
+    rules.write_text(RULES.replace('fleetowl_anomaly_score{metric="ruled"}', "asked"))
+    fleet.pipeline.reload(fleet.pipeline.settings, load_rule_files([rules]), [], fleet.now)
+    fleet.run(30_000)
+    assert not fleet.scored("ruled")
+
+
+def test_what_a_rule_demands_too_goes_on(fleet: Fleet) -> None:
+    fleet.ask("ruled")
+    fleet.run(KEEP + 60_000)
+    assert fleet.scored("ruled")
+
+
+def test_queries_demand_no_more_than_a_limit_and_no_names_without_series(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_ASKED", 2)
+    for number in range(10):
+        assert fleet.ask(f"no_such_metric_{number}") == []
+    assert fleet.ask("a") == fleet.ask("b") == []
+    (sentence,) = fleet.ask("asked")
+    assert sentence.startswith("the scores of asked are not kept: queries ask for 2 metrics already")
+    fleet.run(60_000)
+    assert (fleet.scored("a"), fleet.scored("asked")) == (True, False)
