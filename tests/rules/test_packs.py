@@ -234,7 +234,7 @@ def test_gpu_lost_is_one_alert_from_the_xid_until_it_is_back(it: Cluster) -> Non
         "UUID": "GPU-3",
         "Hostname": "n1",
         "tier": "P0",
-        "kind": "hardware",
+        "kind": "threshold",
         "severity": "critical",
     }
     assert not it.resolved
@@ -387,5 +387,7 @@ def test_the_text_says_nothing_that_is_not_there(pack_groups: list[RuleGroup]) -
             used = set(re.findall(r"\$labels\.(\w+)", template.text))
             assert used <= {
                 *("instance", "job", "engine", "model_name", "node", "gpu", "UUID"),
-                *("Hostname", "hostname", "device", "mountpoint"),
+                *("Hostname", "hostname", "device", "mountpoint", "rack", "xid", "metric", "export", "port"),
+                *("namespace", "pod", "container", "condition"),
+                *("file", "group", "collector", "receiver", "integration"),
             }, rule.name

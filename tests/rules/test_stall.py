@@ -63,9 +63,9 @@ SCRAPES = [
 
 @pytest.mark.parametrize("scrape", SCRAPES, ids=str)
 def test_hung_worker_fires_once_before_it_comes_back(
-    folder: Folder, pack_groups: list[RuleGroup], scrape: Scrape
+    folder: Folder, stall_groups: list[RuleGroup], scrape: Scrape
 ) -> None:
-    cluster = run(pack_groups, [Endpoint("a:8000", folder(HUNG))], scrape)
+    cluster = run(stall_groups, [Endpoint("a:8000", folder(HUNG))], scrape)
     [(instance, engine, at)] = stalls(cluster)
     assert (instance, engine) == ("a:8000", "0")
     assert FROZEN_FROM < at < MOVES_AGAIN
@@ -73,10 +73,10 @@ def test_hung_worker_fires_once_before_it_comes_back(
 
 
 @pytest.mark.parametrize("scrape", SCRAPES, ids=str)
-def test_two_instances_one_hangs(folder: Folder, pack_groups: list[RuleGroup], scrape: Scrape) -> None:
+def test_two_instances_one_hangs(folder: Folder, stall_groups: list[RuleGroup], scrape: Scrape) -> None:
     hung = folder(HUNG)
     endpoints = [Endpoint("a:8000", hung), Endpoint("b:8000", folder(LIGHT, hung[0][0]))]
-    [(instance, engine, at)] = stalls(run(pack_groups, endpoints, scrape))
+    [(instance, engine, at)] = stalls(run(stall_groups, endpoints, scrape))
     assert (instance, engine) == ("a:8000", "0")
     assert at < MOVES_AGAIN
 
@@ -84,12 +84,12 @@ def test_two_instances_one_hangs(folder: Folder, pack_groups: list[RuleGroup], s
 @pytest.mark.parametrize("scrape", SCRAPES, ids=str)
 @pytest.mark.parametrize("hung_engine", ["0", "1"])
 def test_two_engines_of_one_instance_one_hangs(
-    folder: Folder, pack_groups: list[RuleGroup], hung_engine: str, scrape: Scrape
+    folder: Folder, stall_groups: list[RuleGroup], hung_engine: str, scrape: Scrape
 ) -> None:
     hung = folder(HUNG)
     pair = [hung, folder(LIGHT, hung[0][0])]
     both = merged(*(pair if hung_engine == "0" else reversed(pair)))
-    [(_, engine, at)] = stalls(run(pack_groups, [Endpoint("a:8000", both)], scrape))
+    [(_, engine, at)] = stalls(run(stall_groups, [Endpoint("a:8000", both)], scrape))
     assert engine == hung_engine
     assert at < MOVES_AGAIN
 
@@ -106,9 +106,9 @@ QUIET_SCRAPES = [
 @pytest.mark.parametrize("name", [LIGHT, OVERLOAD])
 @pytest.mark.parametrize("scrape", QUIET_SCRAPES, ids=str)
 def test_load_that_moves_is_no_stall(
-    folder: Folder, pack_groups: list[RuleGroup], name: str, scrape: Scrape
+    folder: Folder, stall_groups: list[RuleGroup], name: str, scrape: Scrape
 ) -> None:
-    assert not stalls(run(pack_groups, [Endpoint("a:8000", folder(name))], scrape))
+    assert not stalls(run(stall_groups, [Endpoint("a:8000", folder(name))], scrape))
 
 
 def test_idle_is_no_stall(folder: Folder, pack_groups: list[RuleGroup], shared_data: Path) -> None:
@@ -135,28 +135,28 @@ def zombie(shared_data: Path, errors_per_second: float) -> list[tuple[int, bytes
 
 
 @pytest.mark.parametrize("interval", [SECOND, 5 * SECOND])
-def test_zombie_engine_fires(shared_data: Path, pack_groups: list[RuleGroup], interval: int) -> None:
+def test_zombie_engine_fires(shared_data: Path, stall_groups: list[RuleGroup], interval: int) -> None:
     endpoint = Endpoint("a:8000", zombie(shared_data, errors_per_second=4))
-    cluster = run(pack_groups, [endpoint], Scrape(interval=interval, jitter=interval // 5, seed=1))
+    cluster = run(stall_groups, [endpoint], Scrape(interval=interval, jitter=interval // 5, seed=1))
     [(instance, engine, _)] = stalls(cluster)
     assert (instance, engine) == ("a:8000", "0")
 
 
 def test_a_single_server_error_on_an_idle_engine_is_no_stall(
-    shared_data: Path, pack_groups: list[RuleGroup]
+    shared_data: Path, stall_groups: list[RuleGroup]
 ) -> None:
     bodies = zombie(shared_data, errors_per_second=0)
     later = [(time, body.replace(b'"5xx"} 3', b'"5xx"} 4')) for time, body in bodies[20:]]
-    cluster = run(pack_groups, [Endpoint("a:8000", bodies[:20] + later)], Scrape(jitter=200, seed=1))
+    cluster = run(stall_groups, [Endpoint("a:8000", bodies[:20] + later)], Scrape(jitter=200, seed=1))
     assert not stalls(cluster)
 
 
-def test_a_sleeping_engine_is_at_rest(folder: Folder, pack_groups: list[RuleGroup]) -> None:
+def test_a_sleeping_engine_is_at_rest(folder: Folder, stall_groups: list[RuleGroup]) -> None:
     asleep = [
         (time, body.replace(b'sleep_state="awake"} 1.0', b'sleep_state="awake"} 0.0'))
         for time, body in folder(HUNG)
     ]
-    assert not stalls(run(pack_groups, [Endpoint("a:8000", asleep)], Scrape()))
+    assert not stalls(run(stall_groups, [Endpoint("a:8000", asleep)], Scrape()))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_one_lost_scrape_is_no_outage(folder: Folder, pack_groups: list[RuleGrou
     assert "EngineGone" not in {alert.name for alert in cluster.fired}
 
 
-def test_two_samples_between_lost_scrapes_are_too_few(pack_groups: list[RuleGroup]) -> None:
+def test_two_samples_between_lost_scrapes_are_too_few(stall_groups: list[RuleGroup]) -> None:
     labels = 'job="vllm",instance="e:8000",engine="0",model_name="m"'
     counters = ("generation_tokens_total", "prompt_tokens_total", "iteration_tokens_total_count")
 
@@ -196,7 +196,7 @@ def test_two_samples_between_lost_scrapes_are_too_few(pack_groups: list[RuleGrou
             **moved,
         }
 
-    cluster = Cluster(groups=pack_groups)
+    cluster = Cluster(groups=stall_groups)
     begin = cluster.run(5, lambda second: page(second)) + 6 * SECOND
     cluster.write(begin, page(9))
     for now in range(begin, begin + 6 * SECOND, SECOND):
