@@ -111,3 +111,36 @@ def test_queries_demand_no_more_than_a_limit_and_no_names_without_series(
     assert sentence.startswith("the scores of asked are not kept: queries ask for 2 metrics already")
     fleet.run(60_000)
     assert (fleet.scored("a"), fleet.scored("asked")) == (True, False)
+
+
+def test_a_rule_that_comes_later_takes_a_querys_demand_over(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.ask("asked")
+    rules = tmp_path / "later.rules.yml"
+    rules.write_text(RULES.replace("ruled", "asked"))
+    fleet.pipeline.reload(fleet.pipeline.settings, load_rule_files([rules]), [], fleet.now)
+    fleet.run(KEEP + 60_000)
+    assert fleet.scored("asked")
+
+
+def test_an_end_right_after_a_renumbering_ends_nothing_else(make_pipeline: Make) -> None:
+    pipeline = make_pipeline(rules={"shipped": False})
+    old = TargetIngest(pipeline.window, "old", 15_000, Labels({"job": "old"}))
+    page = b"".join(b"old_%d 1\n" % number for number in range(5))
+    fleet = Fleet(pipeline, "asked", "b", *(f"m{number}" for number in range(9)))
+    for _ in range(160):
+        old.ingest(page, fleet.now)
+        fleet.run(15_000)
+    fleet.ask("asked")
+    fleet.run(60_000)
+    pipeline.window.drop_target("old")
+    remap = pipeline.window.compact(fleet.now)
+    assert remap is not None
+    pipeline.scoring.remap(remap)
+    pipeline.rules.remap(remap)
+    before = pipeline.evaluate(parse('{job="fleet"}'), fleet.now)
+    pipeline.scoring.release("asked", fleet.now)
+    after = pipeline.evaluate(parse('{job="fleet"}'), fleet.now)
+    assert isinstance(before, Vector)
+    assert isinstance(after, Vector)
+    lost = set(before.labels) - set(after.labels)
+    assert {labels.value("metric") for labels in lost} <= {"asked"}
