@@ -122,11 +122,47 @@ def rules() -> None:
 
 @rules.command("check")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-def rules_check(paths: tuple[Path, ...]) -> None:
-    """Check rule files or folders of them; exit 1 if one would not load."""
-    from fleetowl.checks import check_rules
+@OUTPUT
+def rules_check(paths: tuple[Path, ...], output: str) -> None:
+    """Check rule files and PrometheusRule objects, or folders of them; exit 1 if one would not load."""
+    from fleetowl.rulefiles import check_rules
 
-    sys.exit(check_rules(paths, click.echo))
+    sys.exit(check_rules(paths, output, click.echo))
+
+
+@rules.command("test")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@OUTPUT
+def rules_test(paths: tuple[Path, ...], output: str) -> None:
+    """Run promtool's unit tests of rules, files or folders of them; exit 1 if one fails."""
+    from fleetowl.rulefiles import run_rule_tests
+
+    sys.exit(run_rule_tests(paths, output, click.echo))
+
+
+@rules.command("export")
+@click.option(
+    "--output", "directory", required=True, type=click.Path(path_type=Path), help="Folder to write to."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["rules", "prometheusrule"]),
+    default="rules",
+    show_default=True,
+    help="Plain rule files, or objects of the Prometheus operator.",
+)
+@click.option(
+    "--scrape-interval",
+    default="15s",
+    show_default=True,
+    help="How often your targets are scraped: `$scrapes(n)` becomes n times this.",
+)
+def rules_export(directory: Path, form: str, scrape_interval: str) -> None:
+    """Write the shipped rules as plain Prometheus reads them."""
+    from fleetowl.rulefiles import export_rules
+
+    sys.exit(export_rules(directory, form, scrape_interval, click.echo))
 
 
 @rules.command("lint")

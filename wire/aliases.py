@@ -47,7 +47,7 @@ def aliases_of(name: str) -> tuple[Alias, ...]:
     >>> [str(alias) for alias in aliases_of("vllm:num_requests_waiting")][:2]
     ['sglang:num_queue_reqs', 'trtllm_num_requests_waiting']
     """
-    return _exposed().get(name, ())
+    return exposed().get(name, ())
 
 
 def canonical(name: str, labels: Mapping[str, str] | None = None) -> str | None:
@@ -112,8 +112,8 @@ def _of_family(family: str) -> Iterator[Alias]:
 
 
 @cache
-def _exposed() -> dict[str, tuple[Alias, ...]]:
-    """The aliases by what is selected: the name of a family, and those of a histogram's parts."""
+def exposed() -> dict[str, tuple[Alias, ...]]:
+    """The aliases of every canonical name: those of families, and those of a histogram's parts."""
     found = {}
     for family, kind in families().items():
         of_family = tuple(_of_family(family))
@@ -128,7 +128,7 @@ def _exposed() -> dict[str, tuple[Alias, ...]]:
 @cache
 def _by_alias() -> dict[str, list[tuple[Alias, str]]]:
     found: dict[str, list[tuple[Alias, str]]] = {}
-    for family, of_family in _exposed().items():
+    for family, of_family in exposed().items():
         for alias in of_family:
             found.setdefault(alias.name, []).append((alias, family))
     return found

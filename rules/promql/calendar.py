@@ -48,5 +48,5 @@ DATES: dict[str, Callable[[Seconds], Floats]] = {
 def on_calendar(name: str, seconds: Floats) -> Floats:
     """The function `name` of times in Unix seconds; NaN where there is no such date."""
     known = np.isfinite(seconds) & (np.abs(seconds) < 1e11)
-    times = np.where(known, np.floor(seconds), 0).astype(np.int64).astype("M8[s]")
+    times = np.where(known, np.trunc(seconds), 0).astype(np.int64).astype("M8[s]")
     return np.where(known, DATES[name](times), np.nan)

@@ -28,6 +28,16 @@ def _round(values: Floats, nearest: float = 1.0) -> Floats:
     return result
 
 
+def go_max(one: Floats | float, other: Floats | float) -> Floats:
+    """Go's math.Max: an infinite maximum stands even beside NaN."""
+    return np.where(np.isposinf(one) | np.isposinf(other), np.inf, np.maximum(one, other))
+
+
+def go_min(one: Floats | float, other: Floats | float) -> Floats:
+    """Go's math.Min."""
+    return np.where(np.isneginf(one) | np.isneginf(other), -np.inf, np.minimum(one, other))
+
+
 ELEMENTWISE: dict[str, Arithmetic] = {
     "abs": np.abs,
     "ceil": np.ceil,
@@ -53,8 +63,8 @@ ELEMENTWISE: dict[str, Arithmetic] = {
     "acosh": np.arccosh,
     "atanh": np.arctanh,
     "round": _round,
-    "clamp_min": np.maximum,
-    "clamp_max": np.minimum,
+    "clamp_min": go_max,
+    "clamp_max": go_min,
 }
 """Each takes the values of a vector, and the scalar arguments of its function, to new values."""
 
@@ -100,7 +110,7 @@ class Clamp:
         """The values, kept between the bounds."""
         vector = column(self._operand, context)
         low, high = number(self._low, context), number(self._high, context)
-        values = np.maximum(low, np.minimum(high, vector.values))
+        values = go_max(low, go_min(high, vector.values))
         present = vector.present & (not low > high)
         return Column(vector.frame, values, present, True)
 
@@ -203,7 +213,7 @@ class Extreme:
     """`min_of(a, b)` and `max_of(a, b)` of two numbers."""
 
     def __init__(self, name: str, operands: Sequence[Node]) -> None:
-        self._choose = np.minimum if name == "min_of" else np.maximum
+        self._choose = go_min if name == "min_of" else go_max
         self._operands = operands
 
     def evaluate(self, context: Context) -> float:

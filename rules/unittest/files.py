@@ -27,7 +27,7 @@ class Loaded:
     """How often (ms) the groups are evaluated."""
 
 
-def test_files(paths: Iterable[Path]) -> list[Path]:
+def files_with_tests(paths: Iterable[Path]) -> list[Path]:
     """The files among `paths`, and those below folders that hold unit tests, by their content.
 
     Raises ConfigurationError for a path that is not there and for a folder without tests.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from model.labels import format_labels
 from model.moment import format_duration
 from model.settings import ConfigurationError, Problem
-from rules.unittest.files import load_tests, test_files
+from rules.unittest.files import files_with_tests, load_tests
 from rules.unittest.running import Alerting, Failure, Valued, run_test
 from wire.render import format_value
 
@@ -35,7 +35,7 @@ class Outcome:
 
 def run_paths(paths: Iterable[Path]) -> Iterator[Outcome]:
     """Run the files one after the other. Raises ConfigurationError, before the first, for wrong paths."""
-    for path in test_files(paths):
+    for path in files_with_tests(paths):
         yield run_file(path)
 
 
@@ -97,16 +97,12 @@ def as_data(outcomes: Sequence[Outcome]) -> dict[str, Any]:
                 "file": str(outcome.path),
                 "passed": outcome.passed,
                 "tests": outcome.tests,
-                "problems": [_problem_data(problem) for problem in outcome.problems],
+                "problems": [asdict(problem) for problem in outcome.problems],
                 "failures": [_failure_data(failure) for failure in outcome.failures],
             }
             for outcome in outcomes
         ],
     }
-
-
-def _problem_data(problem: Problem) -> dict[str, str]:
-    return {"file": problem.file, "key": problem.key, "message": problem.message, "hint": problem.hint}
 
 
 def _failure_data(failure: Failure) -> dict[str, Any]:

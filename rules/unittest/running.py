@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from rules.settings import RuleSettings
 from rules.unittest.files import Loaded
 from rules.unittest.model import AlertCase, ExpressionCase, UnitTest
 from rules.unittest.relevance import needed, reads_alerts
-from telemetry.bits import Floats, Ints
+from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import Window
 from wire.render import format_value
 
@@ -66,76 +66,65 @@ class Failure:
     error: str = ""
 
 
-@dataclass
 class _Input:
-    """The input series as a table: row k is the moment `start + k * interval`."""
+    """The input series as a table: row k is the moment k * interval after the start."""
 
-    labels: list[Labels]
-    values: Floats
-    given: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
-
-    @classmethod
-    def of(cls, test: UnitTest) -> _Input:
+    def __init__(self, test: UnitTest) -> None:
         # A series that stands twice counts once, as it stands last.
         series = dict(entry.samples for entry in test.input_series)
         steps = max(map(len, series.values()), default=0)
-        values = np.zeros((steps, len(series)))
-        given = np.zeros((steps, len(series)), dtype=np.bool_)
+        self.labels = list(series)
+        self.values: Floats = np.zeros((steps, len(series)))
+        self.given: Flags = np.zeros((steps, len(series)), dtype=np.bool_)
         for column, sequence in enumerate(series.values()):
-            present = [value is not None for value in sequence]
-            given[: len(sequence), column] = present
-            values[: len(sequence), column] = [0.0 if value is None else value for value in sequence]
-        return cls(list(series), values, given)
+            self.given[: len(sequence), column] = [value is not None for value in sequence]
+            self.values[: len(sequence), column] = [0.0 if value is None else value for value in sequence]
 
 
-@dataclass
 class _Run:
     """One test as it runs."""
 
-    loaded: Loaded
-    test: UnitTest
-    name: str
-    window: Window = field(default_factory=lambda: Window(retention=_LONG_AGO))
-    written: int = 0
-
-    def __post_init__(self) -> None:
-        self.interval = self.test.interval or self.loaded.step
-        self.start = self.test.start_timestamp
-        groups = needed(self.loaded.groups, self.test)
+    def __init__(self, loaded: Loaded, test: UnitTest, name: str) -> None:
+        self.test = test
+        self.name = name
+        self.step = loaded.step
+        self.start = test.start_timestamp
+        self.interval = test.interval or loaded.step
+        groups = needed(loaded.groups, test)
         self.settings = RuleSettings().model_copy(
             update={
-                "evaluation_interval": self.loaded.step,
+                "evaluation_interval": loaded.step,
                 "default_scrape_interval": self.interval,
                 "max_series": 0,
-                "record_alerts": reads_alerts(groups, self.test),
+                "record_alerts": reads_alerts(groups, test),
             }
         )
+        self.window = Window(retention=_LONG_AGO)
         self.engine = RuleEngine(
             self.window,
             groups,
             self.start - _LONG_AGO,
             self.settings,
-            external_url=self.test.external_url,
-            external_labels=self.test.external_labels,
+            external_url=test.external_url,
+            external_labels=test.external_labels,
         )
-        self.input = _Input.of(self.test)
-        target = self.window.target("input", self.interval)
-        self.target = target
-        self.ids: Ints = np.array(
-            [self.window.series(target, labels) for labels in self.input.labels], dtype=np.int64
-        )
+        self.input = _Input(test)
+        self.target = self.window.target("input", self.interval)
+        sids = [self.window.series(self.target, labels) for labels in self.input.labels]
+        self.ids: Ints = np.array(sids, dtype=np.int64)
+        self.written = 0
 
     def failures(self) -> Iterator[Failure]:
         """Step to the end and compare on the way."""
         cases = sorted(self.test.alert_rule_test, key=lambda case: case.eval_time)
-        for elapsed in range(0, self.test.duration + 1, self.loaded.step):
+        for elapsed in range(0, self.test.duration + 1, self.step):
             self._write_until(elapsed)
             self.engine.step(self.start + elapsed)
             failed = list(self._failed_rules(elapsed))
             if failed:
                 yield from failed
                 return
-            while cases and cases[0].eval_time < elapsed + self.loaded.step:
+            while cases and cases[0].eval_time < elapsed + self.step:
                 yield from self._compare_alerts(cases.pop(0))
         for case in self.test.promql_expr_test:
             yield from self._compare_samples(case)

@@ -25,19 +25,14 @@ from rules.promql.answer import Matrix, Scalar
 from rules.promql.context import Notes
 from rules.promql.errors import EvaluationError, PromQLError, Unsupported
 from rules.promql.expression import Expression, parse
-from telemetry.bits import STALE_NAN
+from rules.unittest.notation import NotationError, parse_series, parse_values
 from telemetry.window import Window, WindowLimits
+from wire.gotext import go_unquote
 
 _TOLERANCE = 1e-6  # as promqltest
 _EVAL = re.compile(r"eval(_\w+)?\s+(instant|range)\s+(.*)", re.DOTALL)
 _INSTANT = re.compile(r"at\s+(\S+)\s+(.*)", re.DOTALL)
 _RANGE = re.compile(r"from\s+(\S+)\s+to\s+(\S+)\s+step\s+(\S+)\s+(.*)", re.DOTALL)
-_LABEL = re.compile(
-    r'\s*(?:"((?:[^"\\]|\\.)*)"|([\w.:]+))\s*(?:=\s*("(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'))?\s*,?'
-)
-_NUMBER = r"[-+]?(?:0x[0-9a-fA-F]+|\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|[iI]nf|[nN]a[nN])"
-_REPEATED = re.compile(rf"({_NUMBER})x(\d+)")
-_STEPPED = re.compile(rf"({_NUMBER})([-+])({_NUMBER.removeprefix('[-+]?')})x(\d+)")
 
 
 class Unreadable(Exception):
@@ -95,7 +90,7 @@ def run_file(path: Path) -> Outcome:
         elif block.command.startswith("load"):
             try:
                 _load(window, block)
-            except (Unreadable, ValueError, IndexError) as error:
+            except ValueError as error:
                 print(f"{place}: cannot be loaded: {error}", file=sys.stderr)
         elif block.command.startswith("eval"):
             _count(outcome, place, window, block)
@@ -113,7 +108,7 @@ def _count(outcome: Outcome, place: str, window: Window, block: Block) -> None:
     except Unsupported as error:
         outcome.unsupported.append(f"{place}: {error}")
         return
-    except (PromQLError, Unreadable) as error:
+    except (PromQLError, Unreadable, NotationError) as error:
         outcome.failed.append(f"{place}: unreadable: {error}")
         return
     except Exception as error:  # a defect fails its own line and not the run
@@ -136,67 +131,13 @@ def _load(window: Window, block: Block) -> None:
     step = _milliseconds(block.command.split()[1])
     target = window.target("load", 0)
     # A series that stands twice in a load counts once, as it stands last.
-    series = {labels: _sequence(rest) for labels, rest in map(_series, block.body) if "{{" not in rest}
+    series = dict(parse_series(line) for line in block.body if "{{" not in line)
     for labels, sequence in series.items():
         sid = window.series(target, labels)
         samples = [(k * step, value) for k, value in enumerate(sequence) if value is not None]
         times = np.array([time for time, _ in samples], dtype=np.int64)
         values = np.array([value for _, value in samples], dtype=np.float64)
         window.append_each(target, times, np.full(len(times), sid), values)
-
-
-def _series(line: str) -> tuple[Labels, str]:
-    """The label set at the head of a line, and the rest of it."""
-    name = re.match(r"[\w:.]*", line)
-    assert name is not None
-    pairs = [(NAME, name[0])] if name[0] else []
-    position = name.end()
-    if line[position : position + 1] == "{":
-        position += 1
-        while line[position] != "}":
-            found = _LABEL.match(line, position)
-            if found is None or found.end() == position:
-                raise Unreadable(f"labels of {line!r}")
-            key = found[1] if found[1] is not None else found[2]
-            pairs.append((key, _unquoted(found[3])) if found[3] else (NAME, key))
-            position = found.end()
-            while line[position] == " ":
-                position += 1
-        position += 1
-    return Labels(pairs), line[position:].strip()
-
-
-def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", lambda c: {"n": "\n", "t": "\t"}.get(c[1], c[1]), text[1:-1])
-
-
-def _sequence(text: str) -> list[float | None]:
-    values: list[float | None] = []
-    for word in text.split():
-        stepped, repeated = _STEPPED.fullmatch(word), _REPEATED.fullmatch(word)
-        if word == "_":
-            values.append(None)
-        elif word == "stale":
-            values.append(STALE_NAN)
-        elif found := re.fullmatch(r"_x(\d+)", word):
-            values.extend([None] * int(found[1]))
-        elif stepped:
-            start, by = _number(stepped[1]), _number(stepped[3]) * (-1 if stepped[2] == "-" else 1)
-            values.extend(start + by * k for k in range(int(stepped[4]) + 1))
-        elif repeated:
-            values.extend([_number(repeated[1])] * (int(repeated[2]) + 1))
-        else:
-            values.append(_number(word))
-    return values
-
-
-def _number(text: str) -> float:
-    try:
-        if "0x" in text.lower():
-            return float(int(text.replace("_", ""), 16))
-        return float(text.replace("_", ""))
-    except ValueError as error:
-        raise Unreadable(f"number {text!r}") from error
 
 
 def _milliseconds(text: str) -> int:
@@ -233,14 +174,14 @@ def _expectation(block: Block, kind: str) -> _Expected:
         elif line.startswith("expected_fail"):
             expected.fails = True
         elif re.match(r"[{a-zA-Z_]", line) and not re.match(r"(?:[nN]a[nN]|[iI]nf)\b", line):
-            labels, rest = _series(line)
-            if "{{" in rest:
+            if "{{" in line:
                 raise Unsupported("native histograms are not supported: one is in the result")
-            expected.rows[labels] = _sequence(rest)
+            labels, values = parse_series(line)
+            expected.rows[labels] = values
         elif line[0] in "\"'":
-            expected.string = _unquoted(line)
+            expected.string = go_unquote(line)
         else:
-            expected.scalar = _sequence(line)
+            expected.scalar = parse_values(line)
     return expected
 
 
@@ -253,7 +194,7 @@ def _expect(expected: _Expected, what: str) -> None:
     elif word == "ordered":
         expected.ordered = True
     elif word == "string":
-        expected.string = _unquoted(what.removeprefix("string").strip())
+        expected.string = go_unquote(what.removeprefix("string").strip())
     elif found := _RANGE_VECTOR.fullmatch(what):
         start, end, step = map(_milliseconds, found.groups())
         expected.moments = range(start, end + 1, step)

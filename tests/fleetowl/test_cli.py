@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,86 @@ def test_rules_check_says_what_would_not_load(tmp_path: Path) -> None:
     assert status == 1
     assert str(bad) in err
     assert str(good) not in err
+
+
+def test_rules_check_shows_what_loaded_and_what_was_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("groups: [{name: a, rules: [{alert: A, expr: up == 0}]}]")
+    (tmp_path / "a.test.yml").write_text("tests: []")
+    status, out, err = run("rules", "check", str(tmp_path))
+    assert (status, out.split()) == (
+        0,
+        ["FILE", "GROUPS", "ALERTS", "RECORDS", f"{tmp_path}/a.yml", "1", "1", "0"],
+    )
+    assert "passed over, unit tests:" in err
+    (tmp_path / "b.yml").write_text("groups: [{name: a, rules: [{alert: A, expr: 'up =='}, {alert: B}]}]")
+    status, out, _ = run("rules", "check", str(tmp_path), "-o", "json")
+    data = json.loads(out)
+    assert (status, len(data["files"]), len(data["problems"])) == (1, 1, 2)
+    assert {problem["key"] for problem in data["problems"]} == {
+        "group a, rule 1 A.expr",
+        "group a, rule 2 B.expr",
+    }
+
+
+@pytest.mark.parametrize("command", ["check", "test"])
+def test_paths_that_are_not_there_are_exit_2(tmp_path: Path, command: str) -> None:
+    status, out, err = run("rules", command, str(tmp_path), "/no/such.yml")
+    assert (status, out) == (2, "")
+    assert "/no/such.yml: does not exist" in err
+    status, out, err = run("rules", command, str(tmp_path))
+    assert (status, out) == (2, "")
+    assert str(tmp_path) in err
+    assert run("rules", command)[0] == 2
+
+
+def test_rules_test_says_what_passed_and_what_failed(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yml", tmp_path / "sub" / "bad.yml"
+    bad.parent.mkdir()
+    good.write_text("tests: [{promql_expr_test: [{expr: '1', exp_samples: [{value: 1}]}]}]")
+    bad.write_text("tests: [{promql_expr_test: [{expr: '1', exp_samples: [{value: 2}]}]}]")
+    assert run("rules", "test", str(good)) == (0, f"Unit Testing:  {good}\n  SUCCESS\n\n", "")
+    status, out, _ = run("rules", "test", str(tmp_path))
+    assert status == 1
+    assert (out.count("SUCCESS"), out.count("FAILED")) == (1, 1)
+    status, out, _ = run("rules", "test", str(tmp_path), "--output", "json")
+    assert (status, json.loads(out)["failed"]) == (1, 1)
+    bad.write_text("tests: [{")
+    assert run("rules", "test", str(bad))[0] == 1
+
+
+def test_rules_export_writes_plain_rules(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    status, said, err = run("rules", "export", "--output", str(out))
+    assert (status, err) == (0, "")
+    written = sorted(out.iterdir())
+    assert [str(path) for path in written] == said.split()
+    assert all(path.name.endswith(".rules.yml") for path in written)
+    assert not any("[$scrapes" in path.read_text() for path in written)
+    status, said, _ = run(
+        "rules", "export", "--output", str(out), "--format", "prometheusrule", "--scrape-interval", "1m"
+    )
+    assert status == 0
+    assert all(path.name.endswith(".prometheusrule.yml") for path in out.iterdir())
+    assert run("rules", "check", str(out))[0] == 0
+
+
+@pytest.mark.parametrize("interval", ["5", "0s", "soon", "-5s"])
+def test_a_wrong_scrape_interval_is_exit_2(tmp_path: Path, interval: str) -> None:
+    status, _, err = run("rules", "export", "--output", str(tmp_path / "x"), "--scrape-interval", interval)
+    assert status == 2
+    assert "--scrape-interval" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_rules_export_overwrites_nothing_of_others(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text("groups: []")
+    status, out, err = run("rules", "export", "--output", str(tmp_path))
+    assert (status, out) == (2, "")
+    assert "mine.yml" in err
+    status, out, err = run("rules", "export", "--output", str(tmp_path / "mine.yml"))
+    assert (status, out) == (2, "")
+    assert "is no folder" in err
+    assert run("rules", "export")[0] == 2
 
 
 def test_an_analyzer_that_is_not_there_is_one_line() -> None:

@@ -369,3 +369,65 @@ def test_what_a_reload_no_longer_records_goes_stale(tmp_path: Path) -> None:
         vector = parse(name).evaluate(it.window, now)
         assert isinstance(vector, Vector)
         assert len(vector.labels) == rows, name
+
+
+def test_a_failing_template_is_an_error_of_the_rule_and_the_alert_fires(tmp_path: Path) -> None:
+    it = cluster(
+        tmp_path,
+        """
+- alert: High
+  expr: load > 1
+  annotations: {summary: "{{ if gt $value 3.0 }}{{ humanize $labels.node }}{{ else }}fine{{ end }}"}
+- {alert: Other, expr: load > 1}
+""",
+    )
+    now = it.run(2, lambda _: high(5))
+    rule, other = it.engine.groups[0].rules
+    assert "failed: cannot use 'n1' as a number" in rule.error
+    assert other.error == ""
+    assert {alert.name for alert in it.firing} == {"High", "Other"}
+    [summary] = [alert.annotations["summary"] for alert in it.firing if alert.name == "High"]
+    assert summary == "<error expanding template: cannot use 'n1' as a number>"
+    assert it.engine.groups[0].failures == 0
+    now = it.run(1, lambda _: high(2), now)
+    assert rule.error == ""
+    it.run(1, lambda _: high(0), it.run(1, lambda _: high(5), now))
+    assert rule.error == ""
+
+
+def test_a_template_may_query_and_sees_what_is_now(tmp_path: Path) -> None:
+    it = cluster(
+        tmp_path,
+        """
+- alert: High
+  expr: load > 1
+  annotations:
+    summary: "{{ range query `sum by (node) (load)` }}{{ .Labels.node }} {{ .Value }};{{ end }}"
+    wrong: "{{ query `load ==` | len }}"
+""",
+    )
+    now = it.run(1, lambda _: {**high(5), 'load{node="n2"}': 0.0})
+    assert it.firing[0].annotations["summary"] == "n1 5;n2 0;"
+    assert it.firing[0].annotations["wrong"].startswith("<error expanding template: query 'load =='")
+    it.run(1, lambda _: {**high(5), 'load{node="n2"}': 1.0}, now)
+    assert it.firing[0].annotations["summary"] == "n1 5;n2 1;"
+
+
+def test_external_labels_reach_the_templates(tmp_path: Path) -> None:
+    found = groups(
+        tmp_path, "- {alert: A, expr: vector(1), annotations: {summary: '{{ $externalLabels.dc }}'}}"
+    )
+    engine = RuleEngine(Cluster().window, found, START, external_labels={"dc": "east"})
+    assert engine.step(START)[0].annotations["summary"] == "east"
+
+
+def test_a_rule_sees_the_alerts_of_the_rules_before_it(tmp_path: Path) -> None:
+    it = cluster(
+        tmp_path,
+        """
+- {alert: A, expr: load > 1}
+- {alert: B, expr: 'ALERTS{alertname="A", alertstate="firing"}'}
+""",
+    )
+    it.run(1, lambda _: high(5))
+    assert [alert.name for alert in it.firing] == ["A", "B"]

@@ -27,8 +27,9 @@ ALERT = {
     "labels": {"severity": "page", "size": "{{ if gt $value 3.0 }}big{{ else }}small{{ end }}"},
     "annotations": {
         "summary": "{{ $labels.node }} is at {{ $value }} in {{ $externalLabels.cluster }}",
-        "others": "{{ range query `node:busy:count > 0` | sortByLabel `rack` }}{{ .Labels.rack }}={{ .Value }} "
-        "{{ end }}{{ with query `no:such:series` }}{{ . | first | value }}{{ else }}none{{ end }}",
+        "others": "{{ range query `node:busy:count > 0` | sortByLabel `rack` }}{{ .Labels.rack }}"
+        " {{ .Value }}{{ end }}"
+        "{{ with query `no:such:series` }}{{ . | first | value }}{{ else }}none{{ end }}",
     },
 }
 RULES = {
