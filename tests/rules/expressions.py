@@ -43,6 +43,7 @@ class Maker:
         self._chance = random.Random(seed)
         self._moments = moments
         """Seconds that `@` may name."""
+        self._within_subquery = False
 
     def expression(self) -> str:
         """An instant vector or a number, nested up to three deep."""
@@ -74,7 +75,9 @@ class Maker:
         return self.subquery(self.selector(*names), modifiers)
 
     def subquery(self, inner: str, modifiers: str) -> str:
-        """Every moment of `inner`."""
+        """Every moment of `inner`; moved by 2 s within another one, whose moments are multiples of 5 s."""
+        if self._within_subquery:
+            modifiers = "offset 2s"
         return f"({inner})[{self.pick(*_RANGES)}:{self.pick(*_STEPS)}] {modifiers}".rstrip()
 
     def exact(self, depth: int) -> str:
@@ -128,10 +131,11 @@ class Maker:
             return f"predict_linear({ranged}, {self.pick('60', '-30', '3600')})"
         if kind < 0.93:
             return f"double_exponential_smoothing({self.ranged(FINITE)}, 0.3, {self.pick('0.1', '0.7')})"
-        # The moments within a subquery are multiples of 5 s: one in another is moved beside them.
+        outermost, self._within_subquery = self._within_subquery, True
         inner = self.vector(depth)
-        modifiers = "offset 2s" if ":" in inner else self.modifiers()
-        return f"{self.pick('max', 'min', 'avg', 'last')}_over_time({self.subquery(inner, modifiers)})"
+        self._within_subquery = outermost
+        function = self.pick("max", "min", "avg", "last")
+        return f"{function}_over_time({self.subquery(inner, self.modifiers())})"
 
     def aggregated(self, depth: int) -> str:
         """An aggregation of anything, or of what has a variance."""
@@ -238,10 +242,11 @@ class Maker:
 
     def timed(self, depth: int) -> str:
         """Functions of time."""
+        bare = self.pick(ODD, FINITE, COUNTER) + self.pick(*_MATCHERS)
         return self.pick(
-            f"timestamp({self.selector(ODD, FINITE)})",
-            f"timestamp({self.vector(depth)})",
-            f"time() - timestamp({self.selector(COUNTER)})",
+            f"timestamp({bare} {self.pick('', 'offset 35s', '@ start()')})",
+            f"timestamp(-({self.vector(depth)}))",
+            f"time() - timestamp({bare})",
             f"{self.pick(*_DATES)}({self.selector(COUNTER)} * 1000)",
             f"{self.pick(*_DATES)}({self.selector(FINITE)} - 3.7)",
             f"{self.pick(*_DATES)}()",
