@@ -55,7 +55,7 @@ def prepare(settings: CentralSettings) -> Plan:
     runbooks: list[Runbook] = []
     rules = settings.rules
     try:
-        paths = [*(shipped() if rules.shipped else ()), *rules.files]
+        paths = [*(shipped(rules.profile) if rules.shipped else ()), *rules.files]
         groups = load_rule_files(paths, settings.telemetry.retention)
     except ConfigurationError as error:
         problems += error.problems

@@ -158,11 +158,18 @@ def rules_test(paths: tuple[Path, ...], output: str) -> None:
     show_default=True,
     help="How often your targets are scraped: `$scrapes(n)` becomes n times this.",
 )
-def rules_export(directory: Path, form: str, scrape_interval: str) -> None:
+@click.option(
+    "--profile",
+    type=click.Choice(["small", "medium", "large"]),
+    default="small",
+    show_default=True,
+    help="Service objectives to judge by; the packs have those of small, others are one more file.",
+)
+def rules_export(directory: Path, form: str, scrape_interval: str, profile: str) -> None:
     """Write the shipped rules as plain Prometheus reads them."""
     from fleetowl.rulefiles import export_rules
 
-    sys.exit(export_rules(directory, form, scrape_interval, click.echo))
+    sys.exit(export_rules(directory, form, scrape_interval, profile, click.echo))
 
 
 @rules.command("lint")

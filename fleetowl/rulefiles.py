@@ -67,7 +67,7 @@ def run_rule_tests(paths: Sequence[Path], output: str, say: Say) -> int:
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def export_rules(directory: Path, form: str, scrape_interval: str, say: Say) -> int:
+def export_rules(directory: Path, form: str, scrape_interval: str, profile: str, say: Say) -> int:
     """Exit status of `rules export`. Raises ConfigurationError for what would be overwritten."""
     from model.moment import parse_duration
     from rules.export import Export, Form
@@ -80,7 +80,7 @@ def export_rules(directory: Path, form: str, scrape_interval: str, say: Say) -> 
     if interval <= 0:
         raise click.BadParameter("must be longer than 0s", param_hint="--scrape-interval")
     try:
-        written = Export(Form(form), interval).write(shipped(), directory)
+        written = Export(Form(form), interval).write(shipped(profile), directory)
     except OSError as error:
         click.echo(f"error: {directory} cannot be written to: {error.strerror}", err=True)
         return 1

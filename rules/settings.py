@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,6 +16,11 @@ class RuleSettings(Settings):
     """The section `rules`: which rule files run, and how often."""
 
     shipped: bool = Field(default=True, description="Whether the shipped rule packs run.")
+    profile: Literal["small", "medium", "large"] = Field(
+        default="small",
+        description="Which service objectives the shipped packs judge by: small (up to 64 GPUs), medium (up "
+        "to 400) or large; see docs/thresholds.md.",
+    )
     files: tuple[Path, ...] = Field(
         default=(), description="Rule files of your own, or folders of `*.yml` and `*.yaml` files."
     )
