@@ -37,6 +37,19 @@ HOST = (
     *("load1", "memory_MemAvailable_bytes", "memory_MemTotal_bytes"),
     *(f"pressure_{kind}_seconds_total" for kind in ("memory_stalled", "io_stalled", "cpu_waiting")),
 )
+# What rises with time in a counter would be a fault in these.
+HEALTHY = {
+    "DCGM_FI_DEV_XID_ERRORS": 0.0,
+    "DCGM_FI_DEV_GPU_TEMP": 55.0,
+    "DCGM_FI_DEV_SM_CLOCK": 1900.0,
+    "vllm:num_requests_running": 8.0,
+    "vllm:num_requests_waiting": 0.0,
+    "vllm:kv_cache_usage_perc": 0.5,
+    "node_load1": 3.0,
+    "node_memory_MemAvailable_bytes": 6e11,
+    "node_memory_MemTotal_bytes": 1e12,
+    "up": 1.0,
+}
 BUCKETS = ("0.1", "0.25", "0.5", "1.0", "2.5", "+Inf")
 
 
@@ -64,15 +77,17 @@ def fleet(nodes: int, series: int) -> tuple[Window, list[tuple[Target, np.ndarra
     """A window of `nodes` targets with `series` series in all, five minutes full."""
     window = Window()
     plain = len(series_of(0, 0))
-    targets = []
+    targets, healthy = [], []
     for node in range(nodes):
         target = window.target(f"node/{node}", INTERVAL)
         rows = series_of(node, max(0, series // nodes - plain))
+        healthy.append(np.array([HEALTHY.get(labels.name, np.nan) for labels in rows]))
         targets.append((target, np.array([window.series(target, labels) for labels in rows])))
     chance = np.random.default_rng(7)
     for sample in range(SAMPLES):
-        for target, ids in targets:
-            window.append(target, START + sample * INTERVAL, ids, sample + chance.random(len(ids)))
+        for (target, ids), steady in zip(targets, healthy, strict=True):
+            values = np.where(np.isnan(steady), sample + chance.random(len(ids)), steady)
+            window.append(target, START + sample * INTERVAL, ids, values)
     return window, targets, START + (SAMPLES - 1) * INTERVAL
 
 
