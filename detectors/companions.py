@@ -45,9 +45,10 @@ class Companions:
         """Write the results of this metric no longer; those that there are end at `time` (ms) or later."""
         self._metrics.discard(metric)
         ids = self._sources(metric)
-        results = self._ids[ids[self._wanted[ids] & (self._ids[ids] != _NONE).all(axis=1)]].ravel()
         self._wanted[ids] = False
-        results = results[self._window.alive(results)]
+        found = [sid for source in ids.tolist() for sid in self._existing(self._window.labels(source))]
+        results = np.array(found, np.int64)
+        results = results[results != _NONE]
         times = np.maximum(self._window.last(results)[0] + 1, time)
         ended = self._window.append_beside(times, results, np.full(len(results), STALE_NAN))
         self.refused += sum(ended.refused.values())
