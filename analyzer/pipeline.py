@@ -86,6 +86,7 @@ class Pipeline:
             timer,
             settings.alertmanager.external_url,
             settings.analyzer.tick,
+            settings.analyzer.external_labels,
         )
         self.incidents = Incidents(settings.incidents, self.topology, explained_by(groups))
         self.dispatcher = Dispatcher(settings.alertmanager)
@@ -157,7 +158,12 @@ class Pipeline:
     ) -> None:
         """Take over other rules, routes, receivers and runbooks; alerts, incidents and runs stay."""
         self.settings = settings
-        self.rules.reload(groups, settings.rules, settings.alertmanager.external_url)
+        self.rules.reload(
+            groups,
+            settings.rules,
+            settings.alertmanager.external_url,
+            settings.analyzer.external_labels,
+        )
         self.incidents.reconfigure(settings.incidents, explained_by(groups))
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.runbooks.reconfigure(runbooks, settings.runbooks)

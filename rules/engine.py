@@ -163,6 +163,7 @@ class RuleEngine:
         groups: Sequence[RuleGroup],
         settings: RuleSettings | None = None,
         external_url: str | None = None,
+        external_labels: Mapping[str, str] | None = None,
     ) -> None:
         """Run other groups, with other settings where they are given.
 
@@ -170,6 +171,7 @@ class RuleEngine:
         """
         self._settings = settings or self._settings
         self._external_url = self._external_url if external_url is None else external_url
+        self._external_labels = self._external_labels if external_labels is None else external_labels
         before = {states.key: states for states in self._alert_states(self.groups)}
         self._retired += self._recorders()
         self._configure(groups)
