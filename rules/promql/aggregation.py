@@ -214,21 +214,23 @@ class CountValues(_Grouped):
     """
 
     def __init__(self, label: str, operand: Node, by: bool, labels: tuple[str, ...]) -> None:
-        super().__init__(operand, by, labels)
+        # As upstream: the value is put into the label first, and rows are grouped then.
+        super().__init__(operand, by, tuple(set(labels) - {label}) if by else (*labels, label))
         self._label = label
+        self._shown = by or label not in labels
 
     def evaluate(self, context: Context) -> Column:
         """A row for each group and value."""
         vector = column(self._operand, context)
         groups = self._grouped(vector)
         counts: Counter[tuple[int, str]] = Counter(
-            (int(groups.number[row]), _spelled(float(vector.values[row])))
+            (int(groups.number[row]), _spelled(float(vector.values[row])) if self._shown else "")
             for row in np.flatnonzero(vector.present)
         )
         labels = [groups.frame[number].merged({self._label: value}) for number, value in counts]
         intervals = groups.frame.intervals[[number for number, _ in counts]]
         values = np.array(list(counts.values()), dtype=np.float64)
-        return Column(frame_of(labels, intervals), values, np.ones(len(values), dtype=np.bool_)).checked()
+        return Column(frame_of(labels, intervals), values, np.ones(len(values), dtype=np.bool_))
 
 
 def _spelled(value: float) -> str:

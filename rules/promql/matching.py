@@ -194,6 +194,6 @@ class SetOperator:
 
 
 def _joined_dropped(left: Column, right: Column) -> bool | Bools:
-    if isinstance(left.dropped, bool) and left.dropped == right.dropped:
+    if isinstance(left.dropped, bool) and isinstance(right.dropped, bool) and left.dropped == right.dropped:
         return left.dropped
     return np.concatenate([np.broadcast_to(side.dropped, side.present.shape) for side in (left, right)])
