@@ -118,3 +118,11 @@ def test_the_table_of_thresholds_answers_each_row_with_alerts_that_exist() -> No
     rows = [line for line in text.splitlines() if re.match(r"\| [AS]\d ", line)]
     assert len([row for row in rows if row.startswith("| A3 ")]) == 16
     assert all("](runbooks/" in row for row in rows)
+
+
+def test_side_files_name_what_each_alert_is_about_and_what_it_explains() -> None:
+    rules = [rule for path in shipped() for rule in alerts_of(path)]
+    known = {rule.name for rule in rules}
+    for rule in rules:
+        assert rule.extras.entity, rule.name
+        assert set(rule.extras.explains) <= known - {rule.name}, rule.name
