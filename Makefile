@@ -22,7 +22,7 @@ install: ## Only what the agent and the analyzer need, in .venv (for systemd, se
 	$(call venv,requirements/analyzer.txt)
 
 test: $(STAMP) peers ## Unit, property and peer tests (under 3 minutes)
-	$(BIN)/pytest -m "not acceptance and not gpu"
+	$(BIN)/pytest -n auto --dist worksteal -m "not acceptance and not gpu"
 
 acceptance: $(STAMP) peers ## Real time, kills, minutes of real peers (under 10 minutes)
 	$(BIN)/pytest -m "acceptance and not gpu" tests/acceptance

@@ -61,7 +61,7 @@ class Evaluator:
             return []
         self._unsaved.take(rule.key, step)
         if step.flaw:
-            self._say(rule, step.flaw)
+            self._failed(group, rule, step.flaw)
         elif rule.error:
             log.info("%s: evaluates again", rule.key)
             rule.error = ""
@@ -70,11 +70,6 @@ class Evaluator:
     @staticmethod
     def _failed(group: GroupState, rule: RuleState, message: str, defect: bool = False) -> None:
         group.failures += 1
-        Evaluator._say(rule, message, defect)
-
-    @staticmethod
-    def _say(rule: RuleState, message: str, defect: bool = False) -> None:
-        """In the log where it begins, and in the rule as long as it lasts."""
         if message != rule.error:
             log.warning("%s: failed: %s", rule.key, message, exc_info=defect)
         rule.error = message

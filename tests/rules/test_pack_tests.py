@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections import defaultdict
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from model.moment import MINUTE, SECOND
+from model.moment import MINUTE
 from rules.files import load_rule_file, load_rule_files
 from rules.group import AlertRule
 from rules.packs import PROFILES, shipped, unit_tests
-from rules.promql.scrapes import with_interval
+from rules.unittest.report import as_text, run_paths
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RETENTION = 15 * MINUTE
@@ -36,18 +35,12 @@ def document(pack: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.peer
 @pytest.mark.parametrize("pack", PACKS)
-def test_promtool_passes_the_tests_of_the_pack(tmp_path: Path, pack: str) -> None:
-    """As after `rules export`: the rules with their intervals, the test file beside them unchanged."""
-    for path in shipped():
-        (tmp_path / path.name).write_text(with_interval(path.read_text(), 15 * SECOND))
-    for path in unit_tests():
-        shutil.copy(path, tmp_path)
-    answer = subprocess.run(
-        ["promtool", "test", "rules", f"{pack}.test.yml"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert answer.returncode == 0, (answer.stdout + answer.stderr)[:3000]
+def test_the_tests_of_the_pack_pass(pack: str) -> None:
+    """Under the real promtool they run beside the export, in tests/acceptance/test_export.py."""
+    [path] = [path for path in unit_tests() if path.name == f"{pack}.test.yml"]
+    [outcome] = run_paths([path])
+    assert outcome.passed, as_text(outcome)
 
 
 def test_each_pack_has_its_tests() -> None:
