@@ -24,7 +24,7 @@ from alertmanager.metrics import Stats, gauges
 from alertmanager.nflog import LogEntry, needs_update
 from alertmanager.notification import Delivery, Notification, Outcome, dedup_key
 from alertmanager.outbox import GivenUp, Pending, after_failure
-from alertmanager.route import build_route
+from alertmanager.route import build_route, routing_labels
 from alertmanager.settings import AlertmanagerSettings
 from alertmanager.stages import Held, Stage, Stages
 from alertmanager.tables import kept_log, kept_pending
@@ -137,6 +137,10 @@ class Dispatcher:
             yield Sample("fleetowl_alertmanager_stage_held_total", {"stage": stage}, count)
         ended = (alert.resolved_at(now) for alert in self._alerts.kept.values())
         yield from gauges(ended, len(self._groups), (delivery[1:] for delivery in self._outbox))
+
+    def has_own_route(self, alert: Alert) -> bool:
+        """Whether a route below the root takes the alert: somebody has asked for it."""
+        return self._root.match(routing_labels(alert)) != [self._root]
 
     def _configure(self, settings: AlertmanagerSettings) -> None:
         self._settings = settings

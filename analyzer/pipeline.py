@@ -42,6 +42,8 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state is on disk and takes writes."),)
+WATCHDOG = "Watchdog"
+"""The dead man's signal, which always fires: it is told where a route names it, and wakes nobody else."""
 COMPACT_INTERVAL = 5 * MINUTE
 COMPACT_SLACK = 0.1
 
@@ -200,7 +202,10 @@ class Pipeline:
         self.alerts = self.incidents.step(now, self.alerts)
 
     def _notifications(self, now: int) -> None:
-        self._effects.notifications = self.dispatcher.step(now, self.alerts)
+        told = [
+            alert for alert in self.alerts if alert.name != WATCHDOG or self.dispatcher.has_own_route(alert)
+        ]
+        self._effects.notifications = self.dispatcher.step(now, told)
 
     def _runbooks(self, now: int) -> None:
         def query(text: str) -> Vector:

@@ -179,3 +179,19 @@ def test_a_rule_that_reads_too_far_back_fails_alone(
     assert [name for name, state in states.items() if state.error] == ["Far"]
     assert len(states) > 5, "the shipped packs run"
     assert "group far, Far fails, the other rules run: reads 3d back" in caplog.text
+
+
+def test_the_dead_mans_signal_is_told_where_a_route_names_it_only(make_pipeline: Make) -> None:
+    receivers = [{"name": name, "webhook_configs": [{"url": f"http://127.0.0.1/{name}"}]} for name in "ab"]
+    named = [{"matchers": ["alertname=Watchdog"], "receiver": "b", "group_wait": "0s"}]
+    for routes, told in (([], set()), (named, {"b"})):
+        route = {"receiver": "a", "group_wait": "0s", "routes": routes}
+        pipeline = make_pipeline(START, alertmanager={"route": route, "receivers": receivers})
+        found: set[str] = set()
+        for second in range(40):
+            effects = pipeline.step(START + 1000 * second)
+            found |= {
+                one.receiver for one in effects.notifications if "Watchdog" in {a.name for a in one.alerts}
+            }
+        assert found == told
+        pipeline.database.close()
