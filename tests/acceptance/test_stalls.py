@@ -42,12 +42,12 @@ def scraping(webhook: Webhook, *addresses: str) -> dict[str, Any]:
 
 
 async def watch(process: Process, seconds: float) -> dict[tuple[str, str, str], float]:
-    """Every alert that fired within so many seconds: (name, instance, engine) to when it was first seen."""
+    """Every alert but the dead man's signal that fired within so many seconds: (name, instance, engine) to when it was first seen."""
     seen: dict[tuple[str, str, str], float] = {}
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
         for alert in (await process.get("/api/v1/alerts") or {"alerts": []})["alerts"]:
-            if alert["state"] == "firing":
+            if alert["state"] == "firing" and alert["labels"]["alertname"] != "Watchdog":
                 labels = alert["labels"]
                 seen.setdefault(
                     (labels["alertname"], labels.get("instance", ""), labels.get("engine", "")), passed
