@@ -11,6 +11,8 @@ Debian's Prometheus is 2.42. What upstream has changed since, and how it is kept
 - The deviation of infinite values was 0, it is NaN since 3.0: deviations are taken of finite series.
 - `holt_winters` is called `double_exponential_smoothing`: Prometheus is asked under the old name.
 - Names are dropped at the end (experimental in 3.x; the default in Fleetowl): selectors here name one metric.
+  One in 20,000 queries still met it, none with these seeds: over a range 2.42 refuses `-(a or on (node) b)`
+  where a row is called a at one moment and b at another.
 - `atan2` kept the metric name (prometheus/prometheus#12595): its vector has none here.
 - `predict_linear` moved a range that `@` holds fast through a range query (#13559): it gets no `@` here.
 - `timestamp(x @ t offset o)` forgets the offset, to this day: it is asked with one of the two.
