@@ -100,9 +100,9 @@ class Frame:
             return [self._base[row] for row in wanted.tolist()]
         return [self[row] for row in wanted.tolist()]
 
-    def project(self, projection: Projection) -> Frame:
-        """The same rows with fewer labels."""
-        return Frame(self._base, self.intervals, projection.after(self._projection))
+    def project(self, projection: Projection, unique: bool = False) -> Frame:
+        """The same rows with fewer labels; `unique` as for a frame, of the rows that will be present."""
+        return Frame(self._base, self.intervals, projection.after(self._projection), unique)
 
     @property
     def nameless(self) -> Frame:

@@ -134,7 +134,8 @@ class Join:
     def _make_frame(self, many: Frame, one: Frame, partner: Integers) -> Frame:
         matching = self._matching
         if not matching.many:
-            return many.project(self._left_over())
+            # One to one: no two rows that match have equal labels, or `_only_once` had said so.
+            return many.project(self._left_over(), unique=True)
         nameless = many.nameless if self._drops_name else many
         if not matching.include:
             return nameless
