@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -21,6 +22,7 @@ from rules.group import AlertRule, RecordingRule
 from rules.promql.answer import Scalar, Vector
 from rules.promql.errors import EvaluationError, PromQLError
 from rules.promql.expression import Expression, parse
+from rules.promql.frame import Shelf
 from rules.running import GroupState, RuleState
 from rules.settings import RuleSettings
 from rules.states import AlertStates, Step
@@ -42,6 +44,7 @@ class Evaluator:
     def __init__(self, window: Window, settings: RuleSettings, coverage: Coverage, unsaved: Unsaved) -> None:
         self._window = window
         self._settings = settings
+        self._options = replace(settings.options(), shelf=Shelf())
         self._coverage = coverage
         self._unsaved = unsaved
 
@@ -93,7 +96,7 @@ class Evaluator:
         return step
 
     def _query(self, expression: Expression, at: int) -> Vector:
-        value = expression.evaluate(self._window, at, self._settings.options())
+        value = expression.evaluate(self._window, at, self._options)
         if isinstance(value, Scalar):
             return Vector([Labels()], np.array([value.value]), np.zeros(1, dtype=np.int64))
         if not isinstance(value, Vector):

@@ -23,9 +23,8 @@ from rules.promql.windows import check_quantile
 
 @dataclass(slots=True)
 class Groups:
-    """How the rows of `source` fall into the rows of `frame`."""
+    """How the rows of a frame fall into the rows of `frame`, by `number` and in `order`."""
 
-    source: Frame
     frame: Frame
     number: Integers
     order: Integers
@@ -33,14 +32,21 @@ class Groups:
 
 
 def group(frame: Frame, projection: Projection) -> Groups:
-    """Group the rows by the labels that `projection` leaves."""
+    """Group the rows by the labels that `projection` leaves; remembered by the frame."""
+    found: Groups | None = frame.remembered.get((Groups, projection))
+    if found is None:
+        found = frame.remembered[Groups, projection] = _group(frame, projection)
+    return found
+
+
+def _group(frame: Frame, projection: Projection) -> Groups:
     known: dict[object, int] = {}
     numbers = np.array([known.setdefault(key, len(known)) for key in frame.keys(projection)], dtype=np.int64)
     order = np.argsort(numbers, kind="stable")
     starts = np.searchsorted(numbers[order], np.arange(len(known)))
     labels = [projection.apply(frame[int(order[start])]) for start in starts]
     intervals = np.maximum.reduceat(frame.intervals[order], starts) if len(order) else frame.intervals
-    return Groups(frame, frame_of(labels, intervals), numbers, order, starts)
+    return Groups(Frame(labels, intervals, unique=True), numbers, order, starts)
 
 
 Reduce = Callable[[Groups, Floats, Bools, Integers], Floats]
@@ -89,19 +95,16 @@ REDUCTIONS: dict[str, Reduce] = {
 
 
 class _Grouped:
-    """What aggregations share: their operand, and its groups while its frame stays the same."""
+    """What aggregations share: their operand and how its rows are grouped."""
 
     def __init__(self, operand: Node, by: bool, labels: tuple[str, ...]) -> None:
         self._operand = operand
         names = frozenset(labels)
         self._projection = Projection(True, names) if by else Projection(False, names | {NAME})
         self._names = by and NAME in names
-        self._groups: Groups | None = None
 
     def _grouped(self, vector: Column) -> Groups:
-        if self._groups is None or self._groups.source is not vector.frame:
-            self._groups = group(vector.frame, self._projection)
-        return self._groups
+        return group(vector.frame, self._projection)
 
     def _dropped(self, vector: Column, groups: Groups) -> bool | Bools:
         """A group loses its name if one of its present rows does."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model.moment import MINUTE, SECOND
+from rules.promql.frame import Shelf
 from telemetry.window import Window
 
 LOOKBACK = 5 * MINUTE
@@ -18,13 +19,15 @@ class Options:
 
     `lookback` is how old the sample of an instant selector may be. `default_interval` stands in for the
     scrape interval of a series that is not known to have one. `subquery_step` is the step of `[5m:]`.
-    `max_series` is how many series one selector may touch, 0 for no limit.
+    `max_series` is how many series one selector may touch, 0 for no limit. `shelf` holds the frames that
+    expressions share, where they do.
     """
 
     lookback: int = LOOKBACK
     default_interval: int = DEFAULT_INTERVAL
     subquery_step: int = MINUTE
     max_series: int = 0
+    shelf: Shelf | None = None
 
 
 DEFAULT_OPTIONS = Options()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +81,8 @@ class Frame:
         self._keys: dict[Projection, list[Key]] = {}
         self._nameless: Frame | None = None
         self.intervals = intervals
+        self.remembered: dict[object, Any] = {}
+        """What nodes have worked out from the label sets, by what they are and their projection."""
 
     def __len__(self) -> int:
         return len(self._base)
@@ -139,6 +143,26 @@ class Frame:
         known: dict[Key, int] = {}
         numbers = [known.setdefault(key, len(known)) for key in self.keys(ALL)]
         return None if len(known) == len(numbers) else np.array(numbers, dtype=np.int64)
+
+
+class Shelf:
+    """Frames that expressions share: those that select the same series do label work once.
+
+    For expressions that stay, such as rules. `owner` is what a frame was made from; it is kept alive with
+    the frame, so that its identity can stand for it.
+    """
+
+    def __init__(self) -> None:
+        self._frames: WeakValueDictionary[tuple[object, ...], Frame] = WeakValueDictionary()
+
+    def frame(self, owners: Sequence[object], labels: Sequence[Labels], intervals: Integers) -> Frame:
+        """The frame of these owners, all of whose label sets differ; get or make."""
+        key = (tuple(map(id, owners)), intervals.tobytes())
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = self._frames[key] = Frame(labels, intervals, unique=True)
+            frame.remembered["owners"] = tuple(owners)
+        return frame
 
 
 @dataclass(slots=True)

@@ -67,18 +67,17 @@ def _bound(text: str) -> float:
 
 
 class Buckets:
-    """A vector of bucket rows as histograms; the layout is remembered while the frame stays."""
+    """A vector of bucket rows as histograms; their layout is remembered by the frame."""
 
     def __init__(self, operand: Node) -> None:
         self._operand = operand
-        self._layout: tuple[Frame, Layout] | None = None
 
     def read(self, context: Context) -> tuple[Layout, Histograms]:
         """The histograms now."""
         vector = column(self._operand, context)
-        if self._layout is None or self._layout[0] is not vector.frame:
-            self._layout = vector.frame, _lay_out(vector.frame)
-        layout = self._layout[1]
+        layout: Layout | None = vector.frame.remembered.get(Layout)
+        if layout is None:
+            layout = vector.frame.remembered[Layout] = _lay_out(vector.frame)
         for row in layout.bad[vector.present[layout.bad]]:
             labels = vector.frame[int(row)]
             context.notes.warn(

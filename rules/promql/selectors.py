@@ -12,7 +12,7 @@ from model.matcher import Matcher
 from model.moment import MINUTE
 from rules.promql.context import Context
 from rules.promql.errors import EvaluationError
-from rules.promql.frame import EMPTY, WITHOUT_NAME, Column, Frame, Integers, Key, empty
+from rules.promql.frame import EMPTY, WITHOUT_NAME, Column, Integers, Key, Shelf, empty
 from rules.promql.ranged import Block, Ranged
 from rules.promql.scrapes import Span
 from telemetry.selection import Selection
@@ -99,7 +99,9 @@ class Series:
             return
         self._labels, self.intervals = labels, intervals
         sizes = [len(selection.labels) for selection in self.selections]
-        self.frame = Frame(labels, np.repeat(np.array(intervals, dtype=np.int64), sizes), unique=True)
+        each = np.repeat(np.array(intervals, dtype=np.int64), sizes)
+        shelf = context.options.shelf or Shelf()
+        self.frame = shelf.frame(self.selections, labels, each)
 
 
 def _others(selection: Selection, known: set[Key]) -> Selection:

@@ -42,7 +42,7 @@ def scraping(webhook: Webhook, *addresses: str) -> dict[str, Any]:
 
 
 async def watch(process: Process, seconds: float) -> dict[tuple[str, str, str], float]:
-    """Every alert but the dead man's signal that fired within so many seconds: (name, instance, engine) to when it was first seen."""
+    """Every alert but the dead man's that fired within so many seconds: (name, instance, engine) to when."""
     seen: dict[tuple[str, str, str], float] = {}
     began = time.monotonic()
     while (passed := time.monotonic() - began) < seconds:
