@@ -1,6 +1,7 @@
 """`fleetowl rules export`: the packs as any Prometheus reads them.
 
-`$scrapes(n)` becomes a duration, names that have aliases are written out, the side file stays behind. The
+`$scrapes(n)` becomes a duration, names that have aliases are written out, a group is not evaluated more often
+than its targets are scraped, the side file stays behind. The
 text is changed only where it must be: comments, layout and numbers stay as they are to the byte.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from model.moment import SECOND, format_duration
+from model.moment import SECOND, format_duration, parse_duration
 from model.settings import ConfigurationError, Problem
 from rules.aliases import Aliases, expand_aliases
 from rules.files import load_rule_file
@@ -85,6 +86,8 @@ class Export:
         return "".join([*pieces, source[position:]])
 
     def _scalar(self, key: yaml.ScalarNode, node: yaml.ScalarNode, written: str) -> str:
+        if key.value == "interval":
+            return written if parse_duration(node.value) >= self.interval else format_duration(self.interval)
         wide = expand_aliases(node.value, self.aliases) if key.value == "expr" else node.value
         if wide == node.value:
             return with_interval(written, self.interval)
@@ -98,6 +101,9 @@ def _pack_name(pack: Path) -> str:
 def _scalars(document: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, yaml.ScalarNode]]:
     """Key and value of what changes in rules, in the order of the text."""
     for group in _items(_value(document, "groups")):
+        for key, node in group.value if isinstance(group, yaml.MappingNode) else ():
+            if key.value == "interval":
+                yield key, node
         for rule in _items(_value(group, "rules")):
             for key, node in rule.value if isinstance(rule, yaml.MappingNode) else ():
                 if isinstance(node, yaml.ScalarNode) and key.value in _CHANGED:

@@ -122,8 +122,7 @@ def load_rule_file(path: Path, retention: int | None = None) -> list[RuleGroup]:
     for document in read_rule_documents(path):
         reader = _Reader(document, retention, problems)
         read.append((reader, reader.groups()))
-    texts = [text for _, found in read for text in found]
-    alerts = {group.name: {rule.alert for rule in rules if rule.alert} for group, rules in texts}
+    alerts = {name: names for reader, _ in read for name, names in reader.alerts.items()}
     extras: dict[tuple[str, str], Extras] = {}
     try:
         extras = load_side_file(side_file(path), alerts)
@@ -131,23 +130,43 @@ def load_rule_file(path: Path, retention: int | None = None) -> list[RuleGroup]:
         problems.extend(error.problems)
     groups = [reader.group(group, rules, extras) for reader, found in read for group, rules in found]
     if problems:
-        raise ConfigurationError(problems)
+        places = [place for reader, _ in read for place in reader.places]
+        raise ConfigurationError(_in_order(problems, places))
     return groups
 
 
+def _in_order(problems: list[Problem], places: list[str]) -> list[Problem]:
+    """The problems as the rules stand in the file; those of no rule come first."""
+    order = {place: number for number, place in enumerate(places)}
+
+    def position(problem: Problem) -> int:
+        key = problem.key
+        while key not in order and "." in key:
+            key = key.rpartition(".")[0]
+        return order.get(key, -1)
+
+    return sorted(problems, key=position)
+
+
 class _Reader:
-    """Reads one document and gathers what is wrong with it."""
+    """Reads one document and gathers what is wrong with it.
+
+    What has a flaw is read on as far as it goes, so that one slip hides no other. `alerts` are the names
+    by group, `places` what the rules are called, both also for what does not load.
+    """
 
     def __init__(self, document: RuleDocument, retention: int | None, problems: list[Problem]) -> None:
         self._document = document
         self._file = document.origin
         self._retention = retention
         self._problems = problems
+        self.alerts: dict[str, set[str]] = {}
+        self.places: list[str] = []
 
     def _wrong(self, key: str, message: str, hint: str = "") -> None:
         self._problems.append(Problem(self._file, key, message, hint))
 
-    def groups(self) -> list[tuple[GroupText, list[RuleText]]]:
+    def groups(self) -> list[tuple[GroupText, list[tuple[int, RuleText]]]]:
         """The groups and rules as text, names checked."""
         entries = self._document.groups.get("groups", [])
         entries = [] if entries in ("", None) else entries
@@ -155,9 +174,9 @@ class _Reader:
             self._wrong("groups", "must be a list", "groups: [{name: ..., rules: [...]}]")
             return []
         model = ObjectGroupText if self._document.kubernetes else GroupText
-        texts: list[tuple[GroupText, list[RuleText]]] = []
+        texts: list[tuple[GroupText, list[tuple[int, RuleText]]]] = []
         for number, entry in enumerate(entries):
-            group = self._validated(model, entry, f"groups[{number}]")
+            group = self._validated(model, entry, f"groups[{number}]") or _as_far_as_it_goes(model, entry)
             if group is None:
                 continue
             if group.name in {known.name for known, _ in texts}:
@@ -165,14 +184,32 @@ class _Reader:
             texts.append((group, self._rules(group)))
         return texts
 
-    def _rules(self, group: GroupText) -> list[RuleText]:
+    def _rules(self, group: GroupText) -> list[tuple[int, RuleText]]:
+        """The rules with their numbers."""
         rules = []
+        alerts = self.alerts.setdefault(group.name, set())
         for number, entry in enumerate(group.rules, start=1):
-            name = (entry.get("alert") or entry.get("record") or "") if isinstance(entry, dict) else ""
-            rule = self._validated(RuleText, entry, _place(group.name, number, name))
+            fields = entry if isinstance(entry, dict) else {}
+            place = _place(group.name, number, fields.get("alert") or fields.get("record") or "")
+            self.places.append(place)
+            if isinstance(fields.get("alert"), str) and fields["alert"]:
+                alerts.add(fields["alert"])
+            rule = self._validated(RuleText, entry, place)
             if rule is not None:
-                rules.append(rule)
+                rules.append((number, rule))
+            else:
+                self._check_texts(fields, place)
         return rules
+
+    def _check_texts(self, fields: Mapping[str, Any], place: str) -> None:
+        """The expression and the templates of a rule that has another flaw."""
+        if isinstance(fields.get("expr"), str) and fields["expr"]:
+            self._expression(fields["expr"], f"{place}.expr")
+        for part in ("labels", "annotations") if fields.get("alert") else ():
+            texts = fields.get(part)
+            if isinstance(texts, dict):
+                plain = {name: text for name, text in texts.items() if isinstance(text, str)}
+                self._templates(plain, f"{place}.{part}")
 
     def _validated(self, model: type[Any], entry: Any, key: str) -> Any:
         try:
@@ -182,12 +219,12 @@ class _Reader:
             return None
 
     def group(
-        self, text: GroupText, rules: list[RuleText], extras: Mapping[tuple[str, str], Extras]
+        self, text: GroupText, rules: list[tuple[int, RuleText]], extras: Mapping[tuple[str, str], Extras]
     ) -> RuleGroup:
         """The group, its rules compiled as far as they can be."""
         self._check_label_names(f"group {text.name}.labels", text.labels)
         compiled: list[Rule] = []
-        for number, rule in enumerate(rules, start=1):
+        for number, rule in rules:
             key = _place(text.name, number, rule.alert or rule.record)
             found = self._rule(rule, text, key, extras.get((text.name, rule.alert), Extras()))
             if found is not None:
@@ -224,10 +261,16 @@ class _Reader:
 
     def _expression(self, text: str, key: str) -> Expression | None:
         try:
-            return parse(text)
+            expression = parse(text)
         except PromQLError as error:
             self._wrong(key, str(error))
             return None
+        if expression.type not in ("vector", "scalar"):
+            kind = "range vector" if expression.type == "matrix" else expression.type
+            hint = "apply a function of ranges to it, such as rate()" if expression.type == "matrix" else ""
+            self._wrong(key, f"is a {kind}; a rule needs an instant vector or a number", hint)
+            return None
+        return expression
 
     def _clear(self, extras: Extras, key: str) -> Expression | None:
         try:
@@ -270,6 +313,13 @@ class _Reader:
             except TemplateError as error:
                 self._wrong(f"{key}.{name}", str(error))
         return templates
+
+
+def _as_far_as_it_goes(model: type[GroupText], entry: Any) -> GroupText | None:
+    """A group that has a flaw, for the sake of its rules."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("rules"), list):
+        return None
+    return model.model_construct(name=str(entry.get("name") or ""), rules=entry["rules"])
 
 
 def _place(group: str, number: int, name: str) -> str:

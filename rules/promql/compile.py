@@ -139,6 +139,8 @@ def _aggregate(compiler: Compiler, expression: Any) -> Node:
     if op == "quantile":
         return Quantile(compiler.node(expression.param), operand, by, labels)
     if op == "count_values":
+        if not expression.param.val:
+            raise PromQLError("count_values: the name of the label is empty")
         return CountValues(expression.param.val, operand, by, labels)
     raise Unsupported(f"the aggregation {op} is not supported: {expression.prettify()}")
 

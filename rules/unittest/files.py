@@ -63,6 +63,9 @@ def load_tests(path: Path) -> Loaded:
     document = next(read_documents(path), None)
     if not isinstance(document, dict | None):
         raise ConfigurationError([Problem(str(path), "", "is no file of unit tests", "it has `tests:`")])
+    if document and "groups" in document and "tests" not in document:
+        hint = "check it with `fleetowl rules check`"
+        raise ConfigurationError([Problem(str(path), "", "is a rule file, no file of unit tests", hint)])
     file = load_section(UnitTestFile, document or {}, str(path))
     groups = _load_groups(path, file.rule_files)
     order = {name: place for place, name in enumerate(file.group_eval_order)}

@@ -313,8 +313,12 @@ def run(folder: Path) -> Outcome:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what failed and the counts; exit status 1 if anything failed."""
-    outcome = run(Path(arguments[0]))
+    """Print what failed and the counts; exit status 1 if anything failed, 2 if there is nothing to run."""
+    folders = [Path(argument) for argument in arguments if not argument.startswith("-")]
+    if len(folders) != 1 or not any(folders[0].glob("*.test")):
+        print(f"usage: python -m tests.conformance.promql DIR [--json]; no *.test files in {arguments}")
+        return 2
+    outcome = run(folders[0])
     for line in outcome.failed:
         print(f"failed: {line}")
     for line in outcome.unsupported:

@@ -75,11 +75,12 @@ def body(text: str) -> str:
     return rest
 
 
-def test_only_the_scrapes_change(pack: Path) -> None:
+def test_only_scrapes_and_too_short_intervals_change(pack: Path) -> None:
     expected = (
         PACK.replace("a[$scrapes(4)]", "a[1m]")
         .replace("for: $scrapes(2)", "for: 30s")
         .replace("'$scrapes(8)'", "'2m'")
+        .replace("interval: 1s", "interval: 15s")
     )
     assert body(Export().text(pack)) == expected
 

@@ -272,3 +272,30 @@ def test_every_real_pack_loads(shared_data: Path) -> None:
     assert checked.problems == []
     assert checked.counts.alerts + checked.counts.records > 250
     assert all("test" in path.name for path in checked.tests)
+
+
+def test_one_flaw_hides_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.rules.yml"
+    path.write_text(
+        """
+groups:
+  - name: g
+    intervall: 5s
+    rules:
+      - {alert: A, expr: "sum(rate(up[5m])", for: 5 minutes, annotations: {text: "{{ .nope"}}
+      - {alert: B, expr: up, annotations: {text: "{{ nofunc }}"}}
+      - {alert: C, expr: "up[5m]"}
+      - {record: r, expr: '"text"'}
+"""
+    )
+    path.with_name("a.fleetowl.yml").write_text("g: {A: {deadline: 5m}}")
+    found = [one.removeprefix(f"{path}: ") for one in problems(path)]
+    assert [one.split(":")[0] for one in found] == [
+        "groups[0].intervall",
+        "group g, rule 1 A.for",
+        "group g, rule 1 A.expr",
+        "group g, rule 1 A.annotations.text",
+        "group g, rule 2 B.annotations.text",
+        "group g, rule 3 C.expr",
+        "group g, rule 4 r.expr",
+    ]
