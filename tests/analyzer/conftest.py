@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from analyzer.assembly import assemble, prepare
@@ -13,6 +14,8 @@ from analyzer.central import CentralSettings
 from analyzer.pipeline import Pipeline
 from analyzer.service import Analyzer
 from model.settings import load_section
+from tests.analyzer.heat import RULES
+from tests.analyzer.reading import Client
 
 START = 1_800_000_000_000
 
@@ -48,3 +51,19 @@ async def run_analyzer(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[
     yield run
     for analyzer in started:
         await analyzer.stop()
+
+
+@pytest.fixture
+async def analyzer(run_analyzer: Callable[..., Awaitable[Analyzer]], tmp_path: Path) -> Analyzer:
+    rules = tmp_path / "heat.rules.yml"
+    rules.write_text(RULES)
+    return await run_analyzer(
+        rules={"shipped": False, "files": [str(rules)]},
+        analyzer={"tick": "100ms", "external_labels": {"cluster": "c1", "room": "none"}},
+    )
+
+
+@pytest.fixture
+async def client(analyzer: Analyzer) -> AsyncIterator[Client]:
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, f"http://{analyzer.address}")
