@@ -26,10 +26,10 @@ def evidence(expression: Expression) -> list[tuple[Matcher, ...]]:
     """The selectors that show whether a target reports: those of other series than Fleetowl's own, if any."""
     foreign = [
         matchers
-        for matchers in expression.selectors
+        for matchers in expression.sources
         if not any(m.name == NAME and m.op is Op.EQUAL and m.value.startswith(_OWN) for m in matchers)
     ]
-    return foreign or expression.selectors
+    return foreign or expression.sources
 
 
 def cleared(alerts: Iterable[ActiveAlert], rows: Sequence[Labels]) -> set[Labels]:

@@ -6,6 +6,7 @@ matter. Rules run in order, so that a rule sees what the one before it has recor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,10 @@ class RuleEngine:
         self._evaluator = Evaluator(self._window, settings, coverage, self._unsaved)
         self._wording = Wording(self._external_url, self._external_labels, self._evaluator.ask)
         self._schedule.budget = settings.budget * self._tick / SECOND
+        files = {group.file for group in groups}
+        self._alike = {
+            name for name, count in Counter(Path(file).name for file in files).items() if count > 1
+        }
         self.groups = [self._group_state(group) for group in groups]
         for state, tier in zip(self.groups, tiers_of(groups), strict=True):
             state.tier = tier
@@ -80,7 +85,9 @@ class RuleEngine:
     def _group_state(self, group: RuleGroup) -> GroupState:
         interval = group.interval or self._settings.evaluation_interval
         target = f"rules/{group.key}"
-        place = f"{Path(group.file).name};{group.name}"
+        # The name of the file is enough, so that alerts outlive a move; unless two files share it.
+        name = Path(group.file).name
+        place = f"{group.file if name in self._alike else name};{group.name}"
         seen: dict[str, int] = {}
         rules = []
         for rule in group.rules:

@@ -36,7 +36,7 @@ class Schedule:
         """The groups to go on with or to begin at `now` (ms), in their order. The budget counts from here."""
         self._begun = self._timer()
         due = [group for group in groups if group.place != IDLE or now // group.interval != group.slot]
-        return sorted(due, key=lambda group: (group.tier, (group.slot + 1) * group.interval))
+        return sorted(due, key=lambda group: (group.tier, _due_at(group)))
 
     def may_run(self, group: GroupState) -> bool:
         """Whether the next rule of this group is evaluated in this tick."""
@@ -72,6 +72,11 @@ class Schedule:
         if self._waited_at is not None and now - self._waited_at >= _CALM:
             self._waited_at = None
             log.warning("the rules keep up again; %d evaluations had to wait so far", self.shed.total())
+
+
+def _due_at(group: GroupState) -> int:
+    """Since when (ms) the group waits: since its present evaluation was due, or will be its next."""
+    return (group.slot if group.place != IDLE else group.slot + 1) * group.interval
 
 
 def _passed(group: GroupState, now: int) -> int:

@@ -11,6 +11,9 @@ from model.moment import MINUTE, SECOND
 from model.settings import Duration, Settings
 from rules.promql.context import Options
 
+MOST_SUBQUERY_STEPS = 11_000
+"""As many as Prometheus grants a range query. Each is an evaluation of its own, and the tick waits for it."""
+
 
 class RuleSettings(Settings):
     """The section `rules`: which rule files run, and how often."""
@@ -55,4 +58,10 @@ class RuleSettings(Settings):
 
     def options(self) -> Options:
         """How expressions are evaluated under these settings."""
-        return Options(self.lookback, self.default_scrape_interval, self.evaluation_interval, self.max_series)
+        return Options(
+            self.lookback,
+            self.default_scrape_interval,
+            self.evaluation_interval,
+            self.max_series,
+            MOST_SUBQUERY_STEPS,
+        )

@@ -210,7 +210,7 @@ class AlertStates:
         """The alerts that go on without a row of the expression, each with what holds it."""
         firing = [active for active in missing if active.state == FIRING]
         waiting = [active for active in firing if not active.keep_since and not active.damped_since]
-        let_go = ended(waiting) if ended is not None and waiting else None
+        let_go = self._let_go(waiting, ended) if ended is not None and waiting else None
         kept: dict[Labels, str] = {}
         for active in firing:
             is_waiting = not active.keep_since and not active.damped_since
@@ -221,6 +221,14 @@ class AlertStates:
             elif self._flaps(active, now):
                 kept[active.labels] = FLAP
         return kept
+
+    def _let_go(self, waiting: list[ActiveAlert], ended: Ended) -> Collection[Labels]:
+        """What `clear_expr` lets go; nothing if it fails: a failure ends no alert and hinders no other."""
+        try:
+            return ended(waiting)
+        except EvaluationError as error:
+            self.flaw = f"clear_expr failed: {error}"
+            return ()
 
     def _keeps_firing(self, active: ActiveAlert, now: int) -> bool:
         span = self.rule.keep_firing_for.at(self._interval_of(active))

@@ -11,16 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-import numpy as np
 from aiohttp import web
 
-from analyzer.api.bodies import Body
+from analyzer.api.bodies import Body, in_order
 from analyzer.api.errors import ApiError, Handler
-from analyzer.api.parameters import Parameters, parameters
-from analyzer.api.turns import Turns
+from analyzer.api.parameters import parameters
+from analyzer.api.searching import search_all
+from analyzer.api.turns import Turn, Turns
 from analyzer.formats import format_value
 from analyzer.pipeline import Pipeline
 from model.labels import LABEL_NAME, METRIC_NAME, NAME, Labels, escape
+from model.matcher import Matcher
 from telemetry.bits import is_stale
 from telemetry.window import Window
 from wire.render import CONTENT_TYPE
@@ -47,7 +48,8 @@ class Federation:
         external = pipeline.settings.analyzer.external_labels
         try:
             async with self._turns.take(request) as turn:
-                rows = newest(asked, pipeline.window, self._now(), pipeline.settings.rules.lookback)
+                lookback = pipeline.settings.rules.lookback
+                rows = await newest(asked.selectors(), pipeline.window, self._now(), lookback, turn)
                 body = Body(turn)
                 await body.add_all(exposition(rows, external, pipeline.window.type_of))
         except ApiError as error:
@@ -55,15 +57,22 @@ class Federation:
         return await body.sent(request, CONTENT_TYPE)
 
 
-def newest(asked: Parameters, window: Window, now: int, lookback: int) -> list[Row]:
-    """Labels, time (ms) and value of each living series that is selected, sorted. Raises ApiError."""
-    parts = [np.empty(0, np.int64), *(window.search(matchers)[0] for matchers in asked.selectors())]
-    ids = np.unique(np.concatenate(parts))
+async def newest(
+    selectors: Sequence[tuple[Matcher, ...]], window: Window, now: int, lookback: int, turn: Turn
+) -> list[Row]:
+    """Labels, time (ms) and value of each living series that is selected, sorted by name and labels."""
+    ids = await search_all(window, selectors, turn)
     times, values = window.last(ids)
     kept = (times > now - lookback) & ~is_stale(values)
     labels = [window.labels(sid) for sid in ids[kept].tolist()]
-    rows = zip(labels, times[kept].tolist(), values[kept].tolist(), strict=True)
-    return sorted(rows, key=lambda row: (row[0].name, row[0].pairs))
+    points = dict(zip(labels, zip(times[kept].tolist(), values[kept].tolist(), strict=True), strict=True))
+    by_name: dict[str, list[Labels]] = {}
+    for one in labels:
+        by_name.setdefault(one.name, []).append(one)
+    rows: list[Row] = []
+    for name in sorted(by_name):
+        rows += [(one, *points[one]) for one in await in_order(by_name[name], turn)]
+    return rows
 
 
 def exposition(

@@ -13,6 +13,7 @@ from model.moment import SECOND, parse_duration, parse_moment
 from rules.promql.errors import PromQLError
 from rules.promql.tree import matchers_of, parsed
 
+MOST_SELECTORS = 256
 FARTHEST = 1 << 53
 """Moments (ms) are brought to within this of the epoch: clients send the ends of time for "from ever"."""
 
@@ -86,7 +87,10 @@ class Parameters:
 
     def selectors(self, name: str = "match[]") -> list[tuple[Matcher, ...]]:
         """The matchers of each selector. Raises ApiError."""
-        return [selector(text, name) for text in self.texts(name)]
+        texts = self.texts(name)
+        if len(texts) > MOST_SELECTORS:
+            raise bad_parameter(name, f"{len(texts)} selectors are given, {MOST_SELECTORS} are the most")
+        return [selector(text, name) for text in texts]
 
     def span(self) -> tuple[int, int]:
         """`start` and `end` (ms); from the beginning of time to its end unless given. Raises ApiError."""

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-import numpy as np
 from aiohttp import web
 
 from analyzer.api.bodies import Answered, in_order
@@ -18,6 +17,7 @@ from analyzer.api.errors import ApiError, Handler
 from analyzer.api.parameters import FARTHEST, Parameters, parameters
 from analyzer.api.queries import TRUNCATED
 from analyzer.api.reach import Reach
+from analyzer.api.searching import search_all
 from analyzer.api.turns import Turn, Turns
 from analyzer.formats import encode, format_metric
 from model.labels import Labels
@@ -54,7 +54,7 @@ class SeriesApi:
         start, end = asked.span()
         warnings = self._warnings(asked)
         async with self._turns.take(request) as turn:
-            ids, table = self._found(selectors, start, end)
+            ids, table = await self._found(selectors, start, end, turn)
             if 0 < limit < len(ids):
                 warnings.append(TRUNCATED)
             ordered = await in_order((table[sid] for sid in ids.tolist()), turn)
@@ -93,7 +93,7 @@ class SeriesApi:
         warnings = self._warnings(asked)
         async with self._turns.take(request) as turn:
             if selectors:
-                ids, table = self._found(selectors, start, end)
+                ids, table = await self._found(selectors, start, end, turn)
                 found = sorted(await _gathered(ids, table, of_one, turn))
             else:
                 found = of_all(self._window()) if end >= self._reach.begins() else []
@@ -104,13 +104,12 @@ class SeriesApi:
         body.close(warnings)
         return await body.sent(request)
 
-    def _found(
-        self, selectors: Sequence[tuple[Matcher, ...]], start: int, end: int
+    async def _found(
+        self, selectors: Sequence[tuple[Matcher, ...]], start: int, end: int, turn: Turn
     ) -> tuple[Ints, Sequence[Labels]]:
         """The series of all selectors together that have data in the span, and the labels by id."""
         window = self._window()
-        found = [window.search(matchers) for matchers in selectors]
-        ids, table = np.unique(np.concatenate([ids for ids, _ in found])), found[0][1]
+        ids, table = await search_all(window, selectors, turn), window.registry.labels
         if end < self._reach.begins() or end < start:
             return ids[:0], table
         return ids[window.last(ids)[0] >= start], table

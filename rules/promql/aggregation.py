@@ -146,6 +146,9 @@ class Ranking(_Grouped):
         wanted, vector = number(self._count, context), column(self._operand, context)
         if np.isnan(wanted):
             raise EvaluationError("parameter value is NaN")
+        if not -(2.0**63) <= wanted < 2.0**63:
+            raise EvaluationError(f"the parameter {wanted} overflows a whole number")
+        wanted = np.trunc(wanted)
         groups = self._grouped(vector)
         rows = np.flatnonzero(vector.present)
         order = rows[np.lexsort((vector.values[rows] * self._sign, groups.number[rows]))]

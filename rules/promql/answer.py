@@ -97,7 +97,8 @@ class Gathering:
             column = Column(_NUMBER, np.array([value]), np.ones(1, dtype=np.bool_))
         else:
             column = value.done()
-        self.points += self._runs.setdefault(id(column.frame), _Run(column.frame)).add(at, column)
+        if column.present.any():
+            self.points += self._runs.setdefault(id(column.frame), _Run(column.frame)).add(at, column)
 
     def series(self) -> dict[Labels, tuple[Integers, Floats]]:
         """Times (ms, ascending) and values of each series, in no order."""

@@ -19,7 +19,8 @@ class Options:
 
     `lookback` is how old the sample of an instant selector may be. `default_interval` stands in for the
     scrape interval of a series that is not known to have one. `subquery_step` is the step of `[5m:]`.
-    `max_series` is how many series one selector may touch, 0 for no limit. `shelf` holds the frames that
+    `max_series` is how many series one selector may touch, `max_steps` how many moments all subqueries of
+    a query together may be evaluated at; 0 for no limit. `shelf` holds the frames that
     expressions share, where they do.
     """
 
@@ -27,6 +28,7 @@ class Options:
     default_interval: int = DEFAULT_INTERVAL
     subquery_step: int = MINUTE
     max_series: int = 0
+    max_steps: int = 0
     shelf: Shelf | None = None
 
 

@@ -43,6 +43,11 @@ class Expression:
         return [series.matchers for series in self._series]
 
     @property
+    def sources(self) -> list[tuple[Matcher, ...]]:
+        """The same, with those of the names that other engines have for it."""
+        return [matchers for series in self._series for matchers in series.sources]
+
+    @property
     def spans(self) -> list[Span]:
         """The ranges it reads, as written; those of instant selectors are 0."""
         return [reach.span for reach in self._reach]

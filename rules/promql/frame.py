@@ -117,6 +117,17 @@ class Frame:
             self._nameless = Frame(self._base, self.intervals, projection, unique=alike)
         return self._nameless
 
+    def partly_nameless(self, dropped: Bools) -> Frame:
+        """Without the metric name where it is `dropped`; the same object while that is the same."""
+        known = self.remembered.get("partly nameless")
+        if known is None or not np.array_equal(known[0], dropped):
+            labels = [
+                row.without(NAME) if gone else row for row, gone in zip(self, dropped.tolist(), strict=True)
+            ]
+            known = self.remembered["partly nameless"] = dropped.copy(), Frame(labels, self.intervals)
+        frame: Frame = known[1]
+        return frame
+
     def keys(self, projection: Projection) -> list[Key]:
         """For each row what stands for its labels under `projection`; equal keys, equal labels.
 
@@ -195,9 +206,7 @@ class Column:
     def done(self) -> Column:
         """The rows without the names that were dropped. Raises EvaluationError if two are alike then."""
         if np.ndim(self.dropped) and not np.all(self.dropped):
-            rows = zip(self.frame, np.broadcast_to(self.dropped, self.present.shape).tolist(), strict=True)
-            labels = [row.without(NAME) if dropped else row for row, dropped in rows]
-            frame = Frame(labels, self.frame.intervals)
+            frame = self.frame.partly_nameless(np.broadcast_to(self.dropped, self.present.shape))
             return replace(self, frame=frame, dropped=False).checked()
         if np.all(self.dropped):
             return replace(self, frame=self.frame.nameless, dropped=False).checked()

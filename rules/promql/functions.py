@@ -23,7 +23,7 @@ Arithmetic = Callable[..., Floats]
 
 def _round(values: Floats, nearest: float = 1.0) -> Floats:
     # As Prometheus: the inverse first, so that round(x, 0.1) has no stray digits.
-    inverse = 1.0 / nearest
+    inverse = 1.0 / np.float64(nearest)
     result: Floats = np.floor(values * inverse + 0.5) / inverse
     return result
 
@@ -204,9 +204,12 @@ class Sorted:
 
 
 def _natural(text: str) -> tuple[tuple[bool, int, str], ...]:
-    """A key under which `a2` comes before `a10`."""
-    parts = re.findall(r"\d+|\D+", text)
-    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+    """A key under which `a2` comes before `a10`: numbers by their length, then digit by digit."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", text)
+    return tuple(
+        (False, len(part.lstrip("0")), part.lstrip("0")) if part[0] in "0123456789" else (True, 0, part)
+        for part in parts
+    )
 
 
 class Extreme:

@@ -94,7 +94,7 @@ class Join:
         present[kept] = True
         dropped = False if self._drops_name else many.dropped
         column = Column(self._frame(many.frame, one.frame, partner), result, present, dropped)
-        return column.checked() if self._matching.many else column
+        return column.checked()
 
     def _pair(self, many: Column, one: Column) -> tuple[Integers, Integers]:
         """The rows of `many` that have a partner, and for each row of it the partner's row or -1."""
@@ -134,8 +134,10 @@ class Join:
     def _make_frame(self, many: Frame, one: Frame, partner: Integers) -> Frame:
         matching = self._matching
         if not matching.many:
-            # One to one: no two rows that match have equal labels, or `_only_once` had said so.
-            return many.project(self._left_over(), unique=True)
+            # One to one: no two rows that match have equal labels, or `_only_once` had said so, unless what
+            # told them apart is the name that goes.
+            by_name = self._drops_name and matching.on and NAME in matching.labels
+            return many.project(self._left_over(), unique=not by_name)
         nameless = many.nameless if self._drops_name else many
         if not matching.include:
             return nameless

@@ -15,6 +15,7 @@ from rules.promql.errors import PromQLError
 _UNIT = 1000 * 365 * DAY
 _IN_RANGE = re.compile(r"\[\s*\$scrapes\(\s*([1-9]\d{0,2})\s*\)\s*\]")
 _WHOLE = re.compile(r"\$scrapes\(\s*([1-9]\d{0,2})\s*\)")
+_LONG = re.compile(r"(?<![\w.])(\d+)y(?![a-zA-Z_])")
 _LEFT_OVER = re.compile(r"\$\w+")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`')
 
@@ -49,6 +50,9 @@ def substitute(text: str) -> str:
             "a byte escape above \\x7f in a string is not supported: write the character itself"
         )
     outside = _STRING.sub('""', text)
+    for found in _LONG.finditer(outside):
+        if int(found[1]) >= 292:
+            raise PromQLError(f"the duration {found[0]} is out of range")
     left_over = _LEFT_OVER.search(_IN_RANGE.sub("", outside))
     if left_over is not None:
         raise PromQLError(

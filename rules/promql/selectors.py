@@ -59,6 +59,11 @@ class Series:
         self._version: object = None
         self._estimated_at = 0
 
+    @property
+    def sources(self) -> list[tuple[Matcher, ...]]:
+        """All that may be selected."""
+        return [self.matchers, *self._aliases, *([self._otherwise] if self._otherwise else [])]
+
     def __str__(self) -> str:
         return "{" + ", ".join(map(str, self.matchers)) + "}"
 

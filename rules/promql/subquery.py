@@ -10,6 +10,7 @@ import numpy as np
 
 from model.labels import Labels
 from rules.promql.context import Context
+from rules.promql.errors import EvaluationError
 from rules.promql.frame import EMPTY, Column, Frame, either_dropped
 from rules.promql.node import Node, column
 from rules.promql.ranged import Block, Ranged
@@ -43,12 +44,23 @@ class Subquery:
 
     def _steps(self, context: Context, moments: range) -> list[Column]:
         known: dict[int, Column] = context.query.memo.get(self, {})
+        self._count(context, len(moments) - len(known.keys() & set(moments)) if known else len(moments))
         now = {
             at: known[at] if at in known else column(self._operand, Context(context.query, at))
             for at in moments
         }
         context.query.memo[self] = now
         return list(now.values())
+
+    @staticmethod
+    def _count(context: Context, steps: int) -> None:
+        """Raises EvaluationError if the subqueries of the query have too many steps together."""
+        memo, most = context.query.memo, context.options.max_steps
+        memo[Subquery] = memo.get(Subquery, 0) + steps
+        if most and memo[Subquery] > most:
+            raise EvaluationError(
+                f"subqueries are evaluated at more than {most} moments: lengthen the step or shorten the range"
+            )
 
     def _together(self, columns: list[Column]) -> tuple[Frame, np.ndarray, np.ndarray, bool | np.ndarray]:
         """Frame, values and presence ([K, S]) and dropped names of all steps."""

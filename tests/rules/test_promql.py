@@ -295,3 +295,42 @@ def test_keys_stand_for_projected_labels(rows: list[Labels], first: Projection, 
     for one in range(len(rows)):
         for other in range(len(rows)):
             assert (keys[one] == keys[other]) == (expected[one] == expected[other])
+
+
+def test_subqueries_have_a_limit_of_steps_together() -> None:
+    it, now = numbers()
+    text = "max_over_time(max_over_time(g[1m:1s])[1m:1s])"
+    parse(text).evaluate(it.window, now, Options(max_steps=3660))
+    with pytest.raises(EvaluationError, match="more than 100 moments"):
+        parse(text).evaluate(it.window, now, Options(max_steps=100))
+
+
+@pytest.mark.parametrize("text", ["topk(Inf, g)", "topk(1e19, g)", "bottomk(NaN, g)", "count_values('', g)"])
+def test_what_is_no_parameter_is_refused(text: str) -> None:
+    it, now = numbers()
+    with pytest.raises((EvaluationError, PromQLError)):
+        parse(text).evaluate(it.window, now)
+
+
+def test_whole_parameters_are_cut_and_others_are_not() -> None:
+    it, now = fleet()
+    assert len(vector(it, "topk(1.5, c)", now)) == 1
+    assert vector(it, "topk(0.5, c)", now) == {}
+    assert all(math.isnan(value) for value in vector(it, "round(c, 0)", now).values())
+    with pytest.raises(PromQLError, match="1000y is out of range"):
+        parse("rate(c[1000y])")
+
+
+def test_names_that_told_rows_apart_and_go_are_missed() -> None:
+    it = Cluster()
+    it.write(START, {'a{x="1"}': 1.0, 'b{x="1"}': 2.0})
+    both = '{__name__=~"a|b"}'
+    with pytest.raises(EvaluationError, match="same labelset"):
+        parse(f"{both} + on (__name__) {both}").evaluate(it.window, START)
+
+
+def test_a_mixed_result_keeps_its_frame() -> None:
+    it, now = fleet()
+    matrix = parse("(-c) or up").evaluate_range(it.window, now - 10 * SECOND, now, SECOND)
+    assert len(matrix.labels) == 2
+    assert all(len(times) == 11 for times in matrix.times)

@@ -134,7 +134,7 @@ def test_a_clear_expression_that_fails_is_an_error_and_resolves_nothing(tmp_path
     assert len(it.firing) == 2
     [rule] = it.engine.document()["groups"][0]["rules"]
     assert rule["health"] == "err"
-    assert rule["lastError"].startswith("found duplicate series")
+    assert rule["lastError"].startswith("clear_expr failed: found duplicate series")
 
 
 FLAP = "{flap: {changes: 4, within: 30m, hold: 5m}}"
