@@ -59,7 +59,7 @@ class Subquery:
         memo[Subquery] = memo.get(Subquery, 0) + steps
         if most and memo[Subquery] > most:
             raise EvaluationError(
-                f"subqueries are evaluated at more than {most} moments: lengthen the step or shorten the range"
+                f"subqueries are evaluated at more than {most} moments: take a longer step or a shorter range"
             )
 
     def _together(self, columns: list[Column]) -> tuple[Frame, np.ndarray, np.ndarray, bool | np.ndarray]:
