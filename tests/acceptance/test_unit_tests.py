@@ -20,7 +20,7 @@ from rules.unittest.report import run_file
 from rules.unittest.running import Alerting, Failure, Valued
 from tests.rules.promtool import promtool
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.acceptance]
 
 ALERT = {
     "expr": "load > 1",
@@ -184,7 +184,7 @@ def complaints(output: str) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_same_verdict_on_random_tests(
     tmp_path: Path, seed: int, peer_binary: Callable[[str], str]
 ) -> None:
