@@ -431,3 +431,22 @@ def test_a_rule_sees_the_alerts_of_the_rules_before_it(tmp_path: Path) -> None:
     )
     it.run(1, lambda _: high(5))
     assert [alert.name for alert in it.firing] == ["A", "B"]
+
+
+def test_two_files_of_one_name_keep_their_alerts_apart_over_a_reload(tmp_path: Path) -> None:
+    paths = []
+    for folder, metric in (("a", "x"), ("b", "y")):
+        (tmp_path / folder).mkdir()
+        paths.append(tmp_path / folder / "same.rules.yml")
+        paths[-1].write_text(
+            f"groups: [{{name: g, interval: 1s, rules: [{{alert: A, expr: {metric} > 1}}]}}]"
+        )
+    found = load_rule_files(paths)
+    it = Cluster(groups=found)
+    now = it.run(2, lambda _: {'x{n="1"}': 5.0, 'y{n="2"}': 5.0})
+    before = {alert.labels: alert.starts_at for alert in it.firing}
+    it.engine.reload(found)
+    it.run(2, lambda _: {'x{n="1"}': 5.0, 'y{n="2"}': 5.0}, now)
+    assert {alert.labels: alert.starts_at for alert in it.firing} == before
+    assert len(before) == 2
+    assert not it.resolved

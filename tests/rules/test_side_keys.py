@@ -137,6 +137,21 @@ def test_a_clear_expression_that_fails_is_an_error_and_resolves_nothing(tmp_path
     assert rule["lastError"].startswith("clear_expr failed: found duplicate series")
 
 
+def test_a_clear_expression_that_fails_hinders_no_new_alert(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "{clear_expr: temp * on (job) group_left temp < 5}")
+    now = it.run(2, lambda _: {**temp(90), **temp(50, "n2")})
+    it.run(2, lambda _: {**temp(70), **temp(90, "n2")}, now)
+    assert {alert.labels["node"] for alert in it.firing} == {"n1", "n2"}
+
+
+def test_an_alert_lives_as_long_as_the_series_of_another_engine(tmp_path: Path) -> None:
+    rule = "- {alert: Hot, expr: vllm:num_requests_waiting > 5}"
+    it = cluster(tmp_path, "{clear_expr: vllm:num_requests_waiting < 2}", rule)
+    now = it.run(2, lambda _: {'sglang:num_queue_reqs{pod="a"}': 10.0})
+    it.run(400, lambda _: {'sglang:num_queue_reqs{pod="a"}': 4.0}, now)
+    assert it.names() == {"Hot"}
+
+
 FLAP = "{flap: {changes: 4, within: 30m, hold: 5m}}"
 
 
