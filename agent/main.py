@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import resource
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from agent import engine, push, registry
-from agent.engine import Engine
+from agent import push, registry
+from agent.beat import METRICS as BEAT_METRICS
+from agent.beat import Beat
+from agent.engines import scrape
+from agent.engines.scrape import Engine
+from agent.engines.settings import EngineSettings
+from agent.event import Event
 from agent.host import labelled
+from agent.host_source import HostSource
 from agent.post import HttpPost
 from agent.push import Backoff, Pusher
-from agent.reading import Outgoing, Reading, Stream
-from agent.schedule import Schedule
+from agent.reading import Outgoing, Reading
 from agent.server import Exposition, Server
 from agent.settings import AgentSettings
-from agent.sources import HostSource
+from agent.source import Source
 from agent.spool import Spool
 from model.metric import Metric, Sample
 from wire.frames import Frame, Kind, encode
@@ -31,49 +37,14 @@ log = logging.getLogger("fleetowl.agent")
 
 OWN_METRICS = (
     *push.METRICS,
-    *engine.METRICS,
-    Metric("fleetowl_agent_ticks_total", "counter", "Collections begun.", ("interval",)),
-    Metric(
-        "fleetowl_agent_ticks_missed_total",
-        "counter",
-        "Collections left out because the one before took too long.",
-        ("interval",),
-    ),
-    Metric(
-        "fleetowl_agent_tick_duration_seconds",
-        "gauge",
-        "How long the last collection took, scrapes of engines included.",
-        ("interval",),
-    ),
+    *scrape.METRICS,
+    *BEAT_METRICS,
     Metric("process_cpu_seconds_total", "counter", "CPU time that the agent has used."),
     Metric("process_resident_memory_bytes", "gauge", "Memory that the agent holds."),
     Metric("process_start_time_seconds", "gauge", "When the agent started, in unixtime."),
 )
 METRICS: tuple[Metric, ...] = (*registry.METRICS, *OWN_METRICS)
 """Every metric that the agent exports about itself."""
-
-_HOST = 0  # the number of the host among the sources; the engines follow
-
-
-class Beat:
-    """The sources that share an interval: read together, pushed as one frame."""
-
-    def __init__(self, interval: int, node: str, boot_id: bytes) -> None:
-        self.interval = interval
-        self.stream = Stream(node, interval, boot_id)
-        self.sources: dict[int, HostSource | Engine] = {}
-        self.schedule = Schedule(interval, time.time() * 1000, time.monotonic())
-        self.ticks = 0
-        self.seconds = 0.0
-
-    def samples(self) -> list[Sample]:
-        """How its collections go."""
-        labels = labelled(("interval", f"{self.interval / 1000:g}s"))
-        return [
-            Sample("fleetowl_agent_ticks_total", labels, float(self.ticks)),
-            Sample("fleetowl_agent_ticks_missed_total", labels, float(self.schedule.missed)),
-            Sample("fleetowl_agent_tick_duration_seconds", labels, self.seconds),
-        ]
 
 
 class Agent:
@@ -82,21 +53,49 @@ class Agent:
     def __init__(self, settings: AgentSettings) -> None:
         self.settings = settings
         self.boot_id = uuid.uuid4().bytes
-        self.latest: dict[int, Reading] = {}
         self.pushers: list[Pusher] = []
+        self.beats: dict[int, Beat] = {}
+        self._numbers = itertools.count()
         self._sequence = 0
         self._started_at = time.time()
+        self._session: aiohttp.ClientSession | None = None
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._host = HostSource(settings, self._own_samples, OWN_METRICS)
         self._engines = [
-            Engine(each, settings.node, each.interval or settings.interval) for each in settings.engines
+            Engine(
+                each, settings.node, each.interval or settings.interval, self.session, settings.export_engines
+            )
+            for each in settings.engines
         ]
-        self.beats: dict[int, Beat] = {}
-        self._add_source(_HOST, self._host, settings.interval)
-        for number, each in enumerate(self._engines, start=_HOST + 1):
-            self._add_source(number, each, each.interval)
-        self.server = Server(settings.listen, Exposition(self._host.metrics), self._readings, self._health)
-        self._session: aiohttp.ClientSession | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        sources: list[Source] = [self._host, *self._engines]
+        for source in sources:
+            self.add(source)
+        self.server = Server(settings.listen, Exposition(self._families), self._readings, self._health)
+
+    def session(self) -> aiohttp.ClientSession:
+        """The HTTP client that all of the agent shares; there is one while the agent runs."""
+        assert self._session is not None
+        return self._session
+
+    def add(self, source: Source) -> None:
+        """Read this source from now on, on the beat of its interval."""
+        if source.interval not in self.beats:
+            self.beats[source.interval] = Beat(source.interval, self.settings.node, self.boot_id)
+            if self._session is not None:
+                self._start(self.beats[source.interval])
+        self.beats[source.interval].sources[next(self._numbers)] = source
+
+    async def remove(self, source: Source) -> None:
+        """Read this source no more; its series end with the next frame."""
+        beat = self.beats[source.interval]
+        for number in [number for number, each in beat.sources.items() if each is source]:
+            del beat.sources[number]
+        await source.close()
+
+    @property
+    def sources(self) -> list[Source]:
+        """All that are read now."""
+        return [source for beat in self.beats.values() for source in beat.sources.values()]
 
     async def __aenter__(self) -> Agent:
         self._session = aiohttp.ClientSession(
@@ -110,14 +109,15 @@ class Agent:
         except BaseException:
             await self._session.close()
             raise
-        self._tasks = [asyncio.create_task(self._run(beat)) for beat in self.beats.values()]
+        for beat in self.beats.values():
+            self._start(beat)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(each.close() for each in self._engines))
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*(source.close() for source in self.sources))
         await self.server.close()
         farewell = self._farewell()
         await asyncio.gather(*(pusher.close(farewell) for pusher in self.pushers))
@@ -128,7 +128,9 @@ class Agent:
         """Until `stop` is set, or a beat ends with an error, which is raised."""
         stopped = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait([stopped, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                [stopped, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED
+            )
             for task in done:
                 task.result()
         finally:
@@ -136,22 +138,19 @@ class Agent:
 
     async def tick(self, beat: Beat, at: int) -> None:
         """Read the beat's sources, all at once, and send one frame of what they said."""
-        beat.ticks += 1
-        began = time.monotonic()
-        readings = dict(
-            zip(
-                beat.sources,
-                await asyncio.gather(*(self._read(source, at) for source in beat.sources.values())),
-                strict=True,
-            )
-        )
-        self.latest.update(readings)
-        beat.seconds = time.monotonic() - began
+        await beat.read(at)
         if self.pushers:
             self._sequence += 1
-            frame = beat.stream.frame(readings, at, self._sequence)
+            frame = beat.frame(at, self._sequence)
             for pusher in self.pushers:
                 pusher.offer([frame])
+
+    def emit(self, event: Event) -> None:
+        """Send an event on its way to every analyzer, ahead of the next frame."""
+        log.warning("%s", event.text)
+
+    def _start(self, beat: Beat) -> None:
+        self._tasks[beat.interval] = asyncio.create_task(self._run(beat))
 
     async def _run(self, beat: Beat) -> None:
         while True:
@@ -163,16 +162,9 @@ class Agent:
             except Exception:
                 log.exception("a collection failed; the next one is due in %d ms", beat.interval)
 
-    async def _read(self, source: HostSource | Engine, at: int) -> Reading:
-        if isinstance(source, HostSource):
-            return await source.read(at)
-        assert self._session is not None
-        return await source.read(self._session, at)
-
-    def _add_source(self, number: int, source: HostSource | Engine, interval: int) -> None:
-        if interval not in self.beats:
-            self.beats[interval] = Beat(interval, self.settings.node, self.boot_id)
-        self.beats[interval].sources[number] = source
+    def _engine(self, engine: EngineSettings) -> Engine:
+        interval = engine.interval or self.settings.interval
+        return Engine(engine, self.settings.node, interval, self.session, self.settings.export_engines)
 
     def _pusher(self, url: str, session: aiohttp.ClientSession) -> Pusher:
         settings = self.settings.push
@@ -203,20 +195,16 @@ class Agent:
         yield Sample("process_resident_memory_bytes", labelled(), float(_resident_bytes()))
         yield Sample("process_start_time_seconds", labelled(), self._started_at)
 
+    def _families(self) -> Iterator[Metric]:
+        for source in self.sources:
+            yield from source.metrics()
+
     def _readings(self) -> list[Reading]:
-        """What /metrics shows: the newest reading of each source, unless it has become old."""
         now = _now()
-        return [
-            self.latest[number]
-            for beat in self.beats.values()
-            for number in beat.sources
-            if number in self.latest
-            and now - self.latest[number].at <= 3 * beat.interval + 1000
-            and (number == _HOST or self.settings.export_engines)
-        ]
+        return [reading for beat in self.beats.values() for reading in beat.shown(now)]
 
     def _health(self) -> tuple[bool, str]:
-        reading = self.latest.get(_HOST)
+        reading = self.beats[self.settings.interval].latest.get(0)
         if reading is None:
             return False, "the first collection is not through"
         age = _now() - reading.at

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from agent.client import TLS, why
+from agent.engines.settings import EngineSettings
 from agent.reading import Reading
-from agent.settings import EngineSettings
 from model.labels import NAME, Labels
 from model.metric import Metric, Sample
 from wire.target_labels import with_target_labels
@@ -72,16 +72,20 @@ class Engine:
         settings: EngineSettings,
         node: str,
         interval: int,
+        session: Callable[[], aiohttp.ClientSession],
+        exported: bool = True,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.interval = interval
+        self.exported = exported
         self.timeout = settings.timeout_within(interval)
         self.stats = ScrapeStats()
         self.reason = ""
         """Why the last scrape failed, empty if it did not."""
         instance = settings.instance or urlsplit(settings.url).netloc.rpartition("@")[2]
         self.target = {**settings.labels, "job": settings.job, "instance": instance, "node": node}
+        self._session = session
         self._timer = timer
         self._decoder = TextDecoder()
         self._types: Mapping[str, str] = _SYNTHETIC
@@ -98,16 +102,20 @@ class Engine:
     def __str__(self) -> str:
         return f"{self.target['job']} at {self.target['instance']}"
 
-    async def read(self, session: aiohttp.ClientSession, at: int) -> Reading:
+    def metrics(self) -> Iterable[Metric]:
+        """None of ours: its families are declared by the types that its page gives them."""
+        return ()
+
+    async def read(self, at: int) -> Reading:
         """A scrape for the frame of `at` (ms), without keeping the host and the other engines waiting twice.
 
         After a scrape that timed out the next ones run behind the scenes, and the engine counts as down
         until one of them has come through.
         """
         if self._failure != "timeout":
-            return await self.scrape(session, at)
+            return await self.scrape(at)
         if self._attempt is None or self._attempt.done():
-            self._attempt = asyncio.create_task(self.scrape(session, at))
+            self._attempt = asyncio.create_task(self.scrape(at))
         return self._down(at)
 
     async def close(self) -> None:
@@ -116,11 +124,11 @@ class Engine:
             self._attempt.cancel()
             await asyncio.gather(self._attempt, return_exceptions=True)
 
-    async def scrape(self, session: aiohttp.ClientSession, at: int) -> Reading:
+    async def scrape(self, at: int) -> Reading:
         """One scrape as of `at` (ms). Failures become `up` 0 and a reason; nothing is raised."""
         started = self._timer()
         try:
-            body, content_type = await self._fetch(session)
+            body, content_type = await self._fetch()
             found = self._decode(body, content_type)
         except ScrapeFailed as failure:
             self._note(str(failure))
@@ -143,10 +151,10 @@ class Engine:
             for reason, count in counts.items()
         ]
 
-    async def _fetch(self, session: aiohttp.ClientSession) -> tuple[bytes, str]:
+    async def _fetch(self) -> tuple[bytes, str]:
         try:
             async with asyncio.timeout(self.timeout / 1000):
-                return await self._get(session)
+                return await self._get()
         except TimeoutError as error:
             raise ScrapeFailed("timeout", f"no answer within {self.timeout} ms") from error
         # OSError: refused, reset, or a file of credentials that cannot be read. ValueError: an engine may
@@ -154,9 +162,9 @@ class Engine:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ScrapeFailed("connection", why(error)) from error
 
-    async def _get(self, session: aiohttp.ClientSession) -> tuple[bytes, str]:
+    async def _get(self) -> tuple[bytes, str]:
         headers = {**_HEADERS, **self.settings.request_headers()}
-        async with session.get(
+        async with self._session().get(
             self.settings.url,
             headers=headers,
             ssl=self._tls.context(),

@@ -35,6 +35,8 @@ class HostSource:
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
+        self.interval = settings.interval
+        self.exported = True
         self._host = host or host_of(settings)
         self._own_samples = own_samples
         self._own_metrics = own_metrics
@@ -68,6 +70,9 @@ class HostSource:
         if len(families) != len(self._types):
             self._types = {metric.name: metric.type for metric in families}
         return self._naming.reading(samples, self._types, at)
+
+    async def close(self) -> None:
+        """Nothing to let go of: a thread that hangs ends with the process."""
 
     def _leave_behind(self) -> None:
         culprit = self._round.current

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from agent.engine import Engine
+from agent.engines.scrape import Engine
+from agent.engines.settings import EngineSettings
 from agent.reading import Reading
-from agent.settings import EngineSettings
 from model.labels import NAME
 
 PAGE = """\
@@ -67,8 +67,9 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-def _engine(url: str, **settings: object) -> Engine:
-    return Engine(EngineSettings.model_validate({"job": "vllm", "url": url, **settings}), "gpu-7", 1000)
+def _engine(session: aiohttp.ClientSession, url: str, **settings: object) -> Engine:
+    engine = EngineSettings.model_validate({"job": "vllm", "url": url, **settings})
+    return Engine(engine, "gpu-7", 1000, lambda: session)
 
 
 def _values(reading: Reading) -> dict[str, float]:
@@ -81,8 +82,8 @@ def _values(reading: Reading) -> dict[str, float]:
 async def test_series_pass_through_with_the_targets_labels(
     served: Served, session: aiohttp.ClientSession
 ) -> None:
-    engine = _engine(served.url, labels={"tier": "gold"})
-    reading = await engine.scrape(session, 5000)
+    engine = _engine(session, served.url, labels={"tier": "gold"})
+    reading = await engine.scrape(5000)
     running = reading.series[0]
     instance = served.url.split("/")[2]
     assert dict(running) == {
@@ -108,7 +109,7 @@ async def test_labels_that_the_engine_exports_are_kept(
     served: Served, session: aiohttp.ClientSession
 ) -> None:
     served.text = 'x{instance="theirs",job="j",node="n",exported_job="old"} 1\n'
-    labels = (await _engine(served.url, instance="llama-0").scrape(session, 0)).series[0]
+    labels = (await _engine(session, served.url, instance="llama-0").scrape(0)).series[0]
     assert labels["instance"] == "llama-0"
     assert labels["exported_instance"] == "theirs"
     assert labels["exported_node"] == "n"
@@ -119,14 +120,14 @@ async def test_labels_that_the_engine_exports_are_kept(
 async def test_label_sets_are_reused_while_nothing_changes(
     served: Served, session: aiohttp.ClientSession
 ) -> None:
-    engine = _engine(served.url)
-    first = await engine.scrape(session, 0)
+    engine = _engine(session, served.url)
+    first = await engine.scrape(0)
     served.text = PAGE.replace("4.0", "5.0")
-    second = await engine.scrape(session, 1000)
+    second = await engine.scrape(1000)
     assert second.series is first.series
     assert second.values[0] == 5.0
     served.text = PAGE + "extra 1\n"
-    third = await engine.scrape(session, 2000)
+    third = await engine.scrape(2000)
     assert len(third.series) == len(first.series) + 1
 
 
@@ -180,12 +181,14 @@ async def test_a_bad_engine_is_down_with_a_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "fleetowl.agent")
-    engine = _engine(served.url, timeout="50ms" if kind == "timeout" else "1s", body_size_limit="1MiB")
-    good = await engine.scrape(session, 0)
+    engine = _engine(
+        session, served.url, timeout="50ms" if kind == "timeout" else "1s", body_size_limit="1MiB"
+    )
+    good = await engine.scrape(0)
     assert _values(good)["up"] == 1.0
     served.handler = handler
     for at in (1000, 2000):
-        reading = await engine.scrape(session, at)
+        reading = await engine.scrape(at)
         assert _values(reading)["up"] == 0.0
         assert {labels.name for labels in reading.series} == {
             "up",
@@ -196,7 +199,7 @@ async def test_a_bad_engine_is_down_with_a_reason(
     assert engine.stats.failures == {kind: 2}
     assert [record.levelname for record in caplog.records] == ["WARNING"], "said once, not each scrape"
     served.handler = served.page
-    assert _values(await engine.scrape(session, 3000))["up"] == 1.0
+    assert _values(await engine.scrape(3000))["up"] == 1.0
     assert "works again" in caplog.records[-1].message
 
 
@@ -210,23 +213,23 @@ async def test_nobody_waits_twice_for_an_engine_that_hangs(
         return await served.page(request)
 
     served.handler = slow
-    engine = _engine(served.url, timeout="30ms")
-    assert _values(await engine.read(session, 0))["up"] == 0.0
+    engine = _engine(session, served.url, timeout="30ms")
+    assert _values(await engine.read(0))["up"] == 0.0
     engine.timeout = 60_000
     async with asyncio.timeout(5):
         for at in (1000, 2000):
-            assert _values(await engine.read(session, at))["up"] == 0.0, "at once"
+            assert _values(await engine.read(at))["up"] == 0.0, "at once"
         assert engine._attempt is not None
         gate.set()
         await engine._attempt
-        assert _values(await engine.read(session, 3000))["up"] == 1.0
+        assert _values(await engine.read(3000))["up"] == 1.0
     assert len(served.requests) == 3, "one attempt at a time"
     await engine.close()
 
 
 async def test_nobody_listens(session: aiohttp.ClientSession, unused_tcp_port: int) -> None:
-    engine = _engine(f"http://127.0.0.1:{unused_tcp_port}/metrics")
-    assert _values(await engine.scrape(session, 0))["up"] == 0.0
+    engine = _engine(session, f"http://127.0.0.1:{unused_tcp_port}/metrics")
+    assert _values(await engine.scrape(0))["up"] == 0.0
     assert engine.reason == "Connection refused"
     (sample,) = engine.samples()
     assert sample.labels["reason"] == "connection"
@@ -237,19 +240,19 @@ async def test_credentials_are_sent_and_read_anew(
     served: Served, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     secret = tmp_path / "token"
-    engine = _engine(served.url, authorization={"credentials_file": str(secret)})
-    assert _values(await engine.scrape(session, 0))["up"] == 0.0
+    engine = _engine(session, served.url, authorization={"credentials_file": str(secret)})
+    assert _values(await engine.scrape(0))["up"] == 0.0
     assert "No such file" in engine.reason
     for word in ("first", "second"):
         secret.write_text(word + "\n")
-        await engine.scrape(session, 0)
+        await engine.scrape(0)
         assert served.requests[-1].headers["Authorization"] == f"Bearer {word}"
 
 
 async def test_refused_samples_are_counted(served: Served, session: aiohttp.ClientSession) -> None:
     served.text = "x 1\nx 2\n"
-    engine = _engine(served.url)
-    await engine.scrape(session, 0)
+    engine = _engine(session, served.url)
+    await engine.scrape(0)
     assert engine.stats.refused == {"duplicate": 1}
 
 
@@ -260,6 +263,6 @@ async def test_an_openmetrics_page_must_end(served: Served, session: aiohttp.Cli
         )
 
     served.handler = cut
-    engine = _engine(served.url)
-    assert _values(await engine.scrape(session, 0))["up"] == 0.0
+    engine = _engine(session, served.url)
+    assert _values(await engine.scrape(0))["up"] == 0.0
     assert "EOF" in engine.reason

@@ -9,10 +9,10 @@ import pytest
 
 from agent import registry
 from agent.host import Host, labelled
+from agent.host_source import HostSource
 from agent.reading import Reading
 from agent.registry import Collector
 from agent.settings import AgentSettings
-from agent.sources import HostSource
 from model.metric import Sample
 
 

@@ -1,0 +1,54 @@
+"""Settings of serving engines: the list `agent.engines` of the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from model.labels import LABEL_NAME
+from model.settings import Duration, Size
+from wire.scrape import HTTPClientSettings
+
+_RESERVED = ("job", "instance", "node")
+_MIB = 1 << 20
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{value!r} is not an http:// or https:// URL")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("credentials do not belong in the URL: use authorization, basic_auth or a token")
+    return value
+
+
+URL = Annotated[str, AfterValidator(_http_url)]
+
+
+class EngineSettings(HTTPClientSettings):
+    """A serving engine or application on this node whose metrics are scraped and passed through."""
+
+    job: str = Field(min_length=1, description="Label `job` of its series: what it is, for example `vllm`.")
+    url: URL = Field(description="URL of its metrics page.")
+    instance: str = Field("", description="Label `instance`; default: host and port of the URL.")
+    interval: Duration | None = Field(
+        None, ge=100, description="Time between scrapes; default: the agent's interval."
+    )
+    timeout: Duration | None = Field(
+        None, gt=0, description="A scrape that takes longer fails; default: four fifths of its interval."
+    )
+    labels: dict[str, str] = Field({}, description="Further labels of its series.")
+    body_size_limit: Size = Field(16 * _MIB, gt=0, description="A larger answer fails the scrape (`16MiB`).")
+
+    @model_validator(mode="after")
+    def _labels_are_free(self) -> Self:
+        for name in self.labels:
+            if name in _RESERVED or not LABEL_NAME.fullmatch(name):
+                raise ValueError(f"labels: {name!r} cannot be set here")
+        return self
+
+    def timeout_within(self, interval: int) -> int:
+        """The timeout in ms: a scrape ends before the next one is due."""
+        return self.timeout if self.timeout is not None else interval * 4 // 5
