@@ -33,6 +33,6 @@ class GpuSettings(Settings):
     )
     hostname_label: Literal["Hostname", "hostname", "both"] = Field(
         "Hostname",
-        description="Host label of DCGM_* series: dcgm-exporter wrote `Hostname`, from May 2026 on `hostname`.",
+        description="Host label of DCGM_* series: dcgm-exporter's, `hostname` from May 2026 on.",
     )
     processes: bool = Field(True, description="Whether processes and their GPU memory are exported.")
