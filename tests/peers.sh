@@ -15,6 +15,7 @@ fetch promtool prometheus
 fetch prometheus-node-exporter prometheus-node-exporter
 fetch kubectl kubernetes-client
 command -v docker-compose >/dev/null || left_out+=("docker-compose (apt-get install docker-compose)")
+command -v gcc >/dev/null || left_out+=("gcc, which builds the stub of the GPU driver (apt-get install gcc libc6-dev)")
 if [ ${#left_out[@]} -gt 0 ]; then
   printf 'left out, their tests will be skipped: %s\n' "${left_out[@]}"
 fi
