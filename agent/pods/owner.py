@@ -15,4 +15,4 @@ class Owner(NamedTuple):
 
 
 Owners = Callable[[str], Sequence[Owner]]
-"""The owners of a device by its UUID (`GPU-...`, `MIG-...`), sorted; several where it is shared, often none."""
+"""The owners of a device by its UUID (`GPU-...`, `MIG-...`), sorted: several where it is shared, or none."""
