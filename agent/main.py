@@ -48,10 +48,14 @@ METRICS: tuple[Metric, ...] = (*registry.METRICS, *OWN_METRICS)
 
 
 class Agent:
-    """Everything that runs on a node. Use as an asynchronous context manager; `stop` ends it."""
+    """Everything that runs on a node. Use as an asynchronous context manager; `stop` ends it.
 
-    def __init__(self, settings: AgentSettings) -> None:
+    A `quiet` one neither listens nor pushes, and reads only when it is told.
+    """
+
+    def __init__(self, settings: AgentSettings, quiet: bool = False) -> None:
         self.settings = settings
+        self.quiet = quiet
         self.boot_id = uuid.uuid4().bytes
         self.pushers: list[Pusher] = []
         self.beats: dict[int, Beat] = {}
@@ -81,7 +85,7 @@ class Agent:
         """Read this source from now on, on the beat of its interval."""
         if source.interval not in self.beats:
             self.beats[source.interval] = Beat(source.interval, self.settings.node, self.boot_id)
-            if self._session is not None:
+            if self._session is not None and not self.quiet:
                 self._start(self.beats[source.interval])
         self.beats[source.interval].sources[next(self._numbers)] = source
 
@@ -101,6 +105,8 @@ class Agent:
         self._session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=aiohttp.ClientTimeout()
         )
+        if self.quiet:
+            return self
         try:
             await self.server.start()
             self.pushers = [self._pusher(url, self._session) for url in self.settings.push.url]

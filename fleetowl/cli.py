@@ -86,8 +86,14 @@ def analyzer(config: Path | None) -> None:
 
 @main.command()
 @CONFIG
-def agent(config: Path | None) -> None:
-    """Run the node agent."""
+@click.option("--once", is_flag=True, help="Print what it sees and exit: 1 if something does not work.")
+@OUTPUT
+def agent(config: Path | None, once: bool, output: str) -> None:
+    """Run the node agent, or look at this node once."""
+    if once:
+        from fleetowl.once import run_once
+
+        sys.exit(run_once(config, output, click.echo))
     from fleetowl.service import run_agent
 
     sys.exit(run_agent(config))
