@@ -189,21 +189,15 @@ class FrameReceiver:
     # One frame.
 
     def _take(self, frame: Frame, now: int, answer: FrameReceived) -> None:
-        if not 0 < frame.interval <= DAY:
-            raise MalformedFrame(f"an interval of {frame.interval} ms")
-        if not 0 < frame.time < LATEST:
-            raise MalformedFrame(f"a time of {frame.time} ms")
+        _check_times(frame)
         self.stats.frames[frame.kind.name] += 1
         if frame.kind is Kind.SCHEMA:
             self._learn(frame, now, answer)
             return
         event = unpack_event(frame.payload, self._limits) if frame.kind is Kind.EVENT else None
-        name = self._node_of.get(frame.schema_hash, "")
-        if event is not None and not name:
-            # It names its node itself, so that it need not wait for a schema.
-            name = event.node
-            if not self._introduce(name, frame.interval, now, answer):
-                return
+        name = self._node_of.get(frame.schema_hash) or (event.node if event is not None else "")
+        if event is not None and not self._introduce(name, frame.interval, now, answer):
+            return  # an event names its node itself, so that it need not wait for a schema
         node = self._nodes.get(name)
         columns = node.schemas.get(frame.schema_hash) if node else None
         if node is None or (frame.kind is Kind.VALUES and columns is None):
@@ -341,6 +335,14 @@ class FrameReceiver:
     def _refuse(self, answer: FrameReceived, status: int, kind: str, reason: str) -> None:
         self.stats.requests_refused[kind] += 1
         answer.status, answer.reason = status, reason
+
+
+def _check_times(frame: Frame) -> None:
+    """Raises MalformedFrame."""
+    if not 0 < frame.interval <= DAY:
+        raise MalformedFrame(f"an interval of {frame.interval} ms")
+    if not 0 < frame.time < LATEST:
+        raise MalformedFrame(f"a time of {frame.time} ms")
 
 
 def _split(frame: Frame, count: int) -> tuple[Flags, Floats]:
