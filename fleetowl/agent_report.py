@@ -26,7 +26,7 @@ def report(snapshot: Snapshot, width: int | None, colour: bool = False) -> str:
 
 
 def _node(node: NodeView, width: int | None, colour: bool) -> list[str]:
-    lines = _flow([paint(node.node, BOLD if colour else ""), *host_parts(node.host)], width, len(node.node))
+    lines = flow([paint(node.node, BOLD if colour else ""), *host_parts(node.host)], width, len(node.node))
     lines += _findings("What is wrong, worst first", node.wrong, width, colour)
     lines += ["", *gpu_lines(node, width, colour)]
     if node.engines:
@@ -193,7 +193,7 @@ def _head(text: str, colour: bool) -> str:
     return paint(text, BOLD) if colour else text
 
 
-def _flow(parts: Sequence[str], width: int | None, first: int) -> list[str]:
+def flow(parts: Sequence[str], width: int | None, first: int) -> list[str]:
     """The parts in as few lines as they need; `first` is how wide the first one is without its colour."""
     lines, room = [parts[0]], first
     for part in parts[1:]:

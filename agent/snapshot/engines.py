@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from agent.snapshot.facts import Facts, increase, rate
 from agent.snapshot.shape import EngineView
+from model.labels import Labels
 
 _TTFT = "vllm:time_to_first_token_seconds"
 _STATES = ("down", "stuck", "unknown", "up")
@@ -13,10 +14,23 @@ _DIALECTS = ("sglang", "trtllm", "lmdeploy", "tgi", "vllm")
 
 
 def engine_views(before: Facts | None, now: Facts) -> tuple[EngineView, ...]:
-    """Every target that was scraped, worst first."""
-    targets = dict.fromkeys((labels.value("job"), labels.value("instance")) for labels, _ in now.named("up"))
+    """Every engine or application that was scraped, worst first."""
+    targets = dict.fromkeys(
+        (labels.value("job"), labels.value("instance"))
+        for labels, up in now.named("up")
+        if _is_one(labels, up, now)
+    )
     views = [_view({"job": job, "instance": instance}, before, now) for job, instance in targets]
     return tuple(sorted(views, key=badness))
+
+
+def _is_one(labels: Labels, up: float, now: Facts) -> bool:
+    """An analyzer scrapes much else: agents (their instance is their node), exporters without a node."""
+    if labels.value("node"):
+        return labels.value("instance") != labels.value("node")
+    target = {"job": labels.value("job"), "instance": labels.value("instance")}
+    jobs = {row.value("job") for row, _ in now.named("vllm:num_requests_running")}
+    return target["job"] in jobs if not up else bool(now.named("vllm:num_requests_running", target))
 
 
 def badness(engine: EngineView) -> tuple[int, str, str]:
