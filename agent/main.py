@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from agent import push, registry
+from agent import outlet, push, registry
 from agent.beat import METRICS as BEAT_METRICS
 from agent.beat import Beat
 from agent.engines import scrape
@@ -23,6 +23,7 @@ from agent.engines.settings import EngineSettings
 from agent.event import Event
 from agent.host import labelled
 from agent.host_source import HostSource
+from agent.outlet import Outlet
 from agent.post import HttpPost
 from agent.push import Backoff, Pusher
 from agent.reading import Outgoing, Reading
@@ -31,12 +32,14 @@ from agent.settings import AgentSettings
 from agent.source import Source
 from agent.spool import Spool
 from model.metric import Metric, Sample
-from wire.frames import Frame, Kind, encode
+from wire.event import pack_event
+from wire.frames import NO_SCHEMA, Frame, Kind, encode
 
 log = logging.getLogger("fleetowl.agent")
 
 OWN_METRICS = (
     *push.METRICS,
+    *outlet.METRICS,
     *scrape.METRICS,
     *BEAT_METRICS,
     Metric("process_cpu_seconds_total", "counter", "CPU time that the agent has used."),
@@ -48,15 +51,22 @@ METRICS: tuple[Metric, ...] = (*registry.METRICS, *OWN_METRICS)
 
 
 class Agent:
-    """Everything that runs on a node. Use as an asynchronous context manager; `stop` ends it."""
+    """Everything that runs on a node. Use as an asynchronous context manager; `stop` ends it.
 
-    def __init__(self, settings: AgentSettings) -> None:
+    A `quiet` one neither listens nor pushes, and reads only when it is told.
+    """
+
+    def __init__(self, settings: AgentSettings, quiet: bool = False) -> None:
         self.settings = settings
+        self.quiet = quiet
         self.boot_id = uuid.uuid4().bytes
         self.pushers: list[Pusher] = []
         self.beats: dict[int, Beat] = {}
         self._numbers = itertools.count()
         self._sequence = 0
+        self._newest = 0
+        self._leaving = False
+        self._outlet = Outlet(settings.node, time.monotonic)
         self._started_at = time.time()
         self._session: aiohttp.ClientSession | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -81,7 +91,7 @@ class Agent:
         """Read this source from now on, on the beat of its interval."""
         if source.interval not in self.beats:
             self.beats[source.interval] = Beat(source.interval, self.settings.node, self.boot_id)
-            if self._session is not None:
+            if self._session is not None and not self.quiet:
                 self._start(self.beats[source.interval])
         self.beats[source.interval].sources[next(self._numbers)] = source
 
@@ -101,6 +111,8 @@ class Agent:
         self._session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=aiohttp.ClientTimeout()
         )
+        if self.quiet:
+            return self
         try:
             await self.server.start()
             self.pushers = [self._pusher(url, self._session) for url in self.settings.push.url]
@@ -119,6 +131,7 @@ class Agent:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await asyncio.gather(*(source.close() for source in self.sources))
         await self.server.close()
+        self._leaving = True
         farewell = self._farewell()
         await asyncio.gather(*(pusher.close(farewell) for pusher in self.pushers))
         if self._session is not None:
@@ -138,6 +151,7 @@ class Agent:
 
     async def tick(self, beat: Beat, at: int) -> None:
         """Read the beat's sources, all at once, and send one frame of what they said."""
+        self._newest = at
         await beat.read(at)
         if self.pushers:
             self._sequence += 1
@@ -146,8 +160,17 @@ class Agent:
                 pusher.offer([frame])
 
     def emit(self, event: Event) -> None:
-        """Send an event on its way to every analyzer, ahead of the next frame."""
+        """Send an event on its way to every analyzer, ahead of the next frame. For the loop's own thread."""
+        if not self._outlet.admit(event) or self._leaving:
+            return
         log.warning("%s", event.text)
+        self._sequence += 1
+        payload = pack_event(self._outlet.record(event, self._newest))
+        frame = Frame(
+            Kind.EVENT, self.boot_id, self._sequence, _now(), self.settings.interval, NO_SCHEMA, payload
+        )
+        for pusher in self.pushers:
+            pusher.hurry(Outgoing(NO_SCHEMA, b"", encode(frame)), event.at / 1000)
 
     def _start(self, beat: Beat) -> None:
         self._tasks[beat.interval] = asyncio.create_task(self._run(beat))
@@ -187,7 +210,8 @@ class Agent:
         return Outgoing(key, schema, encode(frame))
 
     def _own_samples(self) -> Iterable[Sample]:
-        parts: list[Pusher | Engine | Beat] = [*self.pushers, *self._engines, *self.beats.values()]
+        parts: list[Pusher | Engine | Beat | Outlet]
+        parts = [*self.pushers, *self._engines, *self.beats.values(), self._outlet]
         for part in parts:
             yield from part.samples()
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -5,11 +5,15 @@ during an outage loses nothing, and after a pause that grows the next live frame
 is accepted, the spool is sent along behind the live frames, oldest first and no faster than its rate.
 A frame that is not answered when the next one is made goes to the spool too; should it have arrived
 after all, the analyzer knows it by its boot and sequence.
+
+An event has a lane of its own, so that it waits for no frame that is under way; apart from that it is treated
+as frames are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import time
@@ -51,6 +55,12 @@ METRICS = (
         "When the analyzer last accepted frames; 0 if it never has.",
         _ANALYZER,
     ),
+    Metric(
+        "fleetowl_agent_event_delay_seconds",
+        "gauge",
+        "From the last event, by its own time, until the analyzer accepted it; only if it went at once.",
+        _ANALYZER,
+    ),
     Metric("fleetowl_agent_spool_bytes", "gauge", "Bytes that the spool takes on disk.", _ANALYZER),
     Metric("fleetowl_agent_spool_frames", "gauge", "Frames that wait in the spool.", _ANALYZER),
     Metric("fleetowl_agent_spool_writable", "gauge", "0 if the last write to the spool failed.", _ANALYZER),
@@ -90,6 +100,7 @@ class PushStats:
 
     sent_live: int = 0
     sent_spooled: int = 0
+    event_delay: float | None = None
     rejected: int = 0
     too_large: int = 0
     failures: dict[str, int] = field(default_factory=dict)
@@ -111,11 +122,28 @@ class Backoff:
 
 @dataclass(slots=True)
 class _Live:
-    """The frames of a tick, and whether they are in the spool already."""
+    """Frames that leave together: since when they wait, and how many of them are in the spool already."""
 
+    number: int
     frames: list[Outgoing]
     since: float
-    kept: bool = False
+    kept: int = 0
+    happened: float | None = None
+    """When the first event among them happened, in seconds since the epoch."""
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One request at a time, and what waits for it."""
+
+    waiting: _Live | None = None
+    in_flight: _Live | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether its task has ended."""
+        return self.task is None or self.task.done()
 
 
 class _Failed(Exception):
@@ -153,9 +181,8 @@ class Pusher:
         self._retry_at = float("-inf")
         self._allowance = 0.0
         self._allowed_at = timer()
-        self._waiting: _Live | None = None
-        self._in_flight: _Live | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._numbers = itertools.count()
+        self._beat, self._urgent = _Lane(), _Lane()
 
     @property
     def away(self) -> bool:
@@ -164,28 +191,42 @@ class Pusher:
 
     def offer(self, frames: Sequence[Outgoing]) -> None:
         """The frames of a tick. Returns at once; they are on their way or on disk."""
-        now = self._timer()
-        live = _Live(list(frames), now)
-        earlier = [each for each in (self._waiting, self._in_flight) if each is not None]
+        self._send_off(self._beat, _Live(next(self._numbers), list(frames), self._timer()))
+
+    def hurry(self, event: Outgoing, happened: float) -> None:
+        """An event that happened then (seconds since the epoch): as a tick's frames, but beside them."""
+        live = _Live(next(self._numbers), [event], self._timer(), happened=happened)
+        self._send_off(self._urgent, live)
+
+    def _send_off(self, lane: _Lane, live: _Live) -> None:
+        now = live.since
+        earlier = self._pending()
         if self.away or any(now - each.since >= _PATIENCE for each in earlier):
             # Memory holds one tick; what has not been answered by the next one goes to the disk.
             for each in (*earlier, live):
                 self._keep(each)
-            self._waiting = None if self._in_flight is not None or self._pausing(now) else live
-        elif self._waiting is not None:
-            self._waiting.frames += live.frames
+            lane.waiting = None if lane.in_flight is not None or self._pausing(now) else live
+        elif lane.waiting is not None:
+            lane.waiting.frames += live.frames
         else:
-            self._waiting = live
-        if self._waiting is not None and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._deliver())
+            lane.waiting = live
+        if lane.waiting is not None and lane.idle:
+            lane.task = asyncio.create_task(self._deliver(lane))
+
+    def _pending(self) -> list[_Live]:
+        """What has not been answered, in the order in which it was offered."""
+        lanes = (self._beat, self._urgent)
+        there = [each for lane in lanes for each in (lane.in_flight, lane.waiting) if each is not None]
+        return sorted(there, key=lambda each: each.number)
 
     def _pausing(self, now: float) -> bool:
         return self.away and now < self._retry_at
 
     async def settle(self) -> None:
         """Wait until what is on its way has been answered."""
-        if self._task is not None:
-            await self._task
+        for lane in (self._urgent, self._beat):
+            if lane.task is not None:
+                await lane.task
 
     async def close(self, farewell: Outgoing | None, grace: float = 2.0) -> None:
         """Finish: what is under way gets `grace` seconds, the rest goes to the spool; then say goodbye."""
@@ -197,32 +238,37 @@ class Pusher:
         except (TimeoutError, _Failed):
             log.info("the analyzer %s did not hear the agent's goodbye", self.name)
         finally:
-            self._keep(self._waiting)
-            self._keep(self._in_flight)
+            for each in self._pending():
+                self._keep(each)
             self.spool.close()
 
-    async def _deliver(self) -> None:
+    async def _deliver(self, lane: _Lane) -> None:
         try:
             while True:
-                if self._waiting is not None:
-                    await self._send_live()
-                elif not await self._send_spooled():
+                if lane.waiting is not None:
+                    await self._send_live(lane)
+                elif lane is self._urgent or not await self._send_spooled():
                     return
         except _Failed as failure:
             self._note_failure(failure.answer)
 
-    async def _send_live(self) -> None:
-        live, self._waiting = self._waiting, None
+    async def _send_live(self, lane: _Lane) -> None:
+        live, lane.waiting = lane.waiting, None
         assert live is not None
-        self._in_flight = live
+        lane.in_flight = live
         try:
             await self._send(live.frames)
         except (_Failed, asyncio.CancelledError):
-            self._keep(live)
+            # What was offered before it comes before it in the spool too.
+            for each in self._pending():
+                if each.number <= live.number:
+                    self._keep(each)
             raise
         finally:
-            self._in_flight = None
+            lane.in_flight = None
         self.stats.sent_live += len(live.frames)
+        if live.happened is not None:
+            self.stats.event_delay = self._clock() - live.happened
         self._note_success()
 
     async def _send_spooled(self) -> bool:
@@ -272,12 +318,11 @@ class Pusher:
             self.stats.rejected += 1
         log.warning("the analyzer %s rejected a frame (%s); it is dropped", self.name, answer.why)
 
-    def _keep(self, live: _Live | None) -> None:
+    def _keep(self, live: _Live) -> None:
         """On disk, unless they are there."""
-        if live is not None and not live.kept:
-            live.kept = True
-            for frame in live.frames:
-                self.spool.append(frame.key, frame.schema, frame.data)
+        for frame in live.frames[live.kept :]:
+            self.spool.append(frame.key, frame.schema, frame.data)
+        live.kept = len(live.frames)
 
     def _note_success(self) -> None:
         if self.away:
@@ -314,6 +359,7 @@ class Pusher:
                 for kind, count in stats.failures.items()
             ),
             self._sample("push_last_success_timestamp_seconds", stats.last_success),
+            *([] if stats.event_delay is None else [self._sample("event_delay_seconds", stats.event_delay)]),
             self._sample("spool_bytes", self.spool.size),
             self._sample("spool_frames", self.spool.frames),
             self._sample("spool_writable", not self.spool.trouble),

@@ -44,7 +44,7 @@ class Intake:
         body, now = await request.read(), self._moment()
         received = self._frames.receive(body, now)
         for event in received.events:
-            log.info("node %s reports %s", event.node, dict(event.event))
+            log.info("node %s reports %s: %s", event.node, event.event.type, event.event.text)
             self._wake()
         if received.status == 200:
             return web.json_response({"accepted": received.accepted})

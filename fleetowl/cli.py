@@ -37,6 +37,25 @@ OUTPUT = click.option(
 )
 
 
+AGENT = "http://127.0.0.1:9482"
+"""Where an agent answers unless configured."""
+
+SHORTEST_INTERVAL = 0.1
+"""Seconds between two pictures."""
+
+
+def _seconds(_: click.Context, parameter: click.Parameter, value: str) -> float:
+    from model.moment import parse_duration
+
+    try:
+        seconds = parse_duration(value) / 1000
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    if seconds < SHORTEST_INTERVAL:
+        raise click.BadParameter(f"{value} is too often: not under {SHORTEST_INTERVAL} s")
+    return seconds
+
+
 class Front(click.Group):
     """Turns a configuration error into its problems on stderr and exit status 2."""
 
@@ -86,11 +105,33 @@ def analyzer(config: Path | None) -> None:
 
 @main.command()
 @CONFIG
-def agent(config: Path | None) -> None:
-    """Run the node agent."""
+@click.option("--once", is_flag=True, help="Print what it sees and exit: 1 if something does not work.")
+@OUTPUT
+def agent(config: Path | None, once: bool, output: str) -> None:
+    """Run the node agent, or look at this node once."""
+    if once:
+        from fleetowl.once import run_once
+
+        sys.exit(run_once(config, output, click.echo))
     from fleetowl.service import run_agent
 
     sys.exit(run_agent(config))
+
+
+@main.command()
+@click.option("--url", envvar="FLEETOWL_URL", help="An analyzer: all nodes that it knows.")
+@click.option(
+    "--agent", help="An agent: its node.  [default, unless --url: http://127.0.0.1:9482]", metavar="URL"
+)
+@click.option(
+    "--interval", default="1s", show_default=True, callback=_seconds, help="Time between two pictures."
+)
+@click.option("--once", is_flag=True, help="Print one picture and exit.")
+def top(url: str | None, agent: str | None, interval: float, once: bool) -> None:
+    """Watch GPUs and engines in the terminal: of this node, or of all."""
+    from fleetowl.top.run import run_top
+
+    sys.exit(run_top(url if not agent else None, agent or AGENT, interval, once))
 
 
 @main.command()

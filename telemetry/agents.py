@@ -7,10 +7,11 @@ from collections import Counter, OrderedDict
 import numpy as np
 
 from telemetry.bits import Flags, Ints
+from telemetry.early import Early
 from telemetry.seen import SeenSet
 from telemetry.series_ids import NO_IDS, UNRESOLVED, SeriesIds
 from telemetry.window import LimitExceeded, Target, Window
-from wire.frames import Frame, Schema
+from wire.frames import Frame, Kind, Schema
 
 _BOOTS = 4  # of a node whose sequences are remembered
 _RETRY = 60_000  # ms between attempts to place series that the window refused
@@ -53,6 +54,14 @@ class Stream:
             _, self.living = self.columns.series.refresh(self.living)
 
 
+class Boot:
+    """What has come of one life of an agent."""
+
+    def __init__(self) -> None:
+        self.seen = SeenSet()
+        self.newest = -1  # the highest sequence but for events, which overtake
+
+
 class Node:
     """What is known of one node."""
 
@@ -64,7 +73,8 @@ class Node:
         self.reported_at = now  # when `up` was last written
         self.down = False
         self.boot = b""
-        self.boots: OrderedDict[bytes, SeenSet] = OrderedDict()
+        self.boots: OrderedDict[bytes, Boot] = OrderedDict()
+        self.early = Early(window)
         self.streams: dict[int, Stream] = {}
         self.schemas: OrderedDict[bytes, Columns] = OrderedDict()
         self.up = SeriesIds(window)
@@ -74,19 +84,28 @@ class Node:
         """Name of a stream's target in the window."""
         return f"agent/{self.name}/{interval}"
 
+    @property
+    def living(self) -> Ints:
+        """What the newest live frames of its streams showed."""
+        for stream in self.streams.values():
+            stream.refresh()
+        return np.concatenate([NO_IDS, *(stream.living for stream in self.streams.values())])
+
     def first_time(self, frame: Frame) -> bool:
         """Whether the frame has not come before; remembers it."""
-        seen = self.boots.get(frame.boot_id)
-        if seen is None:
-            seen = self.boots[frame.boot_id] = SeenSet()
+        boot = self.boots.get(frame.boot_id)
+        if boot is None:
+            boot = self.boots[frame.boot_id] = Boot()
             if len(self.boots) > _BOOTS:
-                del self.boots[next(boot for boot in self.boots if boot not in (self.boot, frame.boot_id))]
-        return seen.add(frame.sequence)
+                del self.boots[next(name for name in self.boots if name not in (self.boot, frame.boot_id))]
+        if frame.kind is not Kind.EVENT:
+            boot.newest = max(boot.newest, frame.sequence)
+        return boot.seen.add(frame.sequence)
 
     def is_live(self, frame: Frame, now: int) -> bool:
-        """Whether it is the newest word of the node; to be asked before first_time()."""
-        seen = self.boots.get(frame.boot_id)
-        if seen is not None and frame.sequence <= seen.highest:
+        """Whether it is the newest word on what the node has (no event is); ask before first_time()."""
+        boot = self.boots.get(frame.boot_id)
+        if frame.kind is Kind.EVENT or (boot is not None and frame.sequence <= boot.newest):
             return False
         if frame.boot_id == self.boot or not self.boot:
             return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,24 +21,17 @@ from model.metric import Metric, Sample
 from model.moment import DAY, SECOND
 from telemetry.agents import Columns, Node, Stream
 from telemetry.bits import Flags, Floats, Ints
+from telemetry.event_log import METRICS as EVENT_METRICS
+from telemetry.event_log import EventLog, ReceivedEvent
 from telemetry.ingest_settings import FrameSettings
 from telemetry.series_ids import NO_IDS, UNRESOLVED, adopted
 from telemetry.window import LimitExceeded, Target, Window
-from wire.frames import (
-    Frame,
-    Kind,
-    MalformedFrame,
-    decode_stream,
-    split_values,
-    unpack_event,
-    unpack_schema,
-)
+from wire.event import EventRecord, unpack_event
+from wire.frames import LATEST, Frame, Kind, MalformedFrame, decode_stream, split_values, unpack_schema
 
 log = logging.getLogger("fleetowl.telemetry")
 
 JOB = "fleetowl-agent"
-LATEST = 1 << 52
-"""No moment (ms) is later; what is computed from it still fits in 64 bits."""
 RESTART_GRACE = 15 * SECOND
 """What a node has more after our start: an agent that found nobody tries again within 10 s."""
 METRICS = (
@@ -53,16 +46,10 @@ METRICS = (
     Metric("fleetowl_frame_samples_total", "counter", "Samples that came in frames."),
     Metric("fleetowl_frame_samples_refused_total", "counter", "Samples left out, by reason.", ("reason",)),
     Metric("fleetowl_frame_nodes", "gauge", "Nodes that push, by state.", ("state",)),
+    *EVENT_METRICS,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
-    """An event that an agent sent at once: its payload has `type`, `labels`, `value`, `at`."""
-
-    node: str
-    time: int
-    event: Mapping[str, Any]
+_MISSING_FRAMES = 3
+"""So many frames may lack a series that came with an event before it ends."""
 
 
 @dataclass(slots=True)
@@ -71,7 +58,7 @@ class FrameReceived:
 
     status: int = 200
     accepted: int = 0
-    events: list[NodeEvent] = field(default_factory=list)
+    events: list[ReceivedEvent] = field(default_factory=list)
     reason: str = ""
 
     @property
@@ -110,6 +97,7 @@ class FrameReceiver:
     def __init__(self, window: Window, settings: FrameSettings | None = None) -> None:
         self.settings = settings or FrameSettings()
         self.stats = FrameStats()
+        self.events = EventLog()
         self._limits = self.settings.limits
         self._window = window
         self._nodes: dict[str, Node] = {}
@@ -137,6 +125,7 @@ class FrameReceiver:
         """Write `up` 0 for the nodes of which two frames are missing; a sentence for each newly down."""
         sentences = []
         for node in list(self._nodes.values()):
+            self._end_early(node, now, now - _MISSING_FRAMES * max(node.streams, default=node.interval))
             silence = now - node.last_seen
             if silence > self.settings.forget_after:
                 self.forget(node.name, now)
@@ -146,6 +135,7 @@ class FrameReceiver:
                 continue
             if not node.down:
                 node.down = True
+                self._end_early(node, now, now)
                 for interval in node.streams:
                     self._end_stream(node, interval, max(now, node.last_time + 1))
                 sentences.append(f"node {node.name} has sent nothing for {silence / 1000:.1f} s: up is 0")
@@ -163,6 +153,7 @@ class FrameReceiver:
             return False
         for schema_hash in node.schemas:
             self._node_of.pop(schema_hash, None)
+        self._end_early(node, now, LATEST)
         for interval in {*node.streams, node.interval}:
             target = self._window.target(node.target_key(interval), interval)
             self._window.mark_stale(target, max(now, node.last_time + 1))
@@ -193,20 +184,21 @@ class FrameReceiver:
         down = sum(node.down for node in self._nodes.values())
         yield Sample("fleetowl_frame_nodes", {"state": "down"}, down)
         yield Sample("fleetowl_frame_nodes", {"state": "up"}, len(self._nodes) - down)
+        yield from self.events.samples()
 
     # One frame.
 
     def _take(self, frame: Frame, now: int, answer: FrameReceived) -> None:
-        if not 0 < frame.interval <= DAY:
-            raise MalformedFrame(f"an interval of {frame.interval} ms")
-        if not 0 < frame.time < LATEST:
-            raise MalformedFrame(f"a time of {frame.time} ms")
+        _check_times(frame)
         self.stats.frames[frame.kind.name] += 1
         if frame.kind is Kind.SCHEMA:
             self._learn(frame, now, answer)
             return
-        event = unpack_event(frame.payload) if frame.kind is Kind.EVENT else None
-        node = self._node(frame, event, now)
+        event = unpack_event(frame.payload, self._limits) if frame.kind is Kind.EVENT else None
+        name = self._node_of.get(frame.schema_hash) or (event.node if event is not None else "")
+        if event is not None and not self._introduce(name, frame.interval, now, answer):
+            return  # an event names its node itself, so that it need not wait for a schema
+        node = self._nodes.get(name)
         columns = node.schemas.get(frame.schema_hash) if node else None
         if node is None or (frame.kind is Kind.VALUES and columns is None):
             self._refuse(answer, 409, "need_schema", f"schema {frame.schema_hash.hex()} is not known here")
@@ -223,32 +215,41 @@ class FrameReceiver:
         if columns is not None and frame.kind is Kind.VALUES:
             self._values(node, columns, frame, live, now)
         elif event is not None:
-            answer.events.append(NodeEvent(node.name, frame.time, event))
+            self._event(node, event, frame, now, answer)
         elif live:
             log.info("node %s says goodbye", node.name)
             self.forget(node.name, frame.time)
 
-    def _node(self, frame: Frame, event: Mapping[str, Any] | None, now: int) -> Node | None:
-        """The sender. An event names its node itself, so that it need not wait for a schema."""
-        name = self._node_of.get(frame.schema_hash, "")
-        labels = (event or {}).get("labels")
-        if not name and isinstance(labels, dict):
-            name = str(labels.get("node", ""))
-            if name and name not in self._nodes and len(self._nodes) < self.settings.nodes:
-                self._nodes[name] = Node(name, self._window, frame.interval, now)
-        return self._nodes.get(name)
+    def _event(self, node: Node, event: EventRecord, frame: Frame, now: int, answer: FrameReceived) -> None:
+        received = ReceivedEvent(node.name, now, event)
+        answer.events.append(received)
+        self.events.add(received)
+        if event.ahead:
+            target = self._window.target(node.target_key(frame.interval), frame.interval)
+            self.stats.samples += len(event.ahead)
+            node.early.store(target, event.ahead, node.living, now, self.stats.refused)
+
+    def _end_early(self, node: Node, now: int, before: int) -> None:
+        if node.early:
+            target = self._window.target(node.target_key(node.interval), node.interval)
+            node.early.end(target, max(now, node.last_time + 1), before)
+
+    def _introduce(self, name: str, interval: int, now: int, answer: FrameReceived) -> bool:
+        """Know the node that a schema or an event names; False if there are too many."""
+        if not name or name in self._nodes:
+            return True
+        limit = self.settings.nodes
+        if len(self._nodes) >= limit:
+            self._refuse(answer, 400, "node_limit", f"{limit} nodes are known already, {name} is not")
+            return False
+        self._nodes[name] = Node(name, self._window, interval, now)
+        return True
 
     def _learn(self, frame: Frame, now: int, answer: FrameReceived) -> None:
         schema = unpack_schema(frame.payload, self._limits)
-        node = self._nodes.get(schema.node)
-        if node is None:
-            if len(self._nodes) >= self.settings.nodes:
-                limit = self.settings.nodes
-                self._refuse(
-                    answer, 400, "node_limit", f"{limit} nodes are known already, {schema.node} is not"
-                )
-                return
-            node = self._nodes[schema.node] = Node(schema.node, self._window, frame.interval, now)
+        if not self._introduce(schema.node, frame.interval, now, answer):
+            return
+        node = self._nodes[schema.node]
         if frame.schema_hash not in node.schemas:
             node.schemas[frame.schema_hash] = Columns(self._window, schema)
             self._node_of[frame.schema_hash] = schema.node
@@ -284,10 +285,12 @@ class FrameReceiver:
         node.interval = min(node.streams)
         before = stream.living
         if stream.columns is None:
-            before = np.setdiff1d(adopted(self._window, target), self._up_ids(node))
+            spared = np.concatenate([self._up_ids(node), node.early.ids])
+            before = np.setdiff1d(adopted(self._window, target, apart=True), spared)
         if not np.array_equal(before, ids):
             self._window.mark_stale(target, time, np.setdiff1d(before, ids))
         stream.columns, stream.living = columns, ids
+        node.early.confirm(ids)
 
     def _next_boot(self, node: Node, frame: Frame) -> None:
         """The agent began anew, perhaps with other intervals: streams that it no longer has end."""
@@ -332,6 +335,14 @@ class FrameReceiver:
     def _refuse(self, answer: FrameReceived, status: int, kind: str, reason: str) -> None:
         self.stats.requests_refused[kind] += 1
         answer.status, answer.reason = status, reason
+
+
+def _check_times(frame: Frame) -> None:
+    """Raises MalformedFrame."""
+    if not 0 < frame.interval <= DAY:
+        raise MalformedFrame(f"an interval of {frame.interval} ms")
+    if not 0 < frame.time < LATEST:
+        raise MalformedFrame(f"a time of {frame.time} ms")
 
 
 def _split(frame: Frame, count: int) -> tuple[Flags, Floats]:

@@ -18,10 +18,10 @@ import numpy as np
 
 from model.metric import Metric, Sample
 from telemetry.ingest_settings import RemoteWriteSettings
-from telemetry.protobuf import MalformedMessage, read_varint
 from telemetry.window import LimitExceeded, Target, Window
 from telemetry.write_request import Walked, parse_labels, walk
 from wire.limits import beyond
+from wire.protobuf import MalformedMessage, read_varint
 from wire.text import types_of_family
 
 METRICS = (

@@ -17,12 +17,13 @@ DROPPED = -2
 NO_IDS: Ints = np.empty(0, np.int64)
 
 
-def adopted(window: Window, target: Target) -> Ints:
+def adopted(window: Window, target: Target, apart: bool = False) -> Ints:
     """Series that a target has in a restored window, or had under an earlier configuration.
 
-    Without what the analyzer derived from them (`fleetowl_*`), which is not the target's to end.
+    Without what the analyzer derived from them (`fleetowl_*`), which is not the target's to end; `apart`:
+    also those that had samples of times of their own.
     """
-    ids = target.together.ids
+    ids = target.ids if apart else target.together.ids
     own = [not window.labels(sid).name.startswith("fleetowl_") for sid in ids.tolist()]
     return ids[np.array(own, np.bool_)]
 

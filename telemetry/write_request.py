@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from model.labels import Labels
-from telemetry.protobuf import BYTES, FIXED64, VARINT, MalformedMessage, fields, read_varint, to_signed
+from wire.protobuf import BYTES, FIXED64, VARINT, MalformedMessage, fields, read_varint, to_signed
 
 METADATA_TYPES = (
     "unknown", "counter", "gauge", "histogram", "histogram", "summary", "gauge", "gauge",

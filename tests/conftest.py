@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from simulator.nvml.build import CompilerMissing
+from simulator.nvml.stub import Stub
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = bool(os.environ.get("CI"))
@@ -40,3 +45,26 @@ def peer_binary() -> Callable[[str], str]:
         return str(path)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def nvml_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the stub driver is compiled to, once for all tests and workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "nvml-build"
+
+
+@pytest.fixture
+def nvml_stub(tmp_path: Path, nvml_cache: Path) -> Iterator[Callable[..., Stub]]:
+    """Makes stub drivers: takes what Stub takes but the folder. No compiler is a skip, in CI a failure."""
+    with ExitStack() as stubs:
+
+        def make(**options: Any) -> Stub:
+            folder = tmp_path / f"nvml-{len(list(tmp_path.glob('nvml-*')))}"
+            try:
+                return stubs.enter_context(Stub(folder, cache=nvml_cache, **options))
+            except CompilerMissing as error:
+                _leave_out(str(error))
+                raise
+
+        yield make

@@ -9,9 +9,10 @@ integers are little endian:
     8s  schema hash       payload ...       u32 CRC-32 of everything after the length
 
 Kinds: SCHEMA (labels and types of every column, JSON), VALUES (u32 count, validity bitmap, one float64 per
-column), EVENT (JSON object), BYE (empty; the agent leaves on purpose). The schema hash ties values to their
-columns; a receiver that does not know it answers 409 and the agent sends the schema again. The sequence
-counts VALUES, EVENT and BYE within a boot; a schema may be sent at any time and is never a duplicate.
+column), EVENT (JSON, see wire/event.py; it needs no schema), BYE (empty; the agent leaves on purpose). The
+schema hash ties values to their columns; a receiver that does not know it answers 409 and the agent sends the
+schema again. The sequence counts VALUES, EVENT and BYE within a boot; a schema may be sent at any time and is
+never a duplicate. An event may overtake a frame with a lower sequence.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ CONTENT_TYPE = "application/x-fleetowl-frames"
 VERSION = 1
 NO_SCHEMA = bytes(8)
 """The hash in frames that refer to no schema."""
+LATEST = 1 << 52
+"""No moment (ms) is later; what is computed from it still fits in 64 bits."""
 
 _MAGIC = b"OWLF"
 _HEAD = struct.Struct("<4sBBH16sQqI8s")
@@ -150,30 +153,17 @@ def unpack_values(payload: bytes, count: int) -> list[float | None]:
     return [value if bitmap[k >> 3] >> (k & 7) & 1 else None for k, value in enumerate(numbers)]
 
 
-def pack_event(event: Mapping[str, Any]) -> bytes:
-    """Payload of an EVENT frame: an object with `type`, `labels`, `value`, `at` (ms)."""
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def unpack_event(payload: bytes) -> dict[str, Any]:
-    """The event. Raises MalformedFrame."""
-    event = _json(payload)
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise MalformedFrame("an event is a JSON object with a type")
-    return event
-
-
 def unpack_schema(payload: bytes, limits: FrameLimits | None = None) -> Schema:
     """The schema. Raises MalformedFrame if it is none or exceeds the limits."""
     limits = limits or FrameLimits()
-    document = _json(payload)
+    document = loaded(payload)
     try:
         node, rows, types = document["node"], document["series"], document["types"]
         if not isinstance(node, str) or not node or len(node) > limits.label_length:
             raise MalformedFrame("the schema names no node")
         if len(rows) > limits.series:
             raise MalformedFrame(f"{len(rows)} series are more than {limits.series}")
-        series = tuple(_checked_labels(row, limits) for row in rows)
+        series = tuple(checked_labels(row, limits) for row in rows)
         if not all(isinstance(kind, str) and len(kind) <= 16 for kind in types.values()):
             raise MalformedFrame("a metric type is not a word")
     except (TypeError, KeyError, AttributeError, ValueError) as error:
@@ -183,7 +173,11 @@ def unpack_schema(payload: bytes, limits: FrameLimits | None = None) -> Schema:
     return Schema(node, series, types)
 
 
-def _checked_labels(row: list[list[str]], limits: FrameLimits) -> Labels:
+def checked_labels(row: list[list[str]], limits: FrameLimits) -> Labels:
+    """The label set of a series that was sent as pairs.
+
+    Raises MalformedFrame for a bad label, TypeError or ValueError for a row that is no list of pairs.
+    """
     if len(row) > limits.labels:
         raise MalformedFrame(f"a series with {len(row)} labels")
     for name, value in row:
@@ -197,7 +191,8 @@ def _checked_labels(row: list[list[str]], limits: FrameLimits) -> Labels:
     return labels
 
 
-def _json(payload: bytes) -> Any:
+def loaded(payload: bytes) -> Any:
+    """The JSON document of a payload. Raises MalformedFrame."""
     try:
         document = json.loads(payload)
         json.dumps(document, ensure_ascii=False).encode()  # a lone surrogate could be stored nowhere

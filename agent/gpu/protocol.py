@@ -3,6 +3,10 @@
 The agent asks (`Request`), the probe answers each sweep with one `Sweep`, and says an `Occurrence` the moment
 that the driver reports it. Plain dictionaries, because both ends are ours, it happens every second, and the
 probe must stay small.
+
+The probe is `python -m agent.gpu.probe [--hung-after SECONDS] [--slow-interval SECONDS] [--no-processes]`.
+It releases the driver and exits when it is asked to, on SIGTERM, and when its stdin ends; it ignores SIGINT.
+What it writes to stderr is for people. A sweep takes at most its deadline; requests are answered in turn.
 """
 
 from __future__ import annotations
@@ -10,11 +14,18 @@ from __future__ import annotations
 import json
 from typing import Literal, NotRequired, TypedDict, cast
 
+RELEASED, FAULT, USAGE, OUTDATED = 0, 1, 2, 3
+"""How the probe exits: it let go of the driver; a fault of its own, with a traceback on stderr; unknown
+arguments; the library that it has loaded and the driver differ (NVML 18, after an upgrade), which its last
+sweep said: start another probe, which loads the library of now."""
+
 DriverState = Literal["ready", "absent", "waiting", "hung", "failing"]
-"""Absent: no library or no loaded driver, which is healthy. Waiting: a call is not back; hung: for long."""
+"""Absent: no library or no loaded driver, which is healthy. Waiting: a call is not back; hung: for long.
+Failing: the driver as a whole answers with errors, or a GPU that it counts does not say who it is."""
 
 DeviceState = Literal["up", "waiting", "hung", "lost", "failing"]
-"""Lost: the driver names an error that means that the GPU is gone, or lists it no more."""
+"""Lost: the driver names an error that means that the GPU is gone, or lists it no more. Failing: it answers
+nothing but errors. Waiting and hung: an earlier call has not returned, and no new one is made."""
 
 
 class Request(TypedDict):
@@ -62,13 +73,13 @@ class DeviceReport(TypedDict):
     state: DeviceState
     reason: str
     call: str
-    """The driver call that has not returned, else empty."""
+    """The driver call that has not returned, `nvmlDeviceGetTemperature`, else empty."""
     seconds: float
-    """For how long."""
+    """For how long this device has not answered."""
     values: dict[str, float]
-    """By family: what has no labels but the device's."""
+    """By family: what has no labels but the device's. Those that are read seldom are repeated until then."""
     parts: list[tuple[str, dict[str, str], float]]
-    """Family, further labels (`nvlink`), value."""
+    """Family, further labels (`nvlink`), value. As JSON has no tuples, this arrives as a list of three."""
     processes: list[Process]
     missing: NotRequired[dict[str, str]]
     """Families that this device does not give, with the reason; all of them, when they changed."""
@@ -90,11 +101,11 @@ class Sweep(TypedDict):
     """Version, empty while unknown."""
     nvml: str
     count: int
-    """GPUs that the driver lists, -1 while that is unknown."""
+    """GPUs that the driver lists; 0 if it is absent, -1 while that is unknown."""
     identities: list[Identity]
     """Of the devices that are new or have changed."""
     devices: list[DeviceReport]
-    """Of every device that was ever seen, in the driver's order."""
+    """Of every GPU that was ever seen and of each MIG instance that there is, in the driver's order."""
     events: str
     """Why the driver's events are not heard, empty if they are."""
 
@@ -108,6 +119,7 @@ class Occurrence(TypedDict):
     code: int
     """The XID; the driver's event type for `other`."""
     gpu_instance: int
+    """-1 if it concerns the whole GPU."""
     compute_instance: int
 
 

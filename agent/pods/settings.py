@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from model.moment import SECOND
+from model.moment import MINUTE, SECOND
 from model.settings import Duration, Settings
 
 
@@ -17,4 +17,19 @@ class PodSettings(Settings):
     socket: Path = Field(
         Path("/var/lib/kubelet/pod-resources/kubelet.sock"), description="The kubelet's pod-resources socket."
     )
-    interval: Duration = Field(15 * SECOND, ge=SECOND, description="Time between questions.")
+    interval: Duration = Field(
+        15 * SECOND, ge=SECOND, le=5 * MINUTE, description="Time between questions, and between readings."
+    )
+    timeout: Duration = Field(
+        5 * SECOND, gt=0, le=MINUTE, description="A question that takes longer has failed."
+    )
+    resources: list[str] = Field(
+        ["nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-*", "gpu.nvidia.com"],
+        description="Resource names (and drivers of resource claims) that are GPUs; `*` stands for anything.",
+    )
+    processes_shown: int = Field(
+        32,
+        ge=0,
+        le=1000,
+        description="Processes with series of their own, largest first; the rest is summed.",
+    )

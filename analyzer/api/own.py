@@ -1,14 +1,17 @@
-"""Fleetowl's own part of the read API: incidents and runbooks."""
+"""Fleetowl's own part of the read API: incidents, the agents' events and runbooks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from aiohttp import web
 
 from analyzer.api.errors import ApiError, Handler
+from analyzer.api.parameters import parameters
 from analyzer.formats import success
 from analyzer.pipeline import Pipeline
+from telemetry.event_log import MOST
 
 
 class OwnApi:
@@ -21,6 +24,7 @@ class OwnApi:
         """Method, path and handler of each."""
         yield "GET", "/api/v1/incidents", self.incidents
         yield "GET", "/api/v1/incidents/{id}", self.incident
+        yield "GET", "/api/v1/events", self.events
         yield "GET", "/api/v1/runbooks", self.runbooks
 
     async def incidents(self, request: web.Request) -> web.Response:
@@ -35,6 +39,15 @@ class OwnApi:
         if found is None:
             raise ApiError(404, "not_found", f"there is no incident {name}")
         return success(found)
+
+    async def events(self, request: web.Request) -> web.Response:
+        """What agents reported at once, newest first; at most `limit`, of `node` and `type` if given."""
+        asked = await parameters(request)
+        wanted = {name: asked.text(name) for name in ("node", "type") if asked.text(name)}
+        limit = asked.number("limit") or MOST
+        found = (event.document for event in self._pipeline().frames.events.newest())
+        fitting = (one for one in found if all(one[name] == value for name, value in wanted.items()))
+        return success({"events": list(islice(fitting, limit))})
 
     async def runbooks(self, request: web.Request) -> web.Response:
         """The runbooks, their modes and what they did."""

@@ -242,6 +242,104 @@ async def test_two_beats_at_one_moment_are_no_backlog(rig: Rig) -> None:
     assert rig.spool.stats.spooled == 0
 
 
+async def _hurry(rig: Rig) -> bytes:
+    name = b"<%d!>" % rig.number
+    rig.number += 1
+    rig.pusher.hurry(Outgoing(bytes(8), b"", name), rig.clock.now)
+    await asyncio.sleep(0)
+    return name
+
+
+async def test_an_event_does_not_wait_for_the_frame_that_is_under_way(rig: Rig) -> None:
+    await rig.tick()
+    rig.analyzer.open.clear()
+    await rig.tick(wait=False)
+    held, rig.analyzer.open = rig.analyzer.open, asyncio.Event()
+    rig.analyzer.open.set()  # only the request of the frame hangs
+    event = await _hurry(rig)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert rig.analyzer.frames == [b"<0>", event]
+    rig.clock.now += 0.25
+    held.set()
+    await rig.pusher.settle()
+    assert rig.analyzer.frames == [b"<0>", event, b"<1>"]
+    assert rig.spool.stats.spooled == 0
+    delay = [s.value for s in rig.pusher.samples() if s.name == "fleetowl_agent_event_delay_seconds"]
+    assert delay == [0.0]
+
+
+async def test_an_event_of_an_outage_waits_in_its_place(rig: Rig) -> None:
+    await rig.tick()
+    rig.analyzer.status = 0
+    await rig.tick()
+    first = await _hurry(rig)
+    await rig.tick()
+    rig.analyzer.status = 200
+    rig.clock.now += 10
+    await rig.tick()
+    assert rig.analyzer.frames == [b"<0>", b"<4>", b"<1>", first, b"<3>", b"<4>"]
+
+
+async def test_an_event_goes_before_the_backlog_but_not_before_the_pause_is_over(rig: Rig) -> None:
+    rig.analyzer.status, rig.analyzer.knows_schema = 0, True
+    await rig.tick(2)
+    rig.analyzer.status = 200
+    requests = rig.analyzer.requests
+    await _hurry(rig)
+    assert rig.analyzer.requests == requests, "an analyzer in trouble is not hammered"
+    rig.clock.now += 10
+    event = await _hurry(rig)
+    await rig.pusher.settle()
+    assert rig.analyzer.frames == [event]
+    assert not rig.pusher.away
+
+
+async def test_what_hangs_with_an_event_is_on_disk_in_the_order_of_its_making(rig: Rig) -> None:
+    await rig.tick()
+    rig.analyzer.open.clear()
+    await rig.tick(wait=False)
+    event = await _hurry(rig)
+    await rig.tick(2, wait=False)
+    assert rig.spool.frames == 4
+    rig.begin()  # kill -9 now
+    batch = rig.spool.batch(9, 1 << 20)
+    assert batch is not None
+    assert [record.data for record in batch.records] == [b"<1>", event, b"<3>", b"<4>"]
+
+
+async def test_an_event_that_fails_takes_what_was_before_it_to_the_disk(rig: Rig) -> None:
+    """The spool keeps the order of the sequence, whichever request fails first."""
+    await rig.tick()
+    rig.analyzer.open.clear()
+    await rig.tick(wait=False)
+    rig.analyzer.open, rig.analyzer.status = asyncio.Event(), 503
+    rig.analyzer.open.set()
+    event = await _hurry(rig)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    batch = rig.spool.batch(9, 1 << 20)
+    assert batch is not None
+    assert [record.data for record in batch.records] == [b"<1>", event]
+
+
+async def test_frames_that_join_one_on_its_way_to_the_disk_are_kept_too(rig: Rig) -> None:
+    """Each is kept once, although an event's success calls off the alarm in between."""
+    await rig.tick()
+    rig.analyzer.status = 0
+    await rig.tick()
+    rig.clock.now += 10
+    rig.analyzer.status = 200
+    rig.pusher.offer([_frame(2)])  # kept, and about to leave
+    rig.pusher._failures = 0
+    rig.pusher.offer([_frame(3)])  # joins it
+    rig.analyzer.status = 0
+    await rig.pusher.settle()
+    batch = rig.spool.batch(9, 1 << 20)
+    assert batch is not None
+    assert [record.data for record in batch.records] == [b"<1>", b"<2>", b"<3>"]
+
+
 async def test_a_frame_that_is_rejected_is_dropped_alone(rig: Rig) -> None:
     rig.analyzer.status = 0
     await rig.tick(9)

@@ -15,7 +15,8 @@ from telemetry.frame_ingest import RESTART_GRACE, FrameReceived, FrameReceiver, 
 from telemetry.ingest_settings import FrameSettings
 from telemetry.seen import SeenSet
 from telemetry.window import Window, WindowLimits
-from wire.frames import Frame, Kind, Schema, encode, pack_event, pack_values, schema_frame
+from wire.event import EventRecord, pack_event
+from wire.frames import Frame, Kind, Schema, encode, pack_values, schema_frame
 
 T0 = 1_700_000_000_000
 STEP = 1000
@@ -95,7 +96,7 @@ def test_an_unknown_schema_is_asked_for_and_the_body_sent_again(read: Read) -> N
 def test_a_frame_counts_once(read: Read) -> None:
     window, receiver = make()
     agent = Agent()
-    event = agent.frame(Kind.EVENT, T0, pack_event({"type": "xid", "labels": {"node": "n1"}}))
+    event = agent.frame(Kind.EVENT, T0, pack_event(EventRecord("xid", {"node": "n1"})))
     body = agent.schema_bytes() + agent.values(T0, 1.0, 2.0, 1.0) + event
     assert len(receiver.receive(body, T0).events) == 1
     again = receiver.receive(body, T0)
@@ -294,12 +295,12 @@ def test_a_node_silent_for_long_is_forgotten(instant: Instant) -> None:
 def test_an_event_needs_no_schema() -> None:
     _, receiver = make()
     agent = Agent()
-    event = {"type": "xid", "labels": {"node": "n1", "gpu": "3"}, "value": 79, "at": T0}
+    event = EventRecord("xid", {"gpu": "3"}, 79.0, T0, "fallen off the bus", "n1")
     answer = receiver.receive(agent.frame(Kind.EVENT, T0, pack_event(event)), T0)
     ok(answer, 1)
     (found,) = answer.events
-    assert (found.node, found.time, found.event) == ("n1", T0, event)
-    nameless = agent.frame(Kind.EVENT, T0, pack_event({"type": "xid"}))
+    assert (found.node, found.received_at, found.event) == ("n1", T0, event)
+    nameless = agent.frame(Kind.EVENT, T0, pack_event(EventRecord("xid")))
     assert receiver.receive(nameless, T0).status == 409
     ok(receiver.receive(agent.schema_bytes() + nameless, T0), 2)
 
@@ -331,8 +332,8 @@ def test_limits_of_nodes_and_schemas() -> None:
     stranger = Agent(schema=Schema("n2", (Z,)))
     answer = receiver.receive(stranger.schema_bytes(), T0)
     assert (answer.status, "1 nodes" in answer.reason) == (400, True)
-    stranger_event = stranger.frame(Kind.EVENT, T0, pack_event({"type": "x", "labels": {"node": "n2"}}))
-    assert receiver.receive(stranger_event, T0).status == 409
+    stranger_event = stranger.frame(Kind.EVENT, T0, pack_event(EventRecord("x", node="n2")))
+    assert receiver.receive(stranger_event, T0).status == 400, "it is not to be sent again and again"
     for name in "abc":
         agent.schema = Schema("n1", (series(name),))
         ok(receiver.receive(agent.schema_bytes(), T0), 1)

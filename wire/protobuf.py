@@ -1,4 +1,4 @@
-"""As much of protobuf's wire format as remote write needs: a walk over fields, bounds checked.
+"""As much of protobuf's wire format as remote write and the kubelet need: a walk over fields, bounds checked.
 
 Source: protobuf.dev/programming-guides/encoding.
 """

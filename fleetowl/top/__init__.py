@@ -1,0 +1,1 @@
+"""`fleetowl top`: GPUs and engines, live in a terminal."""

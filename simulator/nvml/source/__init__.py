@@ -1,0 +1,1 @@
+"""The C source of the stub driver, compiled by `simulator.nvml.build`."""

@@ -1,0 +1,92 @@
+"""The families of dcgm-exporter's default set, held to its contract and to a real exporter's page."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import agent
+from model.document import read_yaml
+from model.metric import Metric
+
+CONTRACT: dict[str, Any] = read_yaml(Path(__file__).with_name("contract.yml"))
+FAMILIES: dict[str, dict[str, Any]] = CONTRACT["families"]
+LABELS: dict[str, Any] = CONTRACT["labels"]
+NOT_YET = frozenset(
+    {
+        "DCGM_FI_DEV_MEMORY_TEMP",
+        "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
+        "DCGM_FI_DEV_PCIE_REPLAY_COUNTER",
+        "DCGM_FI_DEV_ENC_UTIL",
+        "DCGM_FI_DEV_DEC_UTIL",
+        "DCGM_FI_DEV_XID_ERRORS",
+        "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS",
+        "DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS",
+        "DCGM_FI_DEV_ROW_REMAP_FAILURE",
+        "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
+        "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE",
+        "DCGM_FI_PROF_DRAM_ACTIVE",
+        "DCGM_FI_PROF_PCIE_TX_BYTES",
+        "DCGM_FI_PROF_PCIE_RX_BYTES",
+    }
+)
+"""Families of the contract that the agent does not declare yet."""
+
+
+def declared() -> dict[str, Metric]:
+    """Every family that a module of the agent declares."""
+    found = {}
+    for module in pkgutil.walk_packages(agent.__path__, "agent."):
+        for metric in getattr(importlib.import_module(module.name), "METRICS", ()):
+            found[metric.name] = metric
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in NOT_YET])
+def test_what_is_declared_is_the_contract(name: str) -> None:
+    family = FAMILIES[name]
+    metric = declared().get(name)
+    if metric is None:
+        assert family.get("optional"), f"{name} is not declared"
+        return
+    assert (metric.type, metric.help) == (family["type"], family["help"])
+    assert set(LABELS["of_every_family"]) <= set(metric.labels)
+
+
+def test_what_is_not_yet_declared_is_listed_truly() -> None:
+    assert not NOT_YET & declared().keys()
+
+
+def test_the_contract_is_what_a_real_exporter_says(shared_data: Path) -> None:
+    page = (shared_data / "captures" / "dcgm-exporter-real-L4-idle.prom").read_text()
+    said = families_of(page)
+    assert set(said) <= set(FAMILIES)
+    for name, (kind, help_text, labels) in said.items():
+        assert (kind, help_text) == (FAMILIES[name]["type"], FAMILIES[name]["help"])
+        assert labels == {*LABELS["of_every_family"], *LABELS["hostname"]["Hostname"]}
+
+
+def test_every_help_says_its_unit() -> None:
+    for name, family in FAMILIES.items():
+        assert family["unit"].lower() in family["help"].lower(), name
+
+
+def families_of(page: str) -> dict[str, tuple[str, str, set[str]]]:
+    """Type, HELP and label names of each DCGM family of a page."""
+    helps: dict[str, str] = {}
+    kinds: dict[str, str] = {}
+    labels: dict[str, set[str]] = {}
+    for line in page.splitlines():
+        if line.startswith("# HELP DCGM_"):
+            _, _, name, helps[name] = line.split(" ", 3)
+        elif line.startswith("# TYPE DCGM_"):
+            _, _, name, kinds[name] = line.split(" ", 3)
+        elif line.startswith("DCGM_"):
+            name, _, rest = line.partition("{")
+            inner = rest.rpartition("}")[0]
+            labels.setdefault(name, set()).update(part.split('="')[0] for part in inner.split('",'))
+    return {name: (kinds[name], helps[name], labels[name]) for name in labels}

@@ -1,0 +1,226 @@
+"""Series in, what a person asks out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.snapshot.build import snapshot
+from agent.snapshot.facts import Row
+from agent.snapshot.shape import GpuView, NodeView
+from model.labels import NAME, Labels
+from wire.text import TextDecoder
+
+
+def rows(page: str | bytes) -> list[Row]:
+    decoder = TextDecoder()
+    found = decoder.decode(page.encode() if isinstance(page, str) else page)
+    return [(decoder.labels[local], value) for local, value in zip(found.ids, found.values, strict=True)]
+
+
+def node(now: str, before: str = "", own: str = "n1") -> NodeView:
+    (seen,) = snapshot((100.0, rows(before)) if before else None, (102.0, rows(now)), own).nodes
+    return seen
+
+
+GPU = 'gpu="3",UUID="GPU-3",modelName="NVIDIA H100",Hostname="n1",DCGM_FI_DRIVER_VERSION="580.1"'
+
+
+def gpu(more: str, before: str = "") -> GpuView:
+    base = f"DCGM_FI_DEV_GPU_TEMP{{{GPU}}} 60\n"
+    (seen,) = node(base + more, base + before if before else "").gpus
+    return seen
+
+
+def test_the_host_is_read_as_a_person_asks() -> None:
+    cpu = 'node_cpu_seconds_total{{cpu="{cpu}",mode="{mode}"}} {value}\n'
+    before = cpu.format(cpu=0, mode="idle", value=10) + cpu.format(cpu=0, mode="user", value=10)
+    now = cpu.format(cpu=0, mode="idle", value=11.5) + cpu.format(cpu=0, mode="user", value=10.5)
+    disk = 'node_filesystem_{what}_bytes{{mountpoint="{at}",device="{at}",fstype="{kind}"}} {value}\n'
+    for at, kind, free, available in (
+        ("/", "ext4", 50, 40),
+        ("/full", "squashfs", 0, 0),
+        ("/b", "xfs", 90, 90),
+    ):
+        for what, value in (("size", 100), ("free", free), ("avail", available)):
+            now += disk.format(what=what, at=at, kind=kind, value=value)
+    now += 'node_uname_info{sysname="Linux",release="6.1"} 1\nnode_boot_time_seconds 2\nnode_load1 0.5\n'
+    host = node(now, before).host
+    assert (host.kernel, host.cpus, host.uptime_seconds, host.load1) == ("Linux 6.1", 1, 100.0, 0.5)
+    assert host.cpu_busy_ratio == pytest.approx(0.25)
+    assert host.fullest_mountpoint == "/"
+    assert host.fullest_used_ratio == pytest.approx(50 / 90)
+    assert host.memory_total_bytes is None, "not known is not zero"
+
+
+def test_a_real_capture_of_dcgm_exporter_is_a_gpu(shared_data: Path) -> None:
+    page = (shared_data / "captures" / "dcgm-exporter-real-L4-idle.prom").read_text()
+    seen = node(page)
+    assert (seen.node, seen.driver_version) == ("i-030791dc5a37cd257", "580.105.08")
+    (one,) = seen.gpus
+    assert (one.gpu, one.model_name, one.state) == ("0", "NVIDIA L4", "up")
+    assert (one.utilization_ratio, one.temperature_celsius, one.sm_clock_hertz) == (0.0, 31.0, 210e6)
+    assert one.memory_total_bytes == (22563 + 470) * 2**20
+    assert (one.trouble, one.notes, one.xids) == ((), (), ())
+
+
+def test_the_sentinels_of_a_broken_capture_are_not_figures(shared_data: Path) -> None:
+    page = (shared_data / "captures" / "dcgm-exporter-SYNTHETIC-8xH100-edgecases.prom").read_text()
+    (seen,) = snapshot(None, (0.0, rows(page))).nodes
+    assert len({each.uuid for each in seen.gpus}) == 8
+    for each in seen.gpus:
+        assert each.power_watts is None or each.power_watts < 2000
+    assert ("GPU 5", "reported XID 79") in {(each.subject, each.text) for each in seen.wrong}
+
+
+def test_a_gpu_that_is_lost_says_so_without_figures() -> None:
+    seen = node(f"fleetowl_gpu_up{{{GPU}}} 0\n")
+    (lost,) = seen.gpus
+    assert (lost.state, lost.temperature_celsius) == ("lost", None)
+    (finding,) = seen.wrong
+    assert (finding.severity, finding.subject) == ("broken", "GPU 3")
+
+
+def test_clock_reasons_are_words_and_only_harm_is_trouble() -> None:
+    capped = gpu(f"DCGM_FI_DEV_CLOCKS_EVENT_REASONS{{{GPU}}} 4\n")
+    assert (capped.clock_reasons, capped.trouble) == (("power cap",), ())
+    hot = gpu(f"DCGM_FI_DEV_CLOCKS_EVENT_REASONS{{{GPU}}} 68\n")
+    assert hot.trouble == ("slowed down: too hot (hardware)",)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("DCGM_FI_DEV_ROW_REMAP_FAILURE{%s} 1", "a memory row could not be remapped: replace the GPU"),
+        ("DCGM_FI_DEV_ROW_REMAP_PENDING{%s} 1", "a memory row waits to be remapped: reset the GPU"),
+        ("DCGM_FI_DEV_RETIRED_PENDING{%s} 2", "2 pages wait to be retired: reset the GPU"),
+        ("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL{%s} 1", "1 uncorrectable memory error since the driver was loaded"),
+        (
+            "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS{%s} 3",
+            "3 memory rows remapped after uncorrectable errors",
+        ),
+        ("fleetowl_gpu_recovery_action{%s} 2", "the driver asks: reboot the node"),
+        (
+            "DCGM_FI_DEV_PCIE_LINK_WIDTH{%s} 8\nDCGM_FI_DEV_PCIE_MAX_LINK_WIDTH{%s} 16",
+            "PCIe x8 of x16",
+        ),
+        (
+            "DCGM_FI_DEV_PCIE_LINK_GEN{%s} 3\nDCGM_FI_DEV_PCIE_MAX_LINK_GEN{%s} 5\n"
+            "DCGM_FI_DEV_GPU_UTIL{%s} 99",
+            "PCIe generation 3 of 5 while busy",
+        ),
+    ],
+)
+def test_trouble_is_told_in_words(page: str, words: str) -> None:
+    assert gpu(page.replace("%s", GPU) + "\n").trouble == (words,)
+
+
+def test_an_idle_gpu_may_slow_its_link() -> None:
+    page = (
+        "DCGM_FI_DEV_PCIE_LINK_GEN{%s} 1\nDCGM_FI_DEV_PCIE_MAX_LINK_GEN{%s} 5\nDCGM_FI_DEV_GPU_UTIL{%s} 0\n"
+    )
+    assert gpu(page.replace("%s", GPU)).trouble == ()
+
+
+def test_error_counters_are_trouble_while_they_grow() -> None:
+    link = f"DCGM_FI_DEV_PCIE_REPLAY_COUNTER{{{GPU}}} "
+    still, grown = gpu(f"{link}7\n", f"{link}7\n"), gpu(f"{link}9\n", f"{link}7\n")
+    assert (still.trouble, still.notes) == ((), ("PCIe replays: 7",))
+    assert grown.trouble == ("PCIe replays growing, 2 more",)
+
+
+def test_the_worst_gpu_stands_first_and_mig_instances_stand_apart() -> None:
+    seen = node(
+        'DCGM_FI_DEV_GPU_TEMP{gpu="0",UUID="GPU-0"} 50\nDCGM_FI_DEV_GPU_TEMP{gpu="10",UUID="GPU-10"} 50\n'
+        'DCGM_FI_DEV_GPU_TEMP{gpu="2",UUID="GPU-2"} 50\nfleetowl_gpu_up{gpu="4",UUID="GPU-4"} 0\n'
+        'DCGM_FI_DEV_FB_USED{gpu="2",UUID="GPU-2",GPU_I_PROFILE="1g.10gb",GPU_I_ID="7"} 50\n'
+    )
+    assert [(each.gpu, each.mig_instance) for each in seen.gpus] == [
+        ("4", ""),
+        ("0", ""),
+        ("2", ""),
+        ("2", "7"),
+        ("10", ""),
+    ]
+
+
+def test_xids_pods_and_processes_find_their_gpu() -> None:
+    one = gpu(
+        'fleetowl_xid_total{gpu="3",uuid="GPU-3",xid="79"} 2\nfleetowl_xid_total{uuid="GPU-3",xid="31"} 0\n'
+        f'DCGM_FI_DEV_GPU_UTIL{{{GPU},namespace="llm",pod="vllm-0",container="server"}} 5\n'
+    )
+    assert [(each.xid, each.count) for each in one.xids] == [(79, 2)]
+    assert one.pods == ("llm/vllm-0/server",)
+
+
+ENGINE = (
+    'up{job="e",instance="h:1",node="n1"} 1\n'
+    'vllm:num_requests_running{job="e",instance="h:1",model_name="m",engine="0"} 3\n'
+    'vllm:num_requests_running{job="e",instance="h:1",model_name="m",engine="1"} 4\n'
+    'vllm:kv_cache_usage_perc{job="e",instance="h:1",engine="0"} 0.2\n'
+    'vllm:kv_cache_usage_perc{job="e",instance="h:1",engine="1"} 0.9\n'
+)
+
+
+def test_an_engine_is_the_sum_of_its_cores_and_as_full_as_the_fullest() -> None:
+    tokens = 'vllm:generation_tokens_total{job="e",instance="h:1"} '
+    ttft = 'vllm:time_to_first_token_seconds_%s{job="e",instance="h:1"} %s\n'
+    before = ENGINE + f"{tokens}100\n" + ttft % ("sum", 10) + ttft % ("count", 10)
+    now = ENGINE + f"{tokens}300\n" + ttft % ("sum", 10.5) + ttft % ("count", 12)
+    (engine,) = node(now, before).engines
+    assert (engine.engine, engine.model_name, engine.state) == ("vllm", "m", "up")
+    assert (engine.requests_running, engine.kv_cache_usage_ratio) == (7.0, 0.9)
+    assert engine.generation_tokens_per_second == 100.0
+    assert engine.time_to_first_token_seconds == 0.25
+
+
+def test_other_engines_are_read_by_their_own_names() -> None:
+    (engine,) = node(
+        'up{job="s",instance="h:2"} 1\nsglang:num_running_reqs{job="s",instance="h:2",model_name="m"} 5\n'
+    ).engines
+    assert (engine.engine, engine.requests_running) == ("sglang", 5.0)
+
+
+def test_an_engine_that_is_down_is_broken() -> None:
+    seen = node('up{job="e",instance="h:1"} 0\n' + ENGINE.replace("h:1", "h:2"))
+    assert [each.state for each in seen.engines] == ["down", "up"]
+    assert [(each.severity, each.subject) for each in seen.wrong] == [("broken", "engine e at h:1")]
+
+
+def test_what_is_missing_says_why_and_only_failures_are_broken() -> None:
+    page = (
+        'fleetowl_gpu_status{state="absent",reason="NVML library not found"} 1\n'
+        'fleetowl_collector_status{collector="pressure",state="no data",reason="/proc/x is not there"} 1\n'
+    )
+    healthy = snapshot(None, (0.0, rows(page)), "n1")
+    assert not healthy.broken
+    assert [(each.subject, each.text) for each in healthy.nodes[0].missing] == [
+        ("NVIDIA driver", "absent: NVML library not found"),
+        ("collector pressure", "no data: /proc/x is not there"),
+    ]
+    page += 'fleetowl_collector_status{collector="netdev",state="failed",reason="OSError: no"} 1\n'
+    sick = snapshot(None, (0.0, rows(page)), "n1")
+    assert sick.broken
+    assert sick.nodes[0].missing[0].subject == "collector netdev", "the worst first"
+
+
+def test_nodes_are_told_apart_and_the_worst_stands_first() -> None:
+    page = (
+        'node_load1{node="a"} 1\nnode_load1{node="b"} 2\nfleetowl_gpu_up{node="b",gpu="0",UUID="GPU-0"} 0\n'
+        "node_load1 3\n"
+    )
+    seen = snapshot(None, (0.0, rows(page)), "here")
+    assert [each.node for each in seen.nodes] == ["b", "a", "here"]
+
+
+def test_rates_of_a_counter_that_began_anew_are_not_known() -> None:
+    tokens = 'vllm:generation_tokens_total{job="e",instance="h:1"} '
+    (engine,) = node(f"{ENGINE}{tokens}5\n", f"{ENGINE}{tokens}100\n").engines
+    assert engine.generation_tokens_per_second is None
+
+
+def test_nan_is_not_known() -> None:
+    series = Labels({NAME: "node_load1", "node": "n1"})
+    (seen,) = snapshot(None, (0.0, [(series, float("nan"))])).nodes
+    assert seen.host.load1 is None
