@@ -1,4 +1,4 @@
-"""CPU, memory and the time of /metrics: 8 GPUs on the stub, 8 engines, 1 s; prometheus-node-exporter beside it."""
+"""CPU, memory and the time of /metrics with GPUs and engines; prometheus-node-exporter beside it."""
 
 from __future__ import annotations
 

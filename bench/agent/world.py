@@ -1,9 +1,10 @@
-"""What surrounds the agent in these measurements: engines that answer like vLLM, and an analyzer that listens."""
+"""What surrounds the agent in these measurements: engines like vLLM, and an analyzer that listens."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -152,7 +153,7 @@ async def running_agent(
         **settings,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _RUN_AGENT, json.dumps(configuration), env=environment
+        sys.executable, "-c", _RUN_AGENT, json.dumps(configuration), env={**os.environ, **environment}
     )
     try:
         await asyncio.sleep(_START)
