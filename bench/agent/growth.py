@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from bench.agent.processes import Usage, usage
 from bench.agent.world import World, running_agent
@@ -17,7 +18,7 @@ async def bench(hangs: int, folder: Path, port: int) -> bool:
     """Print threads, processes and memory before and after `hangs` hangs."""
     world = World()
     with Stub(folder, gpus=8, profile="h100") as stub:
-        settings = {"gpu": {"deadline": "300ms", "hung_after": "500ms"}}
+        settings: dict[str, Any] = {"gpu": {"deadline": "300ms", "hung_after": "500ms"}}
         async with running_agent(world, folder, stub.environment(), port, **settings) as process:
             await _hang(stub, _WARM_UP)
             before = usage(process.pid)

@@ -36,7 +36,7 @@ async def _arrival(world: World, seen: int, code: str, began: float) -> float:
     """When the event of this code came; infinity if it did not within ten seconds."""
     while time.monotonic() - began < 10:
         for at, event in world.events[seen:]:
-            if event.get("type") == "xid" and event["labels"].get("xid") == code:
+            if event.type == "xid" and event.labels.get("xid") == code:
                 return at
         await asyncio.sleep(0.002)
     return float("inf")

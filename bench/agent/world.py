@@ -15,7 +15,8 @@ from typing import Any
 from aiohttp import web
 
 from model.labels import Labels
-from wire.frames import Frame, Kind, Schema, decode_stream, unpack_event, unpack_schema, unpack_values
+from wire.event import EventRecord, unpack_event
+from wire.frames import Frame, Kind, Schema, decode_stream, unpack_schema, unpack_values
 
 _BUCKETS = (
     ".001", ".005", ".01", ".02", ".04", ".06", ".08", ".1", ".25", ".5", ".75", "1", "2.5", "5", "7.5", "10",
@@ -79,7 +80,7 @@ class World:
 
     def __init__(self) -> None:
         self.requests = self.bytes = self.scrapes = 0
-        self.events: list[tuple[float, dict[str, Any]]] = []
+        self.events: list[tuple[float, EventRecord]] = []
         """When an event arrived (monotonic seconds), and the event."""
         self.listen: Callable[[float, dict[Labels, float]], None] | None = None
         self.url = ""
