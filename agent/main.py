@@ -42,9 +42,9 @@ OWN_METRICS = (
     *outlet.METRICS,
     *scrape.METRICS,
     *BEAT_METRICS,
-    Metric("process_cpu_seconds_total", "counter", "CPU time that the agent has used."),
-    Metric("process_resident_memory_bytes", "gauge", "Memory that the agent holds."),
-    Metric("process_start_time_seconds", "gauge", "When the agent started, in unixtime."),
+    Metric("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
+    Metric("process_resident_memory_bytes", "gauge", "Resident memory size in bytes."),
+    Metric("process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds."),
 )
 METRICS: tuple[Metric, ...] = (*registry.METRICS, *OWN_METRICS)
 """Every metric that the agent exports about itself."""

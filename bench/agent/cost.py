@@ -1,0 +1,111 @@
+"""CPU, memory and the time of /metrics with GPUs and engines; prometheus-node-exporter beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from bench.agent.processes import usage
+from bench.agent.world import World, engine_page, running_agent
+from simulator.nvml.stub import Stub
+
+MEMORY_AIM_MB = 64.0
+CPU_AIM_PERCENT = 1.0
+SCRAPE_AIM_MS = 5.0
+_RUSH = 300  # scrapes in a row, for the percentile
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one process tree over the run, scraped once a second."""
+
+    pss_mb: float
+    cpu_percent: float
+    scrape_p99_ms: float
+    page_bytes: int
+    series: int
+    processes: int
+
+
+async def _scrape(session: aiohttp.ClientSession, url: str) -> tuple[float, bytes]:
+    began = time.perf_counter()
+    async with session.get(url) as answer:
+        body = await answer.read()
+    return (time.perf_counter() - began) * 1000, body
+
+
+async def measure(pid: int, seconds: float, url: str) -> Cost:
+    """Scrape once a second for `seconds` and watch what it costs; then many scrapes in a row for the p99."""
+    before, began = usage(pid), time.monotonic()
+    worst = before.pss_mb
+    async with aiohttp.ClientSession() as session:
+        while time.monotonic() - began < seconds:
+            _, body = await _scrape(session, url)
+            worst = max(worst, usage(pid).pss_mb)
+            await asyncio.sleep(1)
+        after = usage(pid)
+        cpu = 100 * (after.cpu_seconds - before.cpu_seconds) / (time.monotonic() - began)
+        took = []
+        for _ in range(_RUSH):
+            milliseconds, body = await _scrape(session, url)
+            took.append(milliseconds)
+            await asyncio.sleep(0.01)  # so that beats and scrapes meet
+    series = sum(not line.startswith(b"#") for line in body.splitlines())
+    return Cost(worst, cpu, sorted(took)[int(0.99 * _RUSH)], len(body), series, after.processes)
+
+
+async def agent(seconds: float, gpus: int, engines: int, folder: Path, port: int) -> Cost:
+    world = World()
+    with Stub(folder, gpus=gpus, profile="h100") as stub:
+        async with running_agent(world, folder, stub.environment(), port, engines) as process:
+            return await measure(process.pid, seconds, f"http://127.0.0.1:{port}/metrics")
+
+
+async def peer(seconds: float, port: int) -> Cost | None:
+    """None if the package is not installed."""
+    binary = shutil.which("prometheus-node-exporter")
+    if binary is None:
+        return None
+    process = await asyncio.create_subprocess_exec(
+        binary, f"--web.listen-address=127.0.0.1:{port}", stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await asyncio.sleep(5)
+        return await measure(process.pid, seconds, f"http://127.0.0.1:{port}/metrics")
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def bench(seconds: float, gpus: int, engines: int, folder: Path, ports: tuple[int, int]) -> bool:
+    """Print the figures; whether all aims are met."""
+    ours, theirs = await asyncio.gather(
+        agent(seconds, gpus, engines, folder, ports[0]), peer(seconds, ports[1])
+    )
+    page = sum(not line.startswith("#") for line in engine_page(1).splitlines())
+    print(f"cost: {gpus} GPUs (stub), {engines} engines of {page} series, 1 s, scraped each second, pushing")
+    print(f"  {ours.processes} processes, {ours.series} series, a page of {ours.page_bytes / 1000:.0f} kB")
+    met = [
+        _line("PSS", ours.pss_mb, "MB", MEMORY_AIM_MB),
+        _line("CPU", ours.cpu_percent, "% of a core", CPU_AIM_PERCENT),
+        _line("/metrics p99", ours.scrape_p99_ms, "ms", SCRAPE_AIM_MS),
+    ]
+    if theirs is None:
+        print("  peer absent: apt-get install prometheus-node-exporter")
+    else:
+        print(
+            f"  peer prometheus-node-exporter, same scrape: PSS {theirs.pss_mb:.1f} MB, CPU "
+            f"{theirs.cpu_percent:.2f} %, p99 {theirs.scrape_p99_ms:.1f} ms, {theirs.series} series"
+        )
+    return all(met)
+
+
+def _line(name: str, value: float, unit: str, aim: float) -> bool:
+    met = value <= aim
+    print(f"  {name} {value:.2f} {unit} (aim <= {aim:g}: {'met' if met else 'MISSED'})")
+    return met
