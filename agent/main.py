@@ -24,6 +24,7 @@ from agent.event import Event
 from agent.host import labelled
 from agent.host_source import HostSource
 from agent.outlet import Outlet
+from agent.pods.source import PodSource
 from agent.post import HttpPost
 from agent.push import Backoff, Pusher
 from agent.reading import Outgoing, Reading
@@ -77,7 +78,8 @@ class Agent:
             )
             for each in settings.engines
         ]
-        sources: list[Source] = [self._host, *self._engines]
+        self.pods = PodSource(settings) if settings.pods.enabled else None
+        sources: list[Source] = [self._host, *self._engines, *([self.pods] if self.pods else [])]
         for source in sources:
             self.add(source)
         self.server = Server(settings.listen, Exposition(self._families), self._readings, self._health)

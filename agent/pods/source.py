@@ -22,8 +22,6 @@ from model.metric import Metric, Sample
 log = logging.getLogger("fleetowl.agent")
 
 METRICS = (
-    *attribution.METRICS,
-    *processes.METRICS,
     Metric(
         "fleetowl_gpu_unattributed",
         "gauge",
@@ -36,6 +34,9 @@ METRICS = (
         "1 while reading procfs or the kubelet's log folders hangs; nothing is said of processes then.",
     ),
 )
+
+FAMILIES = (*attribution.METRICS, *processes.METRICS, *METRICS)
+"""All that its readings may hold."""
 
 _DEADLINE = 2.0  # seconds, where the interval leaves room
 _NOT_ASKED = "a pod uses it that was not given it"
@@ -68,7 +69,7 @@ class PodSource:
         )
         self._deadline = min(_DEADLINE, self.interval * 0.8 / 1000)
         self._naming = Naming({"job": settings.job, "instance": settings.node, "node": settings.node})
-        self._types = {metric.name: metric.type for metric in METRICS}
+        self._types = {metric.name: metric.type for metric in FAMILIES}
         self._by_process: dict[str, tuple[Owner, ...]] = {}
         self._unattributed: dict[str, str] = {}
         self._hung = False
@@ -77,7 +78,7 @@ class PodSource:
 
     def metrics(self) -> Iterable[Metric]:
         """The families that its readings may hold."""
-        return METRICS
+        return FAMILIES
 
     def owners(self, uuid: str) -> Sequence[Owner]:
         """The containers that have a device, sorted; from memory, at once."""

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.gpu.protocol import Identity, Process
+from agent.pods.attribution import Status
 from agent.pods.kubelet import Failure, NoAnswer
 from agent.pods.owner import Owner
-from agent.pods.source import METRICS, PodSource
+from agent.pods.source import FAMILIES, PodSource
 from agent.settings import AgentSettings
 from tests.agent.pods.kubelet import answer, gpu_pod
 from tests.agent.pods.test_attribution import A, B, identity
@@ -45,7 +46,7 @@ class Scene:
         await self.source.attribution.refresh()
         reading = await self.source.read(0)
         assert {labels["node"] for labels in reading.series} == {"gpu-7"}
-        assert {labels.name for labels in reading.series} <= {metric.name for metric in METRICS}
+        assert {labels.name for labels in reading.series} <= {metric.name for metric in FAMILIES}
         return {
             str(labels): value for labels, value in zip(reading.exported or (), reading.values, strict=True)
         }
@@ -172,7 +173,12 @@ async def test_it_asks_by_itself_from_the_first_reading_on(
     async with Scene(tmp_path) as scene:
         heard = asyncio.Event()
         become = scene.source.attribution._become
-        monkeypatch.setattr(scene.source.attribution, "_become", lambda status: (become(status), heard.set()))
+
+        def note(status: Status) -> None:
+            become(status)
+            heard.set()
+
+        monkeypatch.setattr(scene.source.attribution, "_become", note)
         scene.says = answer([gpu_pod("vllm-0", A)])
         await scene.source.read(0)
         async with asyncio.timeout(2):
