@@ -1,10 +1,12 @@
-"""Names of containers by their id, from the kubelet's log folders, which any user may list.
+"""Names of containers by their id, from the kubelet's log folders.
 
 The pod-resources socket names pods and no ids, a cgroup has ids and no names; the kubelet's symbolic links
 `/var/log/containers/<pod>_<namespace>_<container>-<id>.log` have both, and so have the folders
-`/var/log/pods/<namespace>_<pod>_<uid>`. Kubernetes' names have no underscore.
+`/var/log/pods/<namespace>_<pod>_<uid>`. Kubernetes' names have no underscore. The kubelet lets any user list
+the first (mode 0755), newer ones root alone the second (0750).
 
-When it fails: a name that would be longer than a file name is cut by the kubelet, id first.
+When it fails: distributions that close /var/log (Talos); and a name that would be longer than a file name is
+cut by the kubelet, id first.
 """
 
 from __future__ import annotations
