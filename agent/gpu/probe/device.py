@@ -113,7 +113,6 @@ class Device:
     def _read(self, index: int, reader: Reader, values: dict[str, float], parts: list[Part]) -> str:
         """Ask one question; what went wrong, empty if nothing did or the device just lacks this."""
         target = self.target
-        target.missing, target.parts = {}, []
         failure = ""
         self._lacks.discard(index)
         try:
@@ -126,15 +125,20 @@ class Device:
             )
         else:
             _CUSTOMS.passed(found, self.refused, values)
-            for part in target.parts:
-                if _CUSTOMS.plausible(part[0], part[2]):
-                    parts.append(part)
-                else:
-                    self.refused[part[0]] = self.refused.get(part[0], 0) + 1
-        if target.missing != self._missing_by.get(index, {}):
-            self._missing_by[index] = target.missing
-            self._changed = True
+            if target.parts:
+                _CUSTOMS.passed_parts(target.parts, self.refused, parts)
+                target.parts = []
+        if target.missing or index in self._missing_by:
+            self._miss(index, target.missing)
+            target.missing = {}
         return "" if index in self._lacks else failure
+
+    def _miss(self, index: int, missing: dict[str, str]) -> None:
+        if missing != self._missing_by.get(index):
+            self._changed = True
+            self._missing_by[index] = missing
+        if not missing:
+            del self._missing_by[index]
 
     def _failed(self, index: int, error: Exception) -> str:
         if not isinstance(error, self.target.nvml.NVMLError):

@@ -16,24 +16,20 @@ MOST = 2.0**62
 class Family(NamedTuple):
     """A metric and its plausible range, both ends included."""
 
+    name: str
     metric: Metric
     low: float
     high: float
 
-    @property
-    def name(self) -> str:
-        """Of the metric."""
-        return self.metric.name
-
 
 def gauge(name: str, text: str, high: float, low: float = 0.0, labels: tuple[str, ...] = ()) -> Family:
     """A family whose value goes up and down between `low` and `high`."""
-    return Family(Metric(name, "gauge", text, (*GPU_LABELS, *labels)), low, high)
+    return Family(name, Metric(name, "gauge", text, (*GPU_LABELS, *labels)), low, high)
 
 
 def counter(name: str, text: str, high: float = MOST) -> Family:
     """A family that only grows, until the driver is loaded anew."""
-    return Family(Metric(name, "counter", text, GPU_LABELS), 0.0, high)
+    return Family(name, Metric(name, "counter", text, GPU_LABELS), 0.0, high)
 
 
 def metrics(*families: Family) -> tuple[Metric, ...]:

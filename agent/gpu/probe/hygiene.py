@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from agent.gpu.probe.family import Family
+from agent.gpu.probe.target import Part
 
 _KINDS = range(4)
 BLANKS = frozenset(
@@ -23,19 +24,31 @@ class Customs:
     """Lets values of known families pass that a device can have; counts the others by family."""
 
     def __init__(self, families: Iterable[Family]) -> None:
-        self._ranges = {family.name: (family.low, family.high) for family in families}
+        # Most blanks are out of most ranges anyway, and this is asked some hundred times a second.
+        self._ranges = {
+            family.name: (
+                family.low,
+                family.high,
+                any(family.low <= blank <= family.high for blank in BLANKS),
+            )
+            for family in families
+        }
 
     def passed(
         self, values: Mapping[str, float], refused: dict[str, int], accepted: dict[str, float]
     ) -> None:
         """Add the plausible ones to `accepted`, and one to `refused` for each of the others."""
         for name, value in values.items():
-            if self.plausible(name, value):
+            low, high, blanks = self._ranges[name]
+            if low <= value <= high and not (blanks and value in BLANKS):
                 accepted[name] = value
             else:
                 refused[name] = refused.get(name, 0) + 1
 
-    def plausible(self, name: str, value: float) -> bool:
-        """Whether a device can have it. A NaN is in no range."""
-        low, high = self._ranges[name]
-        return low <= value <= high and value not in BLANKS
+    def passed_parts(self, parts: Iterable[Part], refused: dict[str, int], accepted: list[Part]) -> None:
+        """The same for values with labels."""
+        for part in parts:
+            plausible: dict[str, float] = {}
+            self.passed({part[0]: part[2]}, refused, plausible)
+            if plausible:
+                accepted.append(part)
