@@ -120,9 +120,8 @@ class Device:
         # A driver of another time may answer what the bindings cannot digest: one family is lost, no more.
         except Exception as error:
             failure = self._failed(index, error)
-            target.missing = dict.fromkeys(
-                [family.name for family in reader.families] or [PROCESSES], failure
-            )
+            names = [family.name for family in reader.families] or [PROCESSES]
+            target.missing, target.parts = dict.fromkeys(names, failure), []
         else:
             _CUSTOMS.passed(found, self.refused, values)
             if target.parts:

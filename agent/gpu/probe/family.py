@@ -9,6 +9,9 @@ from model.metric import Metric
 GPU_LABELS = ("gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "DCGM_FI_DRIVER_VERSION")
 """dcgm-exporter's, in its order. MIG instances have GPU_I_PROFILE and GPU_I_ID besides."""
 
+LINK_LABELS = ("nvlink", "gpu", "gpu_uuid", "pci_bus_id", "device", "model_name", "Hostname")
+"""dcgm-exporter's for NVLinks, where it spells the GPU otherwise."""
+
 MOST = 2.0**62
 """Above what any 64-bit counter reaches in a century of nanoseconds, and below the blanks."""
 
@@ -22,9 +25,11 @@ class Family(NamedTuple):
     high: float
 
 
-def gauge(name: str, text: str, high: float, low: float = 0.0, labels: tuple[str, ...] = ()) -> Family:
+def gauge(
+    name: str, text: str, high: float, low: float = 0.0, labels: tuple[str, ...] = GPU_LABELS
+) -> Family:
     """A family whose value goes up and down between `low` and `high`."""
-    return Family(name, Metric(name, "gauge", text, (*GPU_LABELS, *labels)), low, high)
+    return Family(name, Metric(name, "gauge", text, labels), low, high)
 
 
 def counter(name: str, text: str, high: float = MOST) -> Family:

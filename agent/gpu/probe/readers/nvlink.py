@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from agent.gpu.probe.errors import INVALID_ARGUMENT, LACKING
-from agent.gpu.probe.family import counter, gauge, metrics
+from agent.gpu.probe.family import LINK_LABELS, counter, gauge, metrics
 from agent.gpu.probe.target import Reader, Target, lacking
 
 _LINK_COUNT_FIELD = 91
@@ -21,7 +21,7 @@ REPLAY = counter("DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL", "Total number of
 RECOVERY = counter("DCGM_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL", "Total number of NVLink recovery errors.")
 TRANSMITTED = counter("fleetowl_gpu_nvlink_transmitted_bytes_total", "Payload sent over all NVLinks.")
 RECEIVED = counter("fleetowl_gpu_nvlink_received_bytes_total", "Payload received over all NVLinks.")
-LINK_UP = gauge("fleetowl_gpu_nvlink_up", "Whether this NVLink is active.", 1, labels=("nvlink",))
+LINK_UP = gauge("fleetowl_gpu_nvlink_up", "Whether this NVLink is active.", 1, labels=LINK_LABELS)
 # Family, field of the total, and nvmlNvLinkErrorCounter_t for devices that only count by link.
 _ERRORS = ((CRC_FLIT, 38, 2), (CRC_DATA, 45, 3), (REPLAY, 52, 0), (RECOVERY, 59, 1))
 _ERROR_FAMILIES = tuple(family for family, _, _ in _ERRORS)

@@ -17,8 +17,8 @@ _LISTS: tuple[tuple[_Kind, str], ...] = (
     ("compute", "nvmlDeviceGetComputeRunningProcesses"),
     ("mps", "nvmlDeviceGetMPSComputeRunningProcesses"),
 )
-KEY = "processes"
-"""Under which a target notes why it has none."""
+KEY = "fleetowl_gpu_process_memory_bytes"
+"""The family that the agent makes of them, for noting why there are none."""
 
 
 def _processes(target: Target) -> Mapping[str, float]:
