@@ -24,6 +24,7 @@ from agent.event import Event
 from agent.host import labelled
 from agent.host_source import HostSource
 from agent.outlet import Outlet
+from agent.pods.source import PodSource
 from agent.post import HttpPost
 from agent.push import Backoff, Pusher
 from agent.reading import Outgoing, Reading
@@ -42,9 +43,9 @@ OWN_METRICS = (
     *outlet.METRICS,
     *scrape.METRICS,
     *BEAT_METRICS,
-    Metric("process_cpu_seconds_total", "counter", "CPU time that the agent has used."),
-    Metric("process_resident_memory_bytes", "gauge", "Memory that the agent holds."),
-    Metric("process_start_time_seconds", "gauge", "When the agent started, in unixtime."),
+    Metric("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
+    Metric("process_resident_memory_bytes", "gauge", "Resident memory size in bytes."),
+    Metric("process_start_time_seconds", "gauge", "Start time of the process since unix epoch in seconds."),
 )
 METRICS: tuple[Metric, ...] = (*registry.METRICS, *OWN_METRICS)
 """Every metric that the agent exports about itself."""
@@ -77,7 +78,8 @@ class Agent:
             )
             for each in settings.engines
         ]
-        sources: list[Source] = [self._host, *self._engines]
+        self.pods = PodSource(settings) if settings.pods.enabled else None
+        sources: list[Source] = [self._host, *self._engines, *([self.pods] if self.pods else [])]
         for source in sources:
             self.add(source)
         self.server = Server(settings.listen, Exposition(self._families), self._readings, self._health)

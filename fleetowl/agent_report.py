@@ -13,6 +13,7 @@ from fleetowl.figures import NOTHING, gibibytes, number, percent, since, watts
 from fleetowl.terminal import BOLD, RED, YELLOW, Column, cut, paint, paragraph, render
 
 _MHZ = 1_000_000
+_STILL_SECONDS = 5.0
 
 
 def as_data(snapshot: Snapshot) -> dict[str, Any]:
@@ -166,7 +167,10 @@ def _clock(hertz: float | None) -> str:
 
 
 def _ago(seconds: float | None) -> str:
-    return NOTHING if seconds is None else f"{since(seconds)} ago"
+    """Scrapes are seconds apart: less than that is no standstill."""
+    if seconds is None:
+        return NOTHING
+    return "moves" if seconds < _STILL_SECONDS else f"{since(seconds)} ago"
 
 
 def _no_gpu(node: NodeView) -> str:

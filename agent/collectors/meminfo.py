@@ -30,7 +30,7 @@ class Meminfo(Collector):
     def _meet(self, field: bytes, unit: bytes) -> Metric:
         name = field.decode().replace("(", "_").replace(")", "")
         full = f"node_memory_{name}_bytes" if unit else f"node_memory_{name}"
-        metric = Metric(full, "gauge", f"Memory information field {name}.")
+        metric = Metric(full, "gauge", f"Memory information field {full.removeprefix('node_memory_')}.")
         self._families[field, unit] = metric
         self.metrics = tuple(self._families.values())
         return metric

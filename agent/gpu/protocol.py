@@ -132,10 +132,12 @@ class Released(TypedDict):
 
 Message = Sweep | Occurrence | Released
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+
 
 def encode(message: Request | Message) -> bytes:
     """One line."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode(message).encode() + b"\n"
 
 
 def decode_request(line: bytes) -> Request:

@@ -34,7 +34,8 @@ METRICS = (
     Metric(
         "fleetowl_gpu_pod_info",
         "gauge",
-        "Always 1; the containers that have this GPU, and how they share it.",
+        "Always 1; a container that has this GPU, and how: exclusive, time-sliced, mps, mig, dra, by-process "
+        "(the kubelet does not answer, and a process of the container is on it).",
         ("gpu", "uuid", "pod", "namespace", "container", "share"),
     ),
     Metric(
@@ -118,6 +119,11 @@ class Attribution:
             self._fail("error", f"{type(error).__name__}: {error}")
         else:
             self._accept(found)
+
+    @property
+    def answered(self) -> bool:
+        """Whether the kubelet's word stands: what it says of no pod, no pod was given."""
+        return self.status.state in ("ok", "no_gpu_pods", "stale")
 
     def owners(self, uuid: str) -> Sequence[Owner]:
         """The containers that have a device, sorted."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.gpu.protocol import Identity, Process
+from model.metric import Metric, Sample
+
+FRESH = 10.0
+"""Seconds after which a device's processes are no longer believed: the driver hangs or is gone."""
+REMEMBERED = 600.0
+"""Seconds after which a device that is not heard of is forgotten, so that its number is free for another."""
 
 
 class Held(NamedTuple):
@@ -16,4 +23,38 @@ class Held(NamedTuple):
 
 
 Devices = Callable[[], Mapping[str, Held]]
-"""All devices by UUID, those included whose processes are not known. Empty while the driver is silent."""
+"""All devices by UUID, those included whose processes are not known. Empty while nothing is known."""
+
+
+class Latest:
+    """Remembers what the GPU source last heard of each device; a companion of it without series of its own.
+
+    `fresh` in seconds; `timer` gives seconds that never run backwards.
+    """
+
+    def __init__(self, fresh: float = FRESH, timer: Callable[[], float] = time.monotonic) -> None:
+        self._fresh = fresh
+        self._timer = timer
+        self._heard: dict[str, tuple[float, Held]] = {}
+
+    def metrics(self) -> Iterable[Metric]:
+        """None."""
+        return ()
+
+    def samples(self, processes: Sequence[tuple[Identity, Sequence[Process]]], at: int) -> Iterable[Sample]:
+        """Take in a sweep: each device that answered, and its processes."""
+        now = self._timer()
+        for identity, those in processes:
+            self._heard[identity["uuid"]] = (now, Held(identity, those))
+        return ()
+
+    def devices(self) -> Mapping[str, Held]:
+        """The devices that are remembered, with the processes that are still believed."""
+        now = self._timer()
+        self._heard = {
+            uuid: (when, held) for uuid, (when, held) in self._heard.items() if now - when <= REMEMBERED
+        }
+        return {
+            uuid: held if now - when <= self._fresh else Held(held.identity)
+            for uuid, (when, held) in self._heard.items()
+        }

@@ -39,7 +39,7 @@ def _node(node: str, before: Facts | None, now: Facts) -> NodeView:
         gpus=gpus,
         engines=engines,
         wrong=wrong(gpus, engines),
-        missing=missing(now),
+        missing=missing(now, gpus=bool(gpus)),
     )
 
 

@@ -8,9 +8,12 @@ from agent.snapshot.facts import Facts, increase, rate
 from agent.snapshot.shape import EngineView
 from model.labels import Labels
 
+_INFO = "fleetowl_engine_info"
 _TTFT = "vllm:time_to_first_token_seconds"
-_STATES = ("down", "stuck", "unknown", "up")
+_STATES = ("down", "stuck", "ill", "starting", "limited", "unknown", "up")
 _DIALECTS = ("sglang", "trtllm", "lmdeploy", "tgi", "vllm")
+STUCK_SECONDS = 30.0
+"""An engine with requests that has not moved for so long is stuck; a long prefill takes seconds."""
 
 
 def engine_views(before: Facts | None, now: Facts) -> tuple[EngineView, ...]:
@@ -40,13 +43,14 @@ def badness(engine: EngineView) -> tuple[int, str, str]:
 
 
 def _view(target: Mapping[str, str], before: Facts | None, now: Facts) -> EngineView:
-    state, reason = _state(target, now)
+    age = _highest(target, now, "fleetowl_engine_progress_age_seconds")
+    state, reason = _state(target, now, age)
     return EngineView(
         job=target["job"],
         instance=target["instance"],
         engine=_engine(target, now),
-        version=_label(target, now, ("fleetowl_engine_info",), "version"),
-        model_name=_label(target, now, ("fleetowl_engine_info", "vllm:num_requests_running"), "model_name"),
+        version=_label(target, now, (_INFO,), "engine_version"),
+        model_name=_label(target, now, (_INFO, "vllm:num_requests_running"), "model_name"),
         state=state,
         reason=reason,
         requests_running=now.total("vllm:num_requests_running", target),
@@ -54,22 +58,28 @@ def _view(target: Mapping[str, str], before: Facts | None, now: Facts) -> Engine
         kv_cache_usage_ratio=_highest(target, now, "vllm:kv_cache_usage_perc"),
         generation_tokens_per_second=rate(before, now, "vllm:generation_tokens_total", target),
         time_to_first_token_seconds=_first_token(target, before, now),
-        progress_age_seconds=now.value("fleetowl_engine_progress_age_seconds", target),
+        progress_age_seconds=age,
     )
 
 
-def _state(target: Mapping[str, str], now: Facts) -> tuple[str, str]:
-    up = now.value("up", target)
+def _state(target: Mapping[str, str], now: Facts, age: float | None) -> tuple[str, str]:
+    """What the agent says of it, else whether it answers; then whether it moves and calls itself well."""
+    state, reason = ("up", "") if now.value("up", target) else ("down", "")
     for labels, value in now.named("fleetowl_engine_status", target):
         if value == 1:
-            return labels.value("state") or "unknown", labels.value("reason")
-    if not up:
-        return "down", ""
-    return "up", ""
+            state, reason = labels.value("state") or "unknown", labels.value("reason")
+    if state not in ("up", "limited"):
+        return state, reason
+    if age is not None and age >= STUCK_SECONDS:
+        return "stuck", f"it has requests and has not moved for {age:.0f} s"
+    bad = sorted(
+        labels.value("probe") for labels, value in now.named("fleetowl_engine_health", target) if value == 0
+    )
+    return ("ill", f"its answer to {' and '.join(bad)} is a bad one") if bad else (state, reason)
 
 
 def _engine(target: Mapping[str, str], now: Facts) -> str:
-    named = _label(target, now, ("fleetowl_engine_info",), "engine")
+    named = _label(target, now, (_INFO,), "engine_kind")
     if named:
         return named
     for labels, _ in now.named("vllm:num_requests_running", target):

@@ -26,7 +26,8 @@ FIGURES = {
 }
 """Field of GpuView: the family it is read from, and what that is multiplied by."""
 
-_IDENTITY = ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "fleetowl_gpu_up")
+STATUS = "fleetowl_gpu_device_status"
+_IDENTITY = ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "fleetowl_gpu_up", STATUS)
 _STATES = ("lost", "hung", "failing", "waiting", "unknown", "up")
 
 Key = tuple[str, str]
@@ -103,7 +104,7 @@ def _identity(own: Facts) -> Labels:
 
 def _state(own: Facts) -> tuple[str, str]:
     """The state that is named, else whether the driver answers for it."""
-    for labels, value in own.named("fleetowl_gpu_device_status"):
+    for labels, value in own.named(STATUS):
         if value == 1:
             return labels.value("state") or "unknown", labels.value("reason")
     up = own.value("fleetowl_gpu_up")
@@ -121,15 +122,21 @@ def _memory_total(own: Facts) -> float | None:
 
 
 def _xids(own: Facts) -> tuple[XidView, ...]:
+    """Those that were counted, with the worst of the verdicts on them that still stands."""
     counts: dict[int, int] = {}
     for labels, value in own.named("fleetowl_xid_total"):
         code = labels.value("xid")
         if value > 0 and code.isdigit():
             counts[int(code)] = counts.get(int(code), 0) + int(value)
-    if not counts:
+    if not counts:  # another exporter, which remembers only the last
         last = int(own.value("DCGM_FI_DEV_XID_ERRORS") or 0)
         counts = {last: 1} if last > 0 else {}
-    return tuple(XidView(code, counts[code]) for code in sorted(counts))
+    tiers: dict[int, str] = {}
+    for labels, _ in own.named("fleetowl_xid_last_timestamp_seconds"):
+        code, tier = labels.value("xid"), labels.value("tier")
+        if code.isdigit() and tier and not labels.value("cancelled_by"):
+            tiers[int(code)] = min(tiers.get(int(code), tier), tier)
+    return tuple(XidView(code, counts[code], tiers.get(code, "")) for code in sorted(counts))
 
 
 def _pods(own: Facts) -> tuple[str, ...]:
@@ -144,7 +151,7 @@ def _pods(own: Facts) -> tuple[str, ...]:
 
 def _processes(own: Facts) -> tuple[ProcessView, ...]:
     views = [
-        ProcessView(int(labels.value("pid")), labels.value("process") or labels.value("name"), value)
+        ProcessView(int(labels.value("pid")), labels.value("process"), value)
         for labels, value in own.named("fleetowl_gpu_process_memory_bytes")
         if labels.value("pid").isdigit()
     ]

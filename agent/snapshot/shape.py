@@ -41,6 +41,8 @@ class XidView:
 
     xid: int
     count: int
+    tier: str = ""
+    """P0 to P3: how urgent it is; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class EngineView:
     version: str = ""
     model_name: str = ""
     state: str = "up"
-    """`up`, `down`, `stuck` or `unknown`."""
+    """`up`, `limited`, `starting`, `ill` (its health is bad), `stuck` (no progress), `down` or `unknown`."""
     reason: str = ""
     requests_running: float | None = None
     requests_waiting: float | None = None
@@ -111,7 +113,7 @@ class EngineView:
     time_to_first_token_seconds: float | None = None
     """Mean of the requests that got their first token between two readings, else of all since it began."""
     progress_age_seconds: float | None = None
-    """Since it last brought forth a token."""
+    """For how long it has had requests and not moved; 0 while it moves or is idle."""
 
 
 @dataclass(frozen=True, slots=True)

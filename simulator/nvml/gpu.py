@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from model.settings import did_you_mean
+from model.settings import did_you_mean, parse_size
 from simulator.nvml import table as layout
 from simulator.nvml.profile import Load, Profile
 from simulator.nvml.symbols import number_of
@@ -22,6 +22,21 @@ _WHOLE = 0xFFFFFFFF
 
 XID_EVENT = 0x8
 """nvmlEventTypeXidCriticalError."""
+
+
+_Process = tuple[int, int, int, int, int, bytes]
+"""PID, kind, bytes, GPU instance, compute instance, name: as the table has it."""
+
+
+def check_mig(profile: Profile, parts: Sequence[str]) -> None:
+    """Raises ValueError for what a GPU of this kind cannot be divided into."""
+    known = profile.mig
+    for name in parts:
+        if name not in known:
+            hint = did_you_mean(name, known, "profiles") if known else "this GPU has no MIG"
+            raise ValueError(f"no such MIG profile: {name!r} ({hint})")
+    if len(parts) > MAX_INSTANCES or sum(known[name][0] for name in parts) > MAX_INSTANCES:
+        raise ValueError(f"{', '.join(parts)}: more than the {MAX_INSTANCES} slices of a GPU")
 
 
 class StubGpu:
@@ -40,6 +55,11 @@ class StubGpu:
         """As the driver says it: `00000000:17:00.0`."""
         gpu = self._record
         return f"{gpu.pci_domain:08X}:{gpu.pci_bus:02X}:{gpu.pci_device:02X}.0"
+
+    @property
+    def state(self) -> int:
+        """0, or the code that its calls return: 15 lost, 16 reset required."""
+        return int(self._record.state)
 
     @property
     def mig_uuids(self) -> list[str]:
@@ -141,13 +161,7 @@ class StubGpu:
         Handles of MIG devices from before are invalid. `pending` is the mode after a reset, if another.
         Raises ValueError for what this GPU cannot be divided into.
         """
-        known = self.profile.mig
-        for name in profiles:
-            if name not in known:
-                hint = did_you_mean(name, known, "profiles") if known else "this GPU has no MIG"
-                raise ValueError(f"no such MIG profile: {name!r} ({hint})")
-        if len(profiles) > MAX_INSTANCES or sum(known[name][0] for name in profiles) > MAX_INSTANCES:
-            raise ValueError(f"{', '.join(profiles)}: more than the {MAX_INSTANCES} slices of a GPU")
+        check_mig(self.profile, profiles)
         with self._stub.table.writing() as now:
             gpu = self._record
             gpu.mig_mode = int(bool(profiles))
@@ -172,14 +186,12 @@ class StubGpu:
 
     def instance(self, index: int, **values: Any) -> None:
         """Change one MIG device: `memory_used`, or `<name>_activity` in percent."""
-        if not 0 <= index < self._record.instance_count:
-            raise ValueError(f"GPU {self.slot} has {self._record.instance_count} MIG devices, no {index}")
-        instance = self._record.instances[index]
+        instance = self._instance(index)
         with self._stub.table.writing() as now:
             for name, value in values.items():
                 activity = name.removesuffix("_activity")
                 if name == "memory_used":
-                    instance.memory_used = value
+                    instance.memory_used = parse_size(value)
                 elif activity != name and activity in ACTIVITY:
                     set_rate(instance.activity[ACTIVITY.index(activity)], float(value), now)
                 else:
@@ -194,32 +206,57 @@ class StubGpu:
         kind: str = "compute",
         mig: int | None = None,
         name: str = "",
+        keep: bool = False,
     ) -> None:
         """Have these processes, as (pid, bytes of memory), instead of those of the kind on the same device.
 
-        Without a `name` the driver says what /proc says. Bytes of 2^64-1 are "not available".
+        Without a `name` the driver says what /proc says. Bytes of 2^64-1 are "not available". With `keep`
+        they are added to those that there are. Raises ValueError for more than the stub keeps.
         """
         if kind not in _KINDS:
             raise ValueError(f"no such kind of process: {kind!r} (there are {', '.join(_KINDS)})")
         where = (_WHOLE, _WHOLE)
         if mig is not None:
-            instance = self._record.instances[mig]
+            instance = self._instance(mig)
             where = (instance.gpu_instance, instance.compute_instance)
+        kept = [
+            process
+            for process in self._processes()
+            if keep or process[1] != _KINDS[kind] or process[3:5] != where
+        ]
+        new = [(pid, _KINDS[kind], size, *where, name.encode()[:63]) for pid, size in processes]
+        self._run(kept + new)
+
+    def _instance(self, index: int) -> layout.Instance:
+        if not 0 <= index < self._record.instance_count:
+            raise ValueError(f"GPU {self.slot} has {self._record.instance_count} MIG devices, no {index}")
+        return self._record.instances[index]  # type: ignore[no-any-return]
+
+    def clear_processes(self) -> None:
+        """Have none, of no kind and on no part."""
+        self._run([])
+
+    @property
+    def first_process(self) -> tuple[int, str] | None:
+        """PID and name of a process that has memory of it."""
+        for pid, _, _, _, _, name in self._processes():
+            return pid, name.decode()
+        return None
+
+    def _processes(self) -> list[_Process]:
+        gpu = self._record
+        return [
+            (p.pid, p.kind, p.bytes, p.gpu_instance, p.compute_instance, p.name)
+            for p in gpu.processes[: gpu.process_count]
+        ]
+
+    def _run(self, processes: list[_Process]) -> None:
+        if len(processes) > MAX_PROCESSES:
+            raise ValueError(f"{len(processes)} processes: the stub keeps {MAX_PROCESSES}")
         with self._stub.table.writing():
-            gpu = self._record
-            kept = [
-                (p.pid, p.kind, p.bytes, p.gpu_instance, p.compute_instance, p.name)
-                for p in gpu.processes[: gpu.process_count]
-                if p.kind != _KINDS[kind] or (p.gpu_instance, p.compute_instance) != where
-            ]
-            kept += [(pid, _KINDS[kind], size, *where, name.encode()[:63]) for pid, size in processes]
-            if len(kept) > MAX_PROCESSES:
-                raise ValueError(
-                    f"{len(kept)} processes are more than the {MAX_PROCESSES} that the stub keeps"
-                )
-            for index, values in enumerate(kept):
-                gpu.processes[index] = layout.Process(*values)
-            gpu.process_count = len(kept)
+            for index, values in enumerate(processes):
+                self._record.processes[index] = layout.Process(*values)
+            self._record.process_count = len(processes)
 
     def unsupported(self, *calls: str) -> None:
         """Calls that return Not Supported on it, as on GPUs that lack what they ask for."""

@@ -83,6 +83,7 @@ def _settings(host: Host, sink: Sink, folder: Path, **more: object) -> AgentSett
             "sysfs": host.sysfs,
             "collectors": {"disable": ["filesystem"]},
             "engines": [{"job": "vllm", "url": f"{sink.url}/metrics"}],
+            "pods": {"enabled": False},
             "push": {"url": sink.url, "token": sink.token, "spool": {"directory": str(folder)}},
             **more,
         }
@@ -178,6 +179,19 @@ async def test_an_engine_with_an_interval_of_its_own_has_frames_of_its_own(
     async with Agent(_settings(host, sink, tmp_path / "spool", engines=engines)) as agent:
         await _tick(agent, 1000)
     assert {frame.interval for frame in sink.of(Kind.VALUES)} == {300_000, 120_000}
+
+
+async def test_who_has_the_gpus_has_frames_of_its_own_interval(
+    host: Host, sink: Sink, tmp_path: Path
+) -> None:
+    pods = {"interval": "2m", "socket": str(tmp_path / "kubelet.sock")}
+    async with Agent(_settings(host, sink, tmp_path / "spool", pods=pods)) as agent:
+        await _tick(agent, 1000)
+        await agent.pods.attribution.refresh() if agent.pods else None
+        await _tick(agent, 2000)
+    (frame,) = [frame for frame in sink.of(Kind.VALUES) if (frame.time, frame.interval) == (2000, 120_000)]
+    states = [labels for labels, value in sink.values(frame).items() if value and labels.value("state")]
+    assert [labels.value("state") for labels in states] == ["no_kubelet"]
 
 
 async def test_the_exposition_can_be_read(host: Host, sink: Sink, tmp_path: Path) -> None:

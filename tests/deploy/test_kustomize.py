@@ -15,7 +15,7 @@ from fleetowl.version import VERSION
 
 Tool = Callable[[Sequence[str]], str]
 Objects = dict[tuple[str, str], dict[str, Any]]
-FOLDERS = ("base", "overlays/cordon")
+FOLDERS = ("base", "overlays/cordon", "overlays/pods")
 
 # What kustomize 2.0.3, the one inside Debian's kubectl 1.20, reads; a newer key would be dropped or refused.
 OLD_KEYS = {
@@ -88,6 +88,27 @@ def test_the_overlay_adds_the_right_to_patch_nodes_and_nothing_else(
 
 
 @pytest.mark.peer
+def test_the_overlay_for_pods_makes_the_agent_root_without_capabilities_and_nothing_else(
+    rendered: Callable[[str], Objects],
+) -> None:
+    base, root = rendered("base"), rendered("overlays/pods")
+    assert set(root) == set(base)
+    (changed,) = [key for key in base if base[key] != root[key]]
+    assert changed == ("DaemonSet", "fleetowl-agent")
+    before, after = (each[changed]["spec"]["template"]["spec"] for each in (base, root))
+    assert after.pop("hostPID")
+    assert after["securityContext"] == {
+        **before["securityContext"],
+        "runAsNonRoot": False,
+        "runAsUser": 0,
+        "runAsGroup": 0,
+    }
+    (container,) = after["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {**after, "securityContext": before["securityContext"]} == before
+
+
+@pytest.mark.peer
 def test_every_reference_leads_somewhere(rendered: Callable[[str], Objects]) -> None:
     """Names of volumes, accounts and roles in the built objects, hashes of ConfigMaps included."""
     found = rendered("overlays/cordon")
@@ -114,7 +135,7 @@ def test_the_kustomization_is_one_that_old_kubectl_reads(deploy: Path, folder: s
     path = deploy / "kustomize" / folder
     found = yaml.safe_load((path / "kustomization.yaml").read_text())
     assert set(found) <= OLD_KEYS
-    for name in found["resources"]:
+    for name in found.get("resources", ()):
         assert (path / name).is_file(), "kustomize 2.0.3 takes files as resources, folders as bases"
 
 
@@ -207,6 +228,7 @@ def test_the_configurations_fit_their_pods(deploy: Path) -> None:
     assert agent.push.token_file is not None
     assert str(agent.push.token_file.parent) in mounts["fleetowl-agent"]
     assert str(agent.push.spool.directory.parent) in mounts["fleetowl-agent"]
+    assert agent.pods.socket == agent.rootfs / "var/lib/kubelet/pod-resources/kubelet.sock"
     assert central.analyzer.listen == "0.0.0.0:9480"
     assert central.analyzer.token_file == agent.push.token_file
     assert str(central.analyzer.state_directory) in mounts["fleetowl-analyzer"]

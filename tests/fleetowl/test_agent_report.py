@@ -120,9 +120,9 @@ GPU  STATE  UTIL    SM         MEMORY  TEMP      POWER     CLOCK  UUID          
 0    up     97 %  88 %  71.2/80.0 GiB  64 C  612/700 W  1755 MHz  GPU-1f2e3d4c  llm/vllm-7f/server  power cap
 
 Engines
-INSTANCE        ENGINE  STATE  RUNNING  WAITING    KV  TOKENS/S    TTFT  PROGRESS   MODEL    VERSION
-127.0.0.1:8001  vllm    down         -        -     -         -       -  -          -        -
-127.0.0.1:8000  vllm    up          12        3  81 %      1834  0.21 s  0.4 s ago  llama-3  0.32.0
+INSTANCE        ENGINE  STATE  RUNNING  WAITING    KV  TOKENS/S    TTFT  PROGRESS  MODEL    VERSION
+127.0.0.1:8001  vllm    down         -        -     -         -       -  -         -        -
+127.0.0.1:8000  vllm    up          12        3  81 %      1834  0.21 s  moves     llama-3  0.32.0
 
 What is missing and why
   kernel log  failing: /dev/kmsg may not be read: run as root or give the agent CAP_SYSLOG
@@ -195,7 +195,10 @@ def test_the_json_has_the_figures_and_their_units() -> None:
     (node,) = data["nodes"]
     lost, _, busy = node["gpus"]
     assert (lost["state"], lost["utilization_ratio"]) == ("lost", None)
-    assert lost["xids"] == [{"xid": 79, "count": 1}, {"xid": 31, "count": 4}]
+    assert lost["xids"] == [
+        {"xid": 79, "count": 1, "tier": ""},
+        {"xid": 31, "count": 4, "tier": ""},
+    ]
     assert busy["memory_used_bytes"] == 71.25 * GIB
     assert node["missing"][0]["severity"] == "broken"
     assert node["engines"][1]["generation_tokens_per_second"] == 1834

@@ -115,6 +115,10 @@ static result ecc_field(struct field_value *out, const struct gpu *gpu, int64_t 
     VALUE(29, retired_single);
     VALUE(30, retired_double);
     VALUE(31, retired_pending);
+    }
+    if (out->field >= 142 && out->field <= 145 && gpu->instance_count > 0)
+        return NOT_SUPPORTED;
+    switch (out->field) {
     VALUE(142, remapped_correctable);
     VALUE(143, remapped_uncorrectable);
     VALUE(144, remap_pending);

@@ -199,6 +199,8 @@ EXPORT result nvmlDeviceGetRemappedRows(device device_, unsigned *correctable, u
     NEED(uncorrectable);
     NEED(pending);
     NEED(failure);
+    if (gpu->instance_count > 0)
+        return NOT_SUPPORTED; /* the driver does not tell of a GPU that is divided */
     *correctable = gpu->remapped_correctable;
     *uncorrectable = gpu->remapped_uncorrectable;
     *pending = gpu->remap_pending;
@@ -209,6 +211,8 @@ EXPORT result nvmlDeviceGetRemappedRows(device device_, unsigned *correctable, u
 EXPORT result nvmlDeviceGetRowRemapperHistogram(device device_, struct histogram *out) {
     ON_GPU(nvmlDeviceGetRowRemapperHistogram, WHOLE);
     NEED(out);
+    if (gpu->instance_count > 0)
+        return NOT_SUPPORTED;
     *out = (struct histogram){gpu->histogram_max, gpu->histogram_high, gpu->histogram_partial,
                               gpu->histogram_low, gpu->histogram_none};
     return OK;

@@ -16,24 +16,7 @@ from model.metric import Metric
 CONTRACT: dict[str, Any] = read_yaml(Path(__file__).with_name("contract.yml"))
 FAMILIES: dict[str, dict[str, Any]] = CONTRACT["families"]
 LABELS: dict[str, Any] = CONTRACT["labels"]
-NOT_YET = frozenset(
-    {
-        "DCGM_FI_DEV_MEMORY_TEMP",
-        "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
-        "DCGM_FI_DEV_PCIE_REPLAY_COUNTER",
-        "DCGM_FI_DEV_ENC_UTIL",
-        "DCGM_FI_DEV_DEC_UTIL",
-        "DCGM_FI_DEV_XID_ERRORS",
-        "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS",
-        "DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS",
-        "DCGM_FI_DEV_ROW_REMAP_FAILURE",
-        "DCGM_FI_PROF_GR_ENGINE_ACTIVE",
-        "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE",
-        "DCGM_FI_PROF_DRAM_ACTIVE",
-        "DCGM_FI_PROF_PCIE_TX_BYTES",
-        "DCGM_FI_PROF_PCIE_RX_BYTES",
-    }
-)
+NOT_YET = frozenset({"DCGM_FI_DEV_XID_ERRORS"})
 """Families of the contract that the agent does not declare yet."""
 
 

@@ -188,6 +188,85 @@ def test_an_engine_that_is_down_is_broken() -> None:
     assert [(each.severity, each.subject) for each in seen.wrong] == [("broken", "engine e at h:1")]
 
 
+def test_an_engine_says_what_it_is_and_how_it_is() -> None:
+    of = 'job="e",instance="h:1"'
+    page = ENGINE + (
+        f'fleetowl_engine_info{{{of},engine_kind="vllm",engine_version="0.32.0",model_name="m"}} 1\n'
+        f'fleetowl_engine_status{{{of},state="up"}} 1\n'
+        f'fleetowl_engine_health{{{of},probe="health"}} 1\n'
+        f'fleetowl_engine_progress_age_seconds{{{of},engine="0"}} 0\n'
+        f'fleetowl_engine_progress_age_seconds{{{of},engine="1"}} 3\n'
+    )
+    (engine,) = node(page).engines
+    assert (engine.version, engine.state, engine.progress_age_seconds) == ("0.32.0", "up", 3.0)
+    (stuck,) = node(page.replace("} 3\n", "} 45\n")).engines
+    assert (stuck.state, stuck.reason) == ("stuck", "it has requests and has not moved for 45 s")
+    (ill,) = node(page.replace('probe="health"} 1', 'probe="health"} 0')).engines
+    assert (ill.state, ill.reason) == ("ill", "its answer to health is a bad one")
+    (starting,) = node(page.replace('state="up"', 'state="starting",reason="it loads"')).engines
+    assert (starting.state, starting.reason) == ("starting", "it loads")
+
+
+def test_an_xid_is_as_urgent_as_its_verdict() -> None:
+    counted = 'fleetowl_xid_total{{gpu="3",uuid="GPU-3",xid="{xid}"}} 2\n'
+    last = 'fleetowl_xid_last_timestamp_seconds{{gpu="3",uuid="GPU-3",xid="{xid}",tier="{tier}"{more}}} 9\n'
+    page = f"DCGM_FI_DEV_GPU_TEMP{{{GPU}}} 60\n"
+    for xid, tier, more in (
+        (79, "P0", ""),
+        (31, "P3", ""),
+        (63, "P2", ""),
+        (154, "P1", ',cancelled_by="154"'),
+    ):
+        page += counted.format(xid=xid) + last.format(xid=xid, tier=tier, more=more)
+    seen = node(page)
+    assert [(each.xid, each.tier) for each in seen.gpus[0].xids] == [
+        (31, "P3"),
+        (63, "P2"),
+        (79, "P0"),
+        (154, ""),
+    ]
+    assert [(each.severity, each.text) for each in seen.wrong] == [
+        ("broken", "reported XID 79 2 times"),
+        ("warning", "reported XID 63 2 times"),
+    ]
+
+
+def test_the_state_of_a_gpu_is_what_the_agent_says() -> None:
+    status = (
+        'fleetowl_gpu_device_status{gpu="3",uuid="GPU-3",state="hung",reason="nvmlX does not return"} 1\n'
+    )
+    seen = node(f"DCGM_FI_DEV_GPU_UTIL{{{GPU}}} 60\n" + status)
+    (hung,) = seen.gpus
+    assert (hung.state, hung.reason, hung.model_name) == ("hung", "nvmlX does not return", "NVIDIA H100")
+    (only_status,) = node(status).gpus
+    assert (only_status.gpu, only_status.state) == ("3", "hung")
+
+
+def test_what_is_not_seen_of_gpus_is_said() -> None:
+    page = (
+        f"DCGM_FI_DEV_GPU_TEMP{{{GPU}}} 60\n"
+        'fleetowl_gpu_events_up{reason="not supported"} 0\n'
+        'fleetowl_gpu_missing{family="DCGM_B",device="gpu",reason="the driver has no call for it"} 1\n'
+        'fleetowl_gpu_missing{family="DCGM_A",device="gpu",reason="the driver has no call for it"} 1\n'
+        'fleetowl_gpu_unattributed{gpu="3",uuid="GPU-3",reason="kubelet: timeout"} 1\n'
+        'fleetowl_kernel_log_status{state="denied",reason="/dev/kmsg: run as root"} 1\n'
+        'fleetowl_pod_attribution_status{state="no_kubelet",reason="no socket"} 1\n'
+    )
+    assert [(each.severity, each.subject, each.text) for each in node(page).missing] == [
+        ("broken", "kernel log", "denied: /dev/kmsg: run as root"),
+        ("broken", "driver's events", "XIDs are not heard at once: not supported"),
+        ("note", "pods", "no kubelet: no socket"),
+        ("note", "GPUs", "the driver has no call for it: DCGM_A, DCGM_B"),
+        ("note", "GPU 3", "no pod is known to use it: kubelet: timeout"),
+    ]
+
+
+def test_without_a_gpu_the_kernel_log_is_not_missed() -> None:
+    seen = snapshot(None, (0.0, rows('fleetowl_kernel_log_status{state="denied",reason="x"} 1\n')), "n1")
+    assert not seen.broken
+    assert seen.nodes[0].missing[0].severity == "note"
+
+
 def test_what_is_missing_says_why_and_only_failures_are_broken() -> None:
     page = (
         'fleetowl_gpu_status{state="absent",reason="NVML library not found"} 1\n'

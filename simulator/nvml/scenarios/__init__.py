@@ -1,0 +1,1 @@
+"""Stories of GPUs as data: one YAML file each, read by `simulator.nvml.scenario`."""
