@@ -1,4 +1,4 @@
-"""A GPU node and its analyzer in virtual time: the real probe on the stub driver, the real sources, all rules.
+"""A GPU node and its analyzer in virtual time: the real probe on a stub driver, the real sources, all rules.
 
 Only the clock is ours: a scenario of ten minutes runs in seconds, and an alert fires when it would.
 """
@@ -9,7 +9,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from agent.main import Agent
 from agent.reading import Outgoing
@@ -20,7 +21,8 @@ from analyzer.central import CentralSettings
 from analyzer.pipeline import Pipeline
 from model.labels import Labels
 from model.settings import load_section
-from simulator.nvml.stub import Stub
+from simulator.nvml.player import Player
+from simulator.nvml.scenario import find_scenario, load_scenario
 
 INTERVAL = 5_000
 """Time between two beats of the agent, ms."""
@@ -42,21 +44,19 @@ class Wire:
 
 
 class Rig:
-    """One node `gpu-7`, stepped by `run`; `fired` holds each alert's first moment, in seconds of the scenario."""
+    """One node `gpu-7`, stepped by `until`; `fired` holds when each alert first fired (s)."""
 
-    def __init__(self, stub: Stub, agent: Agent, pipeline: Pipeline, start: int) -> None:
-        self.stub, self.agent, self.pipeline = stub, agent, pipeline
+    def __init__(self, player: Player, agent: Agent, pipeline: Pipeline, start: int) -> None:
+        self.player, self.agent, self.pipeline = player, agent, pipeline
         self.start = self.now = start
         self.fired: dict[tuple[str, str], float] = {}
         self.values: dict[Labels, float] = {}
 
-    async def run(self, seconds: float, each: Callable[[float], None] = lambda _: None) -> None:
-        """Let so much time pass; `each` is told the scenario's second before each beat."""
-        end = self.now + int(seconds * 1000)
-        while self.now < end:
+    async def until(self, second: float, each: Callable[[], None] = lambda: None) -> None:
+        """Let the story go on to this second; `each` is called after each beat."""
+        while self.second < second:
             self.now += INTERVAL
-            self.stub.step(INTERVAL / 1000)
-            each((self.now - self.start) / 1000)
+            self.player.advance(self.second)
             (beat,) = self.agent.beats.values()
             await self.agent.tick(beat, self.now)
             self.values = {
@@ -67,7 +67,13 @@ class Rig:
             self.pipeline.step(self.now)
             for alert in self.pipeline.alerts:
                 key = (alert.labels["alertname"], alert.labels.value("gpu"))
-                self.fired.setdefault(key, (self.now - self.start) / 1000)
+                self.fired.setdefault(key, self.second)
+            each()
+
+    @property
+    def second(self) -> float:
+        """Since the story began."""
+        return (self.now - self.start) / 1000
 
     def alerts(self) -> set[str]:
         """The names of all that has fired."""
@@ -83,12 +89,25 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, stub: Stub, monkeypatch: Any, **gpu: Any) -> AsyncIterator[Rig]:
-    """A rig on this driver. The probe finds the driver by the environment."""
-    for name, value in stub.environment().items():
-        monkeypatch.setenv(name, value)
-    start = int(time.time()) // 60 * 60_000
-    settings = AgentSettings.model_validate(
+async def rig(
+    scenario: str, folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Rig]:
+    """The scenario of that name at its beginning. The probe finds the driver by the environment."""
+    story = load_scenario(find_scenario(scenario))
+    with story.stub(folder, cache=cache, stepped=True) as stub:
+        for name, value in stub.environment().items():
+            monkeypatch.setenv(name, value)
+        start = int(time.time()) // 60 * 60_000
+        pipeline = _pipeline(folder / "state", start)
+        async with Agent(_settings(folder), quiet=True) as agent:
+            made = Rig(Player(story, stub), agent, pipeline, start)
+            agent.pushers = [Wire(pipeline, lambda: made.now)]  # type: ignore[list-item]
+            yield made
+
+
+def _settings(folder: Path) -> AgentSettings:
+    """The GPUs and their XIDs, and nothing of the machine that runs the test."""
+    return AgentSettings.model_validate(
         {
             "node": "gpu-7",
             "interval": f"{INTERVAL}ms",
@@ -97,14 +116,17 @@ async def rig(folder: Path, stub: Stub, monkeypatch: Any, **gpu: Any) -> AsyncIt
             "kernel_log": {"enabled": False},
             "pods": {"enabled": False},
             "sysfs": str(folder),
-            "gpu": {"slow_interval": "1s", "deadline": "2s", "last_seen": str(folder / "gpus.json"), **gpu},
+            "gpu": {
+                "slow_interval": "1s",
+                "deadline": "1s",
+                "hung_after": "10ms",
+                "last_seen": str(folder / "gpus.json"),
+            },
         }
     )
-    state = folder / "state"
+
+
+def _pipeline(state: Path, start: int) -> Pipeline:
     state.mkdir()
     own = {"analyzer": {"listen": "127.0.0.1:0", "state_directory": str(state)}}
-    pipeline = assemble(prepare(load_section(CentralSettings, own, "test.yml")), start)
-    async with Agent(settings, quiet=True) as agent:
-        made = Rig(stub, agent, pipeline, start)
-        agent.pushers = [Wire(pipeline, lambda: made.now)]  # type: ignore[list-item]
-        yield made
+    return assemble(prepare(load_section(CentralSettings, own, "test.yml")), start)
