@@ -55,7 +55,9 @@ say([n.nvmlDeviceGetMigMode(h), len(parts()), code_of(n.nvmlDeviceGetName, secon
     assert asker.heard() == [int(19.5 * 1024), 2]
     assert asker.heard() is True
     assert asker.heard() == [3, 3]
+    stub.gpus[0].processes([(11, 100)], mig=0)
     stub.gpus[0].mig([])
+    assert stub.gpus[0].first_process is None
     asker.go()
     assert asker.heard() == [[0, 0], 0, 2]
 
