@@ -25,7 +25,7 @@ class FollowedFile:
         self._path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._rest = b""
-        self._skip_line = False
+        self._skip_line = self._cut = False
         self.lost = 0
         info = os.fstat(self._descriptor)
         self._regular = stat.S_ISREG(info.st_mode)
@@ -63,11 +63,13 @@ class FollowedFile:
             if self._skip_line and lines:
                 self._skip_line = False
                 del lines[0]
+            self._cut = self._cut and not lines
             for line in lines:
                 yield line.decode("utf-8", "replace"), None, new
             if len(self._rest) > _LONGEST:
                 self._rest = self._rest[:_LONGEST]
-                self.lost += 1
+                self.lost += not self._cut
+                self._cut = True
 
     def _chunk(self) -> bytes:
         # History and what is new are never in one piece.

@@ -45,9 +45,9 @@ class Teller:
             "sxid": str(error.code),
             "fatal": str(error.fatal).lower(),
         }
-        what = f"P1: {FATAL_ACTION}" if error.fatal else "it is not fatal"
+        what = f"P1: {FATAL_ACTION}" if error.fatal else "It is not fatal"
         words = meaning(line.code).meaning
-        text = f"SXid {line.code} on NVSwitch {line.switch} of {self._node}: {words}. {what.capitalize()}."
+        text = f"SXid {line.code} on NVSwitch {line.switch} of {self._node}: {words}. {what}."
         text = f"{text} The kernel says: {line.text[:_LONGEST]}" if line.text else text
         return Event("sxid", labels, series[0].value, now, text, self._ahead(series, line.times, now))
 

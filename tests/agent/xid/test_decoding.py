@@ -50,7 +50,7 @@ def test_the_driver_s_version_decides_where_the_sub_code_is() -> None:
     as_new = nvlink5.decode(149, words(info), NEW)
     assert as_new is not None
     assert not as_new.by_table  # 0x46 is no sub-code of the new era: the word Fatal decides
-    # The same word: sub-code 8, whose status 1 is harmless, or sub-code 4, whose status 1 kills the application.
+    # The same word: sub-code 8 with a harmless status, or sub-code 4 with one that kills the application.
     assert judge(TABLE[145], words(0x104, 0x1), OLD).action == "ignore"
     assert judge(TABLE[145], words(0x104, 0x1), NEW).action == "restart_app"
 
