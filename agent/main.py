@@ -32,6 +32,8 @@ from agent.server import Exposition, Server
 from agent.settings import AgentSettings
 from agent.source import Source
 from agent.spool import Spool
+from agent.xid.devices import KnownDevices
+from agent.xid.source import XidSource
 from model.metric import Metric, Sample
 from wire.event import pack_event
 from wire.frames import NO_SCHEMA, Frame, Kind, encode
@@ -79,7 +81,10 @@ class Agent:
             for each in settings.engines
         ]
         self.pods = PodSource(settings) if settings.pods.enabled else None
-        sources: list[Source] = [self._host, *self._engines, *([self.pods] if self.pods else [])]
+        self.devices = KnownDevices()
+        self.xids = XidSource(settings, self.devices, self.emit)
+        pods = [self.pods] if self.pods else []
+        sources: list[Source] = [self._host, self.xids, *self._engines, *pods]
         for source in sources:
             self.add(source)
         self.server = Server(settings.listen, Exposition(self._families), self._readings, self._health)
@@ -123,6 +128,7 @@ class Agent:
         except BaseException:
             await self._session.close()
             raise
+        self.xids.start()
         for beat in self.beats.values():
             self._start(beat)
         return self
