@@ -92,6 +92,13 @@ def test_samples_are_named_alike_whether_they_were_met_before(
         before = (pushed, exported)
 
 
+def test_samples_of_one_name_are_told_apart_by_their_labels() -> None:
+    naming = Naming({"node": "n"})
+    first = naming.reading([Sample("m", Labels({"mount": "a"}), 1.0)], {}, 5)
+    then = naming.reading([Sample("m", Labels({"mount": "b"}), 1.0)], {}, 6)
+    assert [labels["mount"] for labels in (*first.series, *then.series)] == ["a", "b"]
+
+
 def test_the_schema_stays_while_series_stay() -> None:
     stream = Stream("n", 1000, BOOT)
     reading = _reading({"a": 1.0, "b": 2.0}, {"a": "counter"})
