@@ -18,7 +18,8 @@ from collections.abc import Callable, Sequence
 
 from agent.reading import Naming, Reading, Stream
 from agent.server import Exposition, Server
-from bench.agent import cpu_seconds, engine_page
+from bench.agent.processes import usage
+from bench.agent.world import engine_page
 from model.labels import Labels
 from model.metric import Metric, Sample
 from wire.target_labels import with_target_labels
@@ -115,14 +116,14 @@ def ask(node: str, requests: int) -> tuple[list[float], float]:
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         connection = http.client.HTTPConnection(process.stdout.readline().strip())
-        took, used = [], cpu_seconds(process.pid)
+        took, used = [], usage(process.pid).cpu_seconds
         for _ in range(requests):
             began = time.perf_counter()
             connection.request("GET", "/metrics")
             connection.getresponse().read()
             took.append((time.perf_counter() - began) * 1e3)
             time.sleep(0.02)  # as a scraper that comes now and then: caches are cold
-        used = cpu_seconds(process.pid) - used
+        used = usage(process.pid).cpu_seconds - used
         process.terminate()
     return sorted(took), used / requests * 1e3
 
