@@ -55,7 +55,9 @@ def _record(stub: Stub, gpu: int) -> Gpu:
 def test_what_is_shipped_plays_to_its_end(play: Play, name: str) -> None:
     scenario = load_scenario(find_scenario(name))
     player, _ = play(scenario)
-    happened = player.advance(600)
+    story = scenario.timeline()
+    happened = player.advance(story[-1][0] if story else 1.0)
+    assert happened == [event for _, event in story]
     assert len(happened) == sum(event.repeat.times if event.repeat else 1 for event in scenario.events)
     assert scenario.description
 
