@@ -119,6 +119,7 @@ class Agent:
             cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=aiohttp.ClientTimeout()
         )
         if self.quiet:
+            self.xids.start()
             return self
         try:
             await self.server.start()
