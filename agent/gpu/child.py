@@ -88,9 +88,13 @@ class Child:
             start_new_session=True,
         )
         child = cls(process)
-        os.set_blocking(child._stdin, False)
-        child._output = await child._listen(process.stdout, line)
-        await child._listen(process.stderr, child._complaint)
+        try:
+            os.set_blocking(child._stdin, False)
+            child._output = await child._listen(process.stdout, line)
+            await child._listen(process.stderr, child._complaint)
+        except BaseException:
+            child.leave()
+            raise
         return child
 
     @property
@@ -149,8 +153,9 @@ class Child:
     def _close_pipes(self) -> None:
         for transport in self._transports:
             transport.close()
-        with contextlib.suppress(OSError):
-            cast(IO[bytes], self._process.stdin).close()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(OSError):
+                cast(IO[bytes], pipe).close()
 
 
 def words_of(status: int, last_words: str) -> str:

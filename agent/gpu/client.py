@@ -11,16 +11,19 @@ from typing import Literal, NamedTuple
 
 from agent.gpu.child import Child, environment_for_python, python_module, still_lingering, words_of
 from agent.gpu.hold import Hold
-from agent.gpu.protocol import DriverState, Message, Occurrence, Request, Sweep, decode_message, encode
+from agent.gpu.protocol import (
+    OUTDATED,
+    DriverState,
+    Message,
+    Occurrence,
+    Request,
+    Sweep,
+    decode_message,
+    encode,
+)
 from agent.gpu.settings import GpuSettings
 
 log = logging.getLogger("fleetowl.agent")
-
-MISMATCH = 18
-"""Exit status of a probe whose library is not the driver's: an upgrade went on beneath it.
-
-The number is NVML's own, NVML_ERROR_LIB_RM_VERSION_MISMATCH.
-"""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _LASTING = 5.0  # seconds; a probe that lived so long found a driver that worked
@@ -266,16 +269,15 @@ def _ending(status: int, child: Child) -> Ending:
     kind: Kind = "signal" if status < 0 else "failure" if status else "exit"
     if child.told_to_end:
         kind = "silent"
-    elif status == MISMATCH:
+    elif status == OUTDATED:
         kind = "mismatch"
     return Ending(kind, words_of(status, child.last_words))
 
 
 def probe_command(settings: GpuSettings) -> list[str]:
     """The command that runs the probe."""
-    return python_module(
-        "agent.gpu.probe",
-        f"--hung-after={settings.hung_after / 1000:g}",
-        f"--slow-interval={settings.slow_interval / 1000:g}",
-        f"--processes={settings.processes:d}",
-    )
+    arguments = ["--hung-after", f"{settings.hung_after / 1000:g}"]
+    arguments += ["--slow-interval", f"{settings.slow_interval / 1000:g}"]
+    if not settings.processes:
+        arguments.append("--no-processes")
+    return python_module("agent.gpu.probe", *arguments)

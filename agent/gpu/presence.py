@@ -6,15 +6,17 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast, get_type_hints
 
 from agent.gpu.protocol import DeviceReport, DeviceState, Identity, Sweep
 
 log = logging.getLogger("fleetowl.agent")
 
 _VERSION = 1
+_FIELDS = get_type_hints(Identity)
+_ABSENCES = 2  # sweeps without a GPU from before that make it a lost one
 _STORE_EVERY = 3_600_000  # ms between writes of when each was last seen
 
 
@@ -27,7 +29,11 @@ class Device:
     """When it last answered, or was first met, ms."""
     state: DeviceState = "up"
     reason: str = ""
-    absences: int = field(default=0, repr=False)
+    missed: bool = False
+    """It was told to be lost, and not yet to be back."""
+    stuck: bool = False
+    """It was told to hang, and not yet to answer."""
+    absences: int = 0
 
     @property
     def whole(self) -> bool:
@@ -44,22 +50,43 @@ class Change(NamedTuple):
     call: str = ""
 
 
+def trusted(sweep: Sweep) -> bool:
+    """Whether the driver is well enough to be believed when it misses a GPU.
+
+    It need not be well as a whole: one GPU that hangs before it has said who it is makes the driver hung, and
+    the others answer all the same.
+    """
+    if sweep["state"] == "ready":
+        return True
+    return sweep["state"] != "absent" and any(report["state"] == "up" for report in sweep["devices"])
+
+
+def believed(sweep: Sweep) -> list[DeviceReport]:
+    """All reports, or those that do not say that a GPU is out of order, for the driver may be."""
+    if trusted(sweep):
+        return sweep["devices"]
+    return [report for report in sweep["devices"] if report["state"] not in ("lost", "failing")]
+
+
 class Presence:
-    """Follows the sweeps. Only a driver that is ready is believed when it says that a GPU is gone."""
+    """Follows the sweeps, and believes of them what `believed` does."""
 
     def __init__(self, forget_after: int, remembered: Iterable[Device] = ()) -> None:
         self._forget_after = forget_after
         self._identities: dict[str, Identity] = {}
+        self.heard: dict[str, DeviceReport] = {}
+        """What the last sweep said of each device, as far as it is believed."""
         self.devices: dict[str, Device] = {each.identity["uuid"]: each for each in remembered}
 
     def update(self, sweep: Sweep, at: int) -> list[Change]:
         """What changed with this sweep, which was at `at` (ms)."""
         self._identities.update((each["uuid"], each) for each in sweep["identities"])
-        if sweep["state"] != "ready":
-            return []
-        changes = [change for report in sweep["devices"] for change in self._hear(report, at)]
-        changes += self._miss(sweep)
-        self._forget(sweep, at)
+        reports = believed(sweep)
+        changes = [change for report in reports for change in self._hear(report, at)]
+        self.heard = {each["uuid"]: each for each in reports if each["uuid"] in self.devices}
+        if trusted(sweep):
+            self._forget(at)
+            changes += self._miss(sweep)
         return changes
 
     def _device(self, report: DeviceReport, at: int) -> Device | None:
@@ -77,56 +104,69 @@ class Presence:
         device = self._device(report, at)
         if device is None:
             return
-        before, after, reason = device.state, report["state"], report["reason"]
-        device.state, device.reason, device.absences = after, reason, 0
-        if after == "up":
+        device.state, device.reason, device.absences = report["state"], report["reason"], 0
+        if device.state == "lost":
+            yield from _lose(device)
+        elif device.state == "hung" and not device.stuck:
+            device.stuck = True
+            yield Change("hung", device, device.reason, report["call"])
+        elif device.state == "up":
             device.seen = at
-        if after == before or not device.whole:
-            return
-        if after == "lost":
-            yield Change("lost", device, reason)
-        elif after == "hung":
-            yield Change("hung", device, reason, report["call"])
-        elif after == "up" and before == "lost":
-            yield Change("back", device, reason)
-        elif after == "up" and before == "hung":
-            yield Change("answers", device, reason)
+            if device.missed:
+                yield Change("back", device, "")
+            elif device.stuck:
+                yield Change("answers", device, "")
+            device.missed = device.stuck = False
 
     def _miss(self, sweep: Sweep) -> Iterator[Change]:
-        """Those known from before that the driver does not list, once it has said who all of its GPUs are."""
-        heard = {report["uuid"]: report["state"] for report in sweep["devices"]}
-        whole = [uuid for uuid, device in self.devices.items() if device.whole]
-        if sum(heard.get(uuid, "lost") != "lost" for uuid in whole) != sweep["count"]:
+        """Those known from before the probe that it has not met, unless they may still say who they are."""
+        there = sum(
+            device.whole and uuid in self.heard and device.state != "lost"
+            for uuid, device in self.devices.items()
+        )
+        missed = self._missed()
+        if there == sweep["count"]:
+            reason = "seen before and no longer listed by the driver"
+        elif sweep["state"] == "failing" and there + len(missed) == sweep["count"]:
+            # A new process gets no handle for a GPU that is lost; all that is left is that it is counted.
+            reason = f"seen before; {sweep['reason']}"
+        else:
             return
-        for uuid in whole:
-            device = self.devices[uuid]
-            if uuid in heard or device.state == "lost":
-                continue
+        for device in missed:
             device.absences += 1
-            if device.absences > 1:  # a driver that has just been loaded finds them one after another
-                device.state, device.reason = "lost", "seen before and no longer listed by the driver"
-                yield Change("lost", device, device.reason)
+            # A driver that has just been loaded finds them one after another.
+            if device.absences == _ABSENCES and device.state != "lost":
+                device.state, device.reason = "lost", reason
+                yield from _lose(device)
 
-    def _forget(self, sweep: Sweep, at: int) -> None:
+    def _missed(self) -> list[Device]:
+        return [device for uuid, device in self.devices.items() if device.whole and uuid not in self.heard]
+
+    def _forget(self, at: int) -> None:
         """Instances that are gone, GPUs with another one in their slot, and what was lost long ago."""
-        heard = {report["uuid"] for report in sweep["devices"]}
+        gone = [each for uuid, each in self.devices.items() if each.state == "lost" or uuid not in self.heard]
         taken = {
             device.identity["pci_bus_id"]
-            for device in self.devices.values()
-            if device.whole and device.state != "lost"
+            for uuid, device in self.devices.items()
+            if device.whole and device.state != "lost" and uuid in self.heard
         }
-        for uuid, device in list(self.devices.items()):
-            gone = device.state == "lost" or uuid not in heard
+        for device in gone:
+            uuid, slot = device.identity["uuid"], device.identity["pci_bus_id"]
             if not device.whole:
-                if gone:
-                    del self.devices[uuid]
-            elif device.state == "lost" and device.identity["pci_bus_id"] in taken:
-                slot = device.identity["pci_bus_id"]
+                del self.devices[uuid]
+            elif slot in taken:
                 log.info("GPU %s is replaced: another one is in its slot %s", uuid, slot)
                 del self.devices[uuid]
             elif device.state == "lost" and at - device.seen > self._forget_after:
                 log.info("GPU %s has been lost for long and is missed no more", uuid)
                 del self.devices[uuid]
+
+
+def _lose(device: Device) -> Iterator[Change]:
+    """Told once, and of GPUs only: an instance is taken away on purpose."""
+    if device.whole and not device.missed:
+        device.missed = True
+        yield Change("lost", device, device.reason)
 
 
 class LastSeen:
@@ -183,8 +223,7 @@ class LastSeen:
 def _device(found: Any) -> Device:
     """Raises KeyError or TypeError if that is none."""
     identity, seen = found["identity"], int(found["seen"])
-    for name, kind in Identity.__annotations__.items():
-        wanted = int if kind in (int, "int") else str
-        if not isinstance(identity[name], wanted):
+    for name, kind in _FIELDS.items():
+        if not isinstance(identity[name], kind):
             raise TypeError(f"{name} is {identity[name]!r}")
     return Device(cast(Identity, identity), seen)

@@ -14,7 +14,7 @@ from agent.gpu.client import Condition
 from agent.gpu.clock_events import ClockEvents
 from agent.gpu.labels import Spelling, own
 from agent.gpu.pci import PciBus
-from agent.gpu.presence import Change, Device, LastSeen, Presence
+from agent.gpu.presence import Change, Device, LastSeen, Presence, trusted
 from agent.gpu.protocol import DeviceReport, Identity, Occurrence, Process, Sweep
 from agent.gpu.series import Block, Sheet
 from agent.gpu.xids import XidHistory
@@ -27,16 +27,7 @@ from model.metric import Metric, Sample
 
 log = logging.getLogger("fleetowl.agent")
 
-METRICS = (
-    Metric(
-        "fleetowl_gpu_pod_info",
-        "gauge",
-        "Always 1; a container that has this GPU or MIG instance, alone (exclusive) or not (shared).",
-        ("gpu", "uuid", "pod", "namespace", "container", "share"),
-    ),
-)
 OWN_METRICS = (
-    *METRICS,
     *status.METRICS,
     *pci.METRICS,
     *process.METRICS,
@@ -90,7 +81,8 @@ def nobody(uuid: str) -> Sequence[Owner]:
 class GpuSource:
     """Asks the probe on each beat, and at once when the driver reports something.
 
-    `families` are those that the probe may give; `owners` says which containers have a device.
+    `families` are those that the probe may give; `owners` says which containers have a device; `followers`
+    are handed each sweep before anything is told of it.
     """
 
     exported = True
@@ -104,6 +96,7 @@ class GpuSource:
         owners: Owners = nobody,
         history: XidHistory | None = None,
         companions: Sequence[Companion] = (),
+        followers: Sequence[Callable[[Sweep], None]] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.interval = settings.interval
@@ -113,6 +106,7 @@ class GpuSource:
         self._owners = owners
         self._history = history
         self._companions = companions
+        self._followers = followers
         self._clock = clock
         self._deadline = min(settings.gpu.deadline, self.interval // 2) / 1000
         self._patience = min(self._deadline + _MOST_PATIENCE, self.interval * 0.8 / 1000)
@@ -156,13 +150,12 @@ class GpuSource:
         if self._probe.pid is not None:
             samples += process.cost_of(self._probe.pid)
         samples += self._refused.samples()
-        if sweep is not None and sweep["state"] == "ready":
-            reports = {report["uuid"]: report for report in sweep["devices"]}
-            for uuid, device in self._presence.devices.items():
-                parts += self._values(device, reports.get(uuid))
-                samples += self._said(device, reports.get(uuid), at)
+        if sweep is not None:
+            for device, report in self._believed(sweep):
+                parts += self._values(device, report)
+                samples += self._said(device, report, at)
             samples += self._missing.samples()
-            samples += self._accompanied(reports, at)
+            samples += self._accompanied(at)
         rest = self._naming.reading(samples, self._types, at)
         exported = rest.exported if rest.exported is not None else rest.series
         parts.append((Block(rest.series, exported), rest.values))
@@ -197,6 +190,8 @@ class GpuSource:
         if sweep is None:
             return None
         self._driver = sweep["driver"] or self._driver
+        for follow in self._followers:
+            follow(sweep)
         for change in self._presence.update(sweep, at):
             self._tell(change, at)
         for report in sweep["devices"]:
@@ -258,6 +253,13 @@ class GpuSource:
     def _ahead(self, name: str, labels: Mapping[str, str], value: float, at: int) -> Ahead:
         return Ahead(self._sheet.pushed(name, labels), value, at)
 
+    def _believed(self, sweep: Sweep) -> Iterator[tuple[Device, DeviceReport | None]]:
+        """Each device that there is something to say of."""
+        for uuid, device in self._presence.devices.items():
+            report = self._presence.heard.get(uuid)
+            if report is not None or (device.state == "lost" and trusted(sweep)):
+                yield device, report
+
     def _values(self, device: Device, report: DeviceReport | None) -> Iterator[tuple[Block, Sequence[float]]]:
         """The series that the probe read."""
         if report is None:
@@ -279,7 +281,7 @@ class GpuSource:
         names = self._names_of(device)
         yield from status.device_samples(device, report)
         if device.whole:
-            up = status.up_of(device)
+            up = status.up_of(device.state)
             if up is not None:
                 yield Sample("fleetowl_gpu_up", names.up, up)
             if self._history is not None:
@@ -287,7 +289,6 @@ class GpuSource:
                 yield from xids.samples_of(self._history, uuid, names.device, names.window, at)
         if report is not None:
             yield from self._clock_events(report, names, at)
-        yield from names.pods
 
     def _clock_events(self, report: DeviceReport, names: _Names, at: int) -> Iterator[Sample]:
         values = report["values"]
@@ -302,13 +303,11 @@ class GpuSource:
         if not counts:
             yield Sample(clock_events.FAMILY, names.window, 0.0)
 
-    def _accompanied(self, reports: Mapping[str, DeviceReport], at: int) -> Iterator[Sample]:
-        if not self._companions:
-            return
+    def _accompanied(self, at: int) -> Iterator[Sample]:
         processes = [
-            (device.identity, reports[uuid]["processes"])
-            for uuid, device in self._presence.devices.items()
-            if uuid in reports and reports[uuid]["values"]
+            (self._presence.devices[uuid].identity, report["processes"])
+            for uuid, report in self._presence.heard.items()
+            if report["state"] == "up" and uuid in self._presence.devices
         ]
         for companion in self._companions:
             yield from companion.samples(processes, at)
@@ -343,15 +342,6 @@ class _Names:
         self.link = spelling.link(identity, gpu, driver)
         self.window = self.device.merged(_WINDOW)
         self._clock_events: dict[str, Labels] = {}
-        share = "exclusive" if len(owners) == 1 else "shared"
-        self.pods = [
-            Sample(
-                "fleetowl_gpu_pod_info",
-                own(identity).merged({**owner._asdict(), "share": share}),
-                1.0,
-            )
-            for owner in owners
-        ]
 
     def clock_event(self, name: str) -> Labels:
         """The labels of the count of a clock event."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from agent.gpu.client import Condition
 from agent.gpu.labels import DEVICE
 from agent.gpu.presence import Device
-from agent.gpu.protocol import DeviceReport, Sweep
+from agent.gpu.protocol import DeviceReport, DeviceState, Sweep
 from agent.host import labelled
 from model.metric import Metric, Sample
 
@@ -74,7 +74,7 @@ METRICS = (
     ),
 )
 
-_UP = {"up": 1.0, "lost": 0.0, "failing": 0.0}
+_UP: Mapping[DeviceState, float] = {"up": 1.0, "waiting": 1.0, "lost": 0.0, "failing": 0.0}
 
 
 def condition_of(sweep: Sweep | None, otherwise: Condition) -> Condition:
@@ -98,12 +98,10 @@ def driver_samples(
         return
     if sweep["state"] == "absent":
         yield Sample("fleetowl_gpu_count", labelled(), 0.0)
-    elif sweep["state"] == "ready":
-        if sweep["count"] >= 0:
-            yield Sample("fleetowl_gpu_count", labelled(), float(sweep["count"]))
-        yield Sample(
-            "fleetowl_gpu_events_up", labelled(("reason", sweep["events"])), float(not sweep["events"])
-        )
+    elif sweep["count"] >= 0:
+        yield Sample("fleetowl_gpu_count", labelled(), float(sweep["count"]))
+        heard = labelled(("reason", sweep["events"]))
+        yield Sample("fleetowl_gpu_events_up", heard, float(not sweep["events"]))
 
 
 def device_samples(device: Device, report: DeviceReport | None) -> Iterator[Sample]:
@@ -115,14 +113,12 @@ def device_samples(device: Device, report: DeviceReport | None) -> Iterator[Samp
         yield from _hung(labelled(gpu, uuid, ("call", report["call"])), report["seconds"])
 
 
-def up_of(device: Device) -> float | None:
+def up_of(state: DeviceState) -> float | None:
     """The value of fleetowl_gpu_up; None while it is unknown.
 
     A call that merely takes long says nothing new about the GPU; one that hangs makes what was known old.
     """
-    if device.state == "waiting":
-        return 1.0
-    return _UP.get(device.state)
+    return _UP.get(state)
 
 
 def _hung(labels: Mapping[str, str], seconds: float) -> Iterator[Sample]:

@@ -14,9 +14,9 @@ import pytest
 
 from agent.gpu import child
 from agent.gpu.child import environment_for_python, python_module
-from agent.gpu.client import MISMATCH, ProbeClient
+from agent.gpu.client import ProbeClient
 from agent.gpu.hold import Hold
-from agent.gpu.protocol import Occurrence, Sweep
+from agent.gpu.protocol import OUTDATED, Occurrence, Sweep
 from agent.gpu.settings import GpuSettings
 
 _SCRIPT = Path(__file__).with_name("fake_probe.py")
@@ -46,6 +46,9 @@ class Scene:
     def will(self, *faults: str) -> None:
         """What the next probe does."""
         self.client._command = self.command(*faults)
+
+    def pid(self) -> int | None:
+        return self.client.pid
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -114,12 +117,13 @@ async def gone(pid: int) -> None:
 
 async def test_it_is_started_with_the_first_question_and_answers(make: Make) -> None:
     scene = make()
-    assert scene.client.pid is None
+    assert scene.pid() is None
     assert scene.client.condition[:2] == ("waiting", "the probe starts")
     first, second = await scene.answered(), await scene.answered()
     assert first["number"] < second["number"]
-    assert scene.client.pid is not None
-    assert os.getsid(scene.client.pid) == scene.client.pid, "Ctrl-C in a terminal does not reach it"
+    pid = scene.pid()
+    assert pid is not None
+    assert os.getsid(pid) == pid, "Ctrl-C in a terminal does not reach it"
 
 
 async def test_events_come_by_themselves(make: Make) -> None:
@@ -147,7 +151,7 @@ async def test_a_late_answer_is_dropped(make: Make) -> None:
 async def test_a_silent_probe_is_waited_for_then_hung_then_ended(make: Make) -> None:
     scene = make("silent-after=1", "slow=0")
     await scene.answered()
-    pid = scene.client.pid
+    pid = scene.pid()
     assert await scene.client.sweep(0.01, 0.01) is None
     assert scene.client.condition.state == "waiting"
     scene.now += 6
@@ -156,7 +160,7 @@ async def test_a_silent_probe_is_waited_for_then_hung_then_ended(make: Make) -> 
     scene.now += 25
     await scene.sweep()
     assert (await scene.answered())["state"] == "ready"
-    assert scene.client.pid != pid
+    assert scene.pid() != pid
     assert scene.client.restarts == {"silent": 1}
 
 
@@ -184,7 +188,7 @@ async def test_a_program_that_is_not_there_is_a_state(make: Make) -> None:
 
 
 async def test_a_driver_upgrade_beneath_it_costs_no_pause(make: Make) -> None:
-    scene = make("status-after=1", f"status={MISMATCH}")
+    scene = make("status-after=1", f"status={OUTDATED}")
     await scene.answered()
     scene.now += 60
     scene.will()
@@ -195,7 +199,7 @@ async def test_a_driver_upgrade_beneath_it_costs_no_pause(make: Make) -> None:
 
 
 async def test_a_library_that_never_fits_is_no_busy_loop(make: Make) -> None:
-    scene = make("status-after=0", f"status={MISMATCH}")
+    scene = make("status-after=0", f"status={OUTDATED}")
     await scene.paused(4)
     assert scene.pauses[:4] == [1.0, 2.0, 4.0, 8.0]
 
@@ -203,16 +207,16 @@ async def test_a_library_that_never_fits_is_no_busy_loop(make: Make) -> None:
 async def test_it_lets_go_at_a_signal_and_takes_the_driver_again(make: Make) -> None:
     scene = make()
     await scene.answered()
-    pid = scene.client.pid
+    pid = scene.pid()
     assert pid is not None
     scene.hold.release()
     await gone(pid)
     await scene.state("released")
     assert await scene.sweep() is None
-    assert scene.client.pid is None
+    assert scene.pid() is None
     scene.hold.resume()
     await scene.answered()
-    assert scene.client.pid not in (None, pid)
+    assert scene.pid() not in (None, pid)
     assert scene.client.restarts == {}
     assert scene.pauses == []
 
@@ -230,36 +234,36 @@ async def test_released_before_it_began(make: Make) -> None:
     scene = make()
     scene.hold.release()
     await scene.state("released")
-    assert scene.client.pid is None
+    assert scene.pid() is None
 
 
 async def test_one_that_cannot_let_go_is_said_and_nothing_is_started_beside_it(make: Make) -> None:
     scene = make("stubborn")
     await scene.answered()
-    pid = scene.client.pid
+    pid = scene.pid()
     assert pid is not None
     scene.hold.release()
     assert f"process {pid}) is in a driver call and cannot let go" in await scene.state("hung")
     scene.hold.resume()
     await asyncio.sleep(0.05)
     await scene.sweep()
-    assert scene.client.pid == pid, "no second one"
+    assert scene.pid() == pid, "no second one"
     os.kill(pid, signal.SIGKILL)  # as if its call had returned
     scene.will()
     await scene.answered()
-    assert scene.client.pid not in (None, pid)
+    assert scene.pid() not in (None, pid)
 
 
 async def test_one_that_lives_on_after_the_agent_is_waited_for_by_the_next(make: Make) -> None:
     scene = make("stubborn")
     await scene.answered()
-    pid = scene.client.pid
+    pid = scene.pid()
     assert pid is not None
     await scene.client.close()
     assert child.still_lingering() == [pid]
     again = make()
     assert f"an earlier probe (process {pid})" in await again.state("hung")
-    assert again.client.pid is None
+    assert again.pid() is None
     os.kill(pid, signal.SIGKILL)
     await again.answered()
 
@@ -267,7 +271,7 @@ async def test_one_that_lives_on_after_the_agent_is_waited_for_by_the_next(make:
 async def test_closing_lets_the_driver_go(make: Make) -> None:
     scene = make()
     await scene.answered()
-    pid = scene.client.pid
+    pid = scene.pid()
     assert pid is not None
     await scene.client.close()
     assert not Path(f"/proc/{pid}").exists()
