@@ -13,6 +13,8 @@ HostLabel = Literal["Hostname", "hostname", "both"]
 
 DEVICE = ("gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "DCGM_FI_DRIVER_VERSION")
 """The label names of a device's series, for their declarations."""
+OWN_DEVICE = tuple(name for name in DEVICE if name != "modelName")
+"""Those of Fleetowl's own families; modelName is not spelled as Prometheus would have it."""
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "Hostname": ("Hostname",),
@@ -51,6 +53,13 @@ class Spelling:
             (owner,) = owners
             labels |= {"pod": owner.pod, "namespace": owner.namespace, "container": owner.container}
         return Labels(labels)
+
+    def own(self, identity: Identity, gpu: Identity | None, driver: str) -> Labels:
+        """Of Fleetowl's own families of a device, which are joined with dcgm-exporter's: without the model.
+
+        And without a pod's labels: a GPU that is lost is the same GPU, whoever has it.
+        """
+        return self.device(identity, gpu, driver).without("modelName")
 
     def link(self, identity: Identity, gpu: Identity | None, driver: str) -> Labels:
         """Of the families of NVLinks, which spell the same otherwise; `nvlink` comes with each value."""

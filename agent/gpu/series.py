@@ -9,6 +9,11 @@ from agent.reading import Reading
 from model.labels import NAME, Labels
 from wire.target_labels import with_target_labels
 
+_OURS = "fleetowl_"
+
+Part = tuple[str, dict[str, str]]
+"""A family and what tells its series of one device apart."""
+
 
 class Block(NamedTuple):
     """Series that come and go together, as pushed and as /metrics shows them. The lists are not changed."""
@@ -39,20 +44,23 @@ class Sheet:
         """One series as it is pushed."""
         return with_target_labels(Labels({**labels, NAME: name}), self._target_labels)
 
-    def values(self, key: tuple[str, str], labels: Labels, families: Sequence[str]) -> Block:
-        """The block of these families, all with the same labels. `key` says whose it is."""
+    def values(self, key: tuple[str, str], theirs: Labels, ours: Labels, families: Sequence[str]) -> Block:
+        """The block of these families of one device, others' and our own. `key` says whose it is."""
         known = self._known.get(key)
-        if known is not None and known.labels is labels and known.names == families:
+        if known is not None and known.labels is theirs and known.names == families:
             return known.block
-        return self._remember(key, labels, families, [(name, labels) for name in families])
+        spelled = [(name, ours if name.startswith(_OURS) else theirs) for name in families]
+        return self._remember(key, theirs, families, spelled)
 
-    def parts(self, key: tuple[str, str], labels: Labels, names: list[list[object]]) -> Block:
-        """The block of [family, further labels] pairs."""
+    def parts(self, key: tuple[str, str], theirs: Labels, ours: Labels, names: Sequence[Part]) -> Block:
+        """The same of families that have further labels."""
         known = self._known.get(key)
-        if known is not None and known.labels is labels and known.names == names:
+        if known is not None and known.labels is theirs and known.names == names:
             return known.block
-        spelled = [(str(name), labels.merged(dict(further))) for name, further in names]  # type: ignore[call-overload]
-        return self._remember(key, labels, names, spelled)
+        spelled = [
+            (name, (ours if name.startswith(_OURS) else theirs).merged(further)) for name, further in names
+        ]
+        return self._remember(key, theirs, names, spelled)
 
     def reading(
         self, parts: Sequence[tuple[Block, Sequence[float]]], types: Mapping[str, str], at: int

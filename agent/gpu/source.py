@@ -15,7 +15,7 @@ from agent.gpu.clock_events import ClockEvents
 from agent.gpu.labels import Spelling, own
 from agent.gpu.pci import PciBus
 from agent.gpu.presence import Change, Device, LastSeen, Presence, trusted
-from agent.gpu.protocol import DeviceReport, Identity, Occurrence, Process, Sweep
+from agent.gpu.protocol import DeviceReport, Identity, Process, Sweep
 from agent.gpu.series import Block, Sheet
 from agent.gpu.xids import XidHistory
 from agent.host import labelled
@@ -34,6 +34,9 @@ OWN_METRICS = (
     *clock_events.METRICS,
     *xids.METRICS,
 )
+
+RECOVERY_ACTION = "fleetowl_gpu_recovery_action"
+"""The driver's own verdict on a GPU (NVML field 230)."""
 
 _WINDOW = {"window_size_in_ms": str(clock_events.WINDOW)}
 _LOOKS = 2  # after an event, for a GPU may say that it is lost a moment after its XID
@@ -126,6 +129,7 @@ class GpuSource:
         self._driver = ""
         self._condition = Condition("waiting", "")
         self._asking = asyncio.Lock()
+        self._begun = False
         self._looks = 0
         self._looking: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -141,6 +145,7 @@ class GpuSource:
 
     async def read(self, at: int) -> Reading:
         """What the driver says as of `at` (ms), and what is to be said of it."""
+        self._begun = True
         sweep = await self._observe(at)
         parts: list[tuple[Block, Sequence[float]]] = []
         samples = [*status.driver_samples(self._condition, sweep, self._probe.restarts)]
@@ -161,8 +166,10 @@ class GpuSource:
         parts.append((Block(rest.series, exported), rest.values))
         return self._sheet.reading(parts, self._types, at)
 
-    def heard(self, occurrence: Occurrence) -> None:
-        """The driver reported something: look at once what has become of its GPUs."""
+    def look(self) -> None:
+        """Something happened: see at once what has become of the GPUs. Not before the first reading."""
+        if not self._begun:
+            return
         self._looks = _LOOKS
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
@@ -235,7 +242,7 @@ class GpuSource:
         labels = {"node": self._node, **own(identity)}
         gpu = f"GPU {identity['index']} of {self._node} ({identity['uuid']}, {identity['pci_bus_id']})"
         reason = f": {change.reason}" if change.reason else ""
-        up = self._names_of(change.device).up
+        up = self._names_of(change.device).own
         if change.kind == "lost":
             ahead = self._ahead("fleetowl_gpu_up", up, 0.0, at)
             self._emit(Event("gpu_lost", labels, 1.0, at, f"{gpu} is lost{reason}", (ahead,)))
@@ -268,13 +275,17 @@ class GpuSource:
         uuid = report["uuid"]
         values, parts = report["values"], report["parts"]
         if values:
-            yield self._sheet.values((uuid, ""), names.device, [*values]), [*values.values()]
+            yield self._sheet.values((uuid, ""), names.device, names.own, [*values]), [*values.values()]
         linked = [part for part in parts if "nvlink" in part[1]]
         others = [part for part in parts if "nvlink" not in part[1]]
-        for kind, labels, those in (("link", names.link, linked), ("part", names.device, others)):
-            if those:
-                block = self._sheet.parts((uuid, kind), labels, [[part[0], part[1]] for part in those])
-                yield block, [part[2] for part in those]
+        if linked:
+            shape = [(name, further) for name, further, _ in linked]
+            block = self._sheet.parts((uuid, "link"), names.link, names.link, shape)
+            yield block, [value for _, _, value in linked]
+        if others:
+            shape = [(name, further) for name, further, _ in others]
+            block = self._sheet.parts((uuid, "part"), names.device, names.own, shape)
+            yield block, [value for _, _, value in others]
 
     def _said(self, device: Device, report: DeviceReport | None, at: int) -> Iterator[Sample]:
         """The series that we make ourselves."""
@@ -283,7 +294,7 @@ class GpuSource:
         if device.whole:
             up = status.up_of(device.state)
             if up is not None:
-                yield Sample("fleetowl_gpu_up", names.up, up)
+                yield Sample("fleetowl_gpu_up", names.own, up)
             if self._history is not None:
                 uuid = device.identity["uuid"]
                 yield from xids.samples_of(self._history, uuid, names.device, names.window, at)
@@ -336,8 +347,7 @@ class _Names:
         owners: tuple[Owner, ...],
     ) -> None:
         self.key = (identity, gpu, driver, owners)
-        self.up = spelling.device(identity, gpu, driver)
-        """Without the pod: a GPU that is lost is the same GPU, whoever has it."""
+        self.own = spelling.own(identity, gpu, driver)
         self.device = spelling.device(identity, gpu, driver, owners)
         self.link = spelling.link(identity, gpu, driver)
         self.window = self.device.merged(_WINDOW)

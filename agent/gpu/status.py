@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from agent.gpu.client import Condition
-from agent.gpu.labels import DEVICE
+from agent.gpu.labels import OWN_DEVICE
 from agent.gpu.presence import Device
 from agent.gpu.protocol import DeviceReport, DeviceState, Sweep
 from agent.host import labelled
@@ -18,9 +18,9 @@ METRICS = (
         "gauge",
         "1 if the driver answered for this GPU, 0 if it named an error or no longer lists the GPU; "
         "absent while that is unknown, as when a call hangs.",
-        DEVICE,
+        OWN_DEVICE,
     ),
-    Metric("fleetowl_gpu_count", "gauge", "GPUs that the driver lists; absent while that is unknown."),
+    Metric("fleetowl_gpu_driver_devices", "gauge", "GPUs that the driver lists, if known."),
     Metric(
         "fleetowl_gpu_status",
         "gauge",
@@ -97,9 +97,9 @@ def driver_samples(
     if sweep is None:
         return
     if sweep["state"] == "absent":
-        yield Sample("fleetowl_gpu_count", labelled(), 0.0)
+        yield Sample("fleetowl_gpu_driver_devices", labelled(), 0.0)
     elif sweep["count"] >= 0:
-        yield Sample("fleetowl_gpu_count", labelled(), float(sweep["count"]))
+        yield Sample("fleetowl_gpu_driver_devices", labelled(), float(sweep["count"]))
         heard = labelled(("reason", sweep["events"]))
         yield Sample("fleetowl_gpu_events_up", heard, float(not sweep["events"]))
 

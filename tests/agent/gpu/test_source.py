@@ -11,7 +11,7 @@ import pytest
 
 from agent.event import Event
 from agent.gpu.client import Condition
-from agent.gpu.protocol import Occurrence, Sweep
+from agent.gpu.protocol import Sweep
 from agent.gpu.source import OWN_METRICS, GpuSource
 from agent.pods.owner import Owner
 from agent.settings import AgentSettings
@@ -69,13 +69,13 @@ async def test_series_have_dcgms_names_and_labels(make: Make) -> None:
         "DCGM_FI_DRIVER_VERSION": "580.105.08",
     }
     assert family(reading, "DCGM_FI_DEV_GPU_UTIL") == {Labels(labels).pairs: 90.0}
-    assert family(reading, "fleetowl_gpu_up") == {Labels(labels).pairs: 1.0}
+    assert family(reading, "fleetowl_gpu_up") == {Labels(labels).without("modelName").pairs: 1.0}
     pushed = next(each for each in reading.series if each.name == "DCGM_FI_DEV_GPU_UTIL")
     target = {"job": "fleetowl-agent", "instance": "gpu-7", "node": "gpu-7"}
     assert dict(pushed) == {"__name__": "DCGM_FI_DEV_GPU_UTIL", **labels, **target}
     assert reading.types["DCGM_FI_DEV_GPU_UTIL"] == "gauge"
     assert state_of(reading) == ("ready", "")
-    assert family(reading, "fleetowl_gpu_count") == {(): 1.0}
+    assert family(reading, "fleetowl_gpu_driver_devices") == {(): 1.0}
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,16 @@ async def test_the_host_label_is_spelled_as_configured(make: Make, setting: str,
 
 async def test_links_are_spelled_as_dcgm_exporter_spells_them(make: Make) -> None:
     parts = [("LINK", {"nvlink": "3"}, 5.0), ("PART", {"location": "sram"}, 7.0)]
+    parts.append(("fleetowl_gpu_part", {"spare": "high"}, 9.0))
     reading = await make(FakeProbe(sweep(report("GPU-0", parts=parts)))).read(1000)
     ((link, _),) = family(reading, "LINK").items()
     assert {"nvlink", "gpu", "gpu_uuid", "model_name"} <= dict(link).keys()
     assert not {"UUID", "modelName"} & dict(link).keys()
     ((part, value),) = family(reading, "PART").items()
     assert (dict(part)["UUID"], dict(part)["location"], value) == ("GPU-0", "sram", 7.0)
+    ((own, _),) = family(reading, "fleetowl_gpu_part").items()
+    assert "modelName" in dict(part)
+    assert "modelName" not in dict(own)
 
 
 async def test_mig_instances_have_their_gpus_labels_and_their_own(make: Make) -> None:
@@ -207,7 +211,7 @@ async def test_a_driver_that_does_not_answer_claims_nothing_of_its_gpus(
         assert state_of(reading) == (state, "because")
         assert family(reading, "fleetowl_gpu_up") == {}
         assert family(reading, "DCGM_FI_DEV_GPU_UTIL") == {}
-        assert family(reading, "fleetowl_gpu_count") == ({(): 0.0} if state == "absent" else {})
+        assert family(reading, "fleetowl_gpu_driver_devices") == ({(): 0.0} if state == "absent" else {})
     assert by_gpu(await source.read(4000), "fleetowl_gpu_up") == {"0": 1.0, "1": 1.0}
     assert told(events) == ([("probe_hung", "")] if state == "hung" else [])
 
@@ -220,7 +224,7 @@ async def test_a_probe_that_does_not_answer_is_said(make: Make, events: list[Eve
     reading = await source.read(2000)
     assert state_of(reading) == (state, "because")
     assert family(reading, "fleetowl_gpu_up") == {}
-    assert family(reading, "fleetowl_gpu_count") == {}
+    assert family(reading, "fleetowl_gpu_driver_devices") == {}
     hung = {(("call", "probe"),): 1.0} if state == "hung" else {}
     assert family(reading, "fleetowl_probe_hung") == hung
     assert told(events) == ([("probe_hung", "")] if state == "hung" else [])
@@ -238,16 +242,8 @@ async def test_an_event_makes_it_look_at_once(make: Make, events: list[Event]) -
     probe = FakeProbe(well(), lost)
     source = make(probe)
     await source.read(1000)
-    xid: Occurrence = {
-        "say": "event",
-        "kind": "xid",
-        "uuid": "GPU-1",
-        "code": 79,
-        "gpu_instance": -1,
-        "compute_instance": -1,
-    }
     for _ in range(100):
-        source.heard(xid)
+        source.look()
     for _ in range(10):
         await asyncio.sleep(0)
     assert told(events) == [("gpu_lost", "1")]
