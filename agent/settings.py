@@ -41,6 +41,8 @@ class CollectorSettings(Settings):
 
         known = discover()
         for name in self.disable:
+            if name == "gpu":
+                raise ValueError("gpu is no collector any more: use agent.gpu.enabled: false")
             if name not in known:
                 hint = did_you_mean(name, known, "collectors")
                 raise ValueError(f"no collector is called {name!r}: {hint}")
