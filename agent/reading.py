@@ -14,6 +14,7 @@ from wire.target_labels import with_target_labels
 
 _TIDY_EVERY = 200  # frames
 _TIDY_BELOW = 0.9  # share of the columns that are still in use
+_MANY_COLUMNS = 20_000  # beyond four times those in use, it does not wait for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ class Stream:
         A column that no reading has is absent.
         """
         self._frames += 1
-        if self._frames % _TIDY_EVERY == 0:
+        shown = sum(len(reading.series) for reading in readings.values())
+        if self._frames % _TIDY_EVERY == 0 or len(self._columns) > 4 * shown + _MANY_COLUMNS:
             self._tidy(readings.values())
         placed = [(self._places(source, reading), reading.values) for source, reading in readings.items()]
         floats = array("d", bytes(8 * len(self._columns)))

@@ -119,3 +119,25 @@ def test_columns_that_nobody_uses_are_dropped_in_time() -> None:
         frame = stream.frame({0: reading}, 0, sequence)
     schema = unpack_schema(decode_stream(frame.schema)[0].payload)
     assert [labels.name for labels in schema.series] == ["new"]
+
+
+def test_columns_do_not_pile_up_until_then_where_names_change_all_the_time() -> None:
+    stream = Stream("n", 1000, BOOT)
+    for turn in range(100):
+        stream.frame({0: _reading({f"x{turn}_{number}": 1.0 for number in range(1000)})}, 0, turn)
+    assert len(stream._columns) <= 4 * 1000 + 20_000 + 1000
+
+
+def test_a_reading_that_is_not_aligned_is_an_error_and_shifts_nobody() -> None:
+    stream = Stream("n", 1000, BOOT)
+    reading = _reading({"a": 1.0, "b": 2.0})
+    stream.frame({0: reading, 1: _reading({"c": 3.0})}, 0, 1)
+    with pytest.raises(ValueError, match="not as many values"):
+        stream.frame({0: Reading(0, reading.series, [1.0]), 1: _reading({"c": 3.0})}, 0, 2)
+
+
+def test_values_stand_under_their_series_whatever_the_order_they_came_in() -> None:
+    stream = Stream("n", 1000, BOOT)
+    stream.frame({0: _reading({"a": 1.0, "b": 2.0}), 1: _reading({"c": 3.0})}, 0, 1)
+    frame = stream.frame({0: _reading({"b": 5.0, "d": 6.0, "a": 4.0}), 1: _reading({"c": 7.0})}, 0, 2)
+    assert _read(frame) == {"a": 4.0, "b": 5.0, "c": 7.0, "d": 6.0}
