@@ -17,8 +17,8 @@ import aiohttp
 from agent import outlet, push, registry
 from agent.beat import METRICS as BEAT_METRICS
 from agent.beat import Beat
-from agent.engines import scrape
-from agent.engines.scrape import Engine
+from agent.engines import engine
+from agent.engines.engine import Engine
 from agent.engines.settings import EngineSettings
 from agent.event import Event
 from agent.gpu.hold import Hold
@@ -47,7 +47,7 @@ log = logging.getLogger("fleetowl.agent")
 OWN_METRICS = (
     *push.METRICS,
     *outlet.METRICS,
-    *scrape.METRICS,
+    *engine.METRICS,
     *BEAT_METRICS,
     Metric("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
     Metric("process_resident_memory_bytes", "gauge", "Resident memory size in bytes."),
@@ -79,18 +79,13 @@ class Agent:
         self._session: aiohttp.ClientSession | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._host = HostSource(settings, self._own_samples, OWN_METRICS)
-        self._engines = [
-            Engine(
-                each, settings.node, each.interval or settings.interval, self.session, settings.export_engines
-            )
-            for each in settings.engines
-        ]
+        engines = [self._engine(each) for each in settings.engines]
         self.pods = PodSource(settings) if settings.pods.enabled else None
         self.devices = KnownDevices()
         self.xids = XidSource(settings, self.devices, self._emit_xid)
         self.gpus = self._gpu_source(hold or Hold()) if settings.gpu.enabled else None
         optional = [source for source in (self.pods, self.gpus) if source is not None]
-        sources: list[Source] = [self._host, self.xids, *self._engines, *optional]
+        sources: list[Source] = [self._host, self.xids, *engines, *optional]
         for source in sources:
             self.add(source)
         self.server = Server(settings.listen, Exposition(self._families), self._readings, self._health)
@@ -252,8 +247,9 @@ class Agent:
         return Outgoing(key, schema, encode(frame))
 
     def _own_samples(self) -> Iterable[Sample]:
+        engines = [source for source in self.sources if isinstance(source, Engine)]
         parts: list[Pusher | Engine | Beat | Outlet]
-        parts = [*self.pushers, *self._engines, *self.beats.values(), self._outlet]
+        parts = [*self.pushers, *engines, *self.beats.values(), self._outlet]
         for part in parts:
             yield from part.samples()
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -310,7 +310,6 @@ class TextDecoder:
 
     def _forget(self) -> None:
         """Drop the series unseen for `keep_scrapes`, if there are enough of them to be worth it."""
-        self._repeat = None  # it holds numbers that may be given anew, and bytes that may be forgotten
         for local in self._previous:
             self._seen[local] = self._scrapes
         oldest = self._scrapes - self.limits.keep_scrapes
@@ -332,26 +331,32 @@ class TextDecoder:
         self._forget_comments()
 
     def _forget_comments(self) -> None:
+        self._repeat = None  # it takes comments for known, and its ids may be others now
         self._comments = {b""}
         self._families.clear()
         self.types.clear()
 
 
 def _plain_values(numbers: list[bytes]) -> list[float] | None:
-    """The numbers, or None if one is spelled in a way where float() and Prometheus may differ."""
+    """The numbers, or None if one is spelled in a way where float() and Prometheus may differ.
+
+    Each spelling is read once: the buckets of a page's histograms share most of their counts.
+    """
+    read: dict[bytes, float] = {}
     try:
-        values = list(map(float, numbers))
+        for number in set(numbers):
+            read[number] = float(number)
     except ValueError:
         return None
-    joined = b" " + b" ".join(numbers)
+    joined = b" " + b" ".join(read)
     if joined.translate(None, _PLAIN_DIGITS):
         for word in _USUAL_WORDS:
             joined = joined.replace(word, b"")
         if joined.translate(None, _PLAIN_DIGITS):
             return None
-    if not math.isfinite(sum(values)) and _overflows(numbers, values):
+    if not math.isfinite(sum(read.values())) and _overflows(read, read.values()):
         return None
-    return values
+    return list(map(read.__getitem__, numbers))
 
 
 def _overflows(numbers: Iterable[bytes], values: Iterable[float]) -> bool:

@@ -1,216 +1,126 @@
-"""The scrape of one local serving engine or application; what it answers harms nobody else."""
+"""The scrape of one local serving engine or application: what its page says, or a word for why not."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
-import aiohttp
-
-from agent.client import TLS, why
+from agent.engines.fetch import Fetcher, FetchFailed
+from agent.engines.limit import cut
 from agent.engines.settings import EngineSettings
-from agent.reading import Reading
-from model.labels import NAME, Labels
-from model.metric import Metric, Sample
-from wire.target_labels import with_target_labels
-from wire.text import Exposition, MalformedExposition, TextDecoder
+from model.labels import Labels
+from model.metric import Metric
+from wire.text import MalformedExposition, TextDecoder, TextLimits
 
 log = logging.getLogger("fleetowl.agent")
 
+FAILURES = "fleetowl_agent_scrape_failures_total"
+REFUSED = "fleetowl_agent_scrape_samples_refused_total"
 METRICS = (
     Metric("up", "gauge", "1 if the last scrape of this target succeeded, else 0."),
     Metric("scrape_duration_seconds", "gauge", "How long the last scrape of this target took."),
     Metric("scrape_samples_scraped", "gauge", "Samples that the last scrape of this target brought."),
     Metric(
-        "fleetowl_agent_scrape_failures_total",
+        FAILURES,
         "counter",
         "Failed scrapes of a local engine by reason: connection, timeout, status, too_large or malformed.",
         ("job", "instance", "reason"),
     ),
     Metric(
-        "fleetowl_agent_scrape_samples_refused_total",
+        REFUSED,
         "counter",
         "Samples of a local engine that were left out, by the limit or rule that they broke.",
         ("job", "instance", "reason"),
     ),
 )
 
-_SYNTHETIC = {"up": "gauge", "scrape_duration_seconds": "gauge", "scrape_samples_scraped": "gauge"}
 # No compression: over loopback it costs more than it saves, and a small body could hide a huge one.
 _HEADERS = {
     "Accept": "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.9,*/*;q=0.1",
     "Accept-Encoding": "identity",
 }
-_CHUNK = 256 * 1024
+_KEEP_SCRAPES = (
+    10  # for which a series unseen is remembered: what changes its series all the time stays small
+)
+_UNAVAILABLE = 503
 
 
-class ScrapeFailed(Exception):
-    """The scrape brought nothing. `kind` is a word for a metric's label, the text is for people."""
+class ScrapeFailed(FetchFailed):
+    """It answered, but no page: `status`, with the status itself, or `malformed`."""
 
-    def __init__(self, kind: str, why: str) -> None:
-        super().__init__(why)
-        self.kind = kind
+    def __init__(self, kind: str, why: str, status: int = 0) -> None:
+        super().__init__(kind, why)
+        self.unavailable = status == _UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one scrape brought. Aligned; `series` is the same object while the series are the same."""
+
+    series: Sequence[Labels]
+    values: list[float]
+    refused: int
+    """Samples left out by the limit."""
 
 
 @dataclass(slots=True)
 class ScrapeStats:
     """Counts since the agent began."""
 
-    failures: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
 
 
-class Engine:
-    """One scraped endpoint: fetches, decodes, and gives every series its job, instance and node."""
+class Scraper:
+    """Fetches and decodes the page of one target."""
 
-    def __init__(
-        self,
-        settings: EngineSettings,
-        node: str,
-        interval: int,
-        session: Callable[[], aiohttp.ClientSession],
-        exported: bool = True,
-        timer: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.settings = settings
-        self.interval = interval
-        self.exported = exported
-        self.timeout = settings.timeout_within(interval)
+    def __init__(self, settings: EngineSettings, fetcher: Fetcher, timeout: int) -> None:
         self.stats = ScrapeStats()
-        self.reason = ""
-        """Why the last scrape failed, empty if it did not."""
-        instance = settings.instance or urlsplit(settings.url).netloc.rpartition("@")[2]
-        self.target = {**settings.labels, "job": settings.job, "instance": instance, "node": node}
-        self._session = session
-        self._timer = timer
-        self._decoder = TextDecoder()
-        self._types: Mapping[str, str] = _SYNTHETIC
+        self.timeout = timeout
+        self._settings = settings
+        self._fetcher = fetcher
+        self._decoder = TextDecoder(
+            TextLimits(samples=settings.sample_limit, keep_scrapes=_KEEP_SCRAPES), repeats=True
+        )
         self._ids: list[int] = []
         self._generation = -1
         self._series: list[Labels] = []
-        self._synthetic = [Labels({**self.target, NAME: name}) for name in _SYNTHETIC]
-        self._scraped_before = False
-        self._failure = ""
-        self._seconds = 0.0
-        self._attempt: asyncio.Task[Reading] | None = None
-        self._tls = TLS(settings, settings.url)
 
-    def __str__(self) -> str:
-        return f"{self.target['job']} at {self.target['instance']}"
+    @property
+    def types(self) -> dict[str, str]:
+        """The types that the page declares."""
+        return self._decoder.types
 
-    def metrics(self) -> Iterable[Metric]:
-        """None of ours: its families are declared by the types that its page gives them."""
-        return ()
-
-    async def read(self, at: int) -> Reading:
-        """A scrape for the frame of `at` (ms), without keeping the host and the other engines waiting twice.
-
-        After a scrape that timed out the next ones run behind the scenes, and the engine counts as down
-        until one of them has come through.
-        """
-        if self._failure != "timeout":
-            return await self.scrape(at)
-        if self._attempt is None or self._attempt.done():
-            self._attempt = asyncio.create_task(self.scrape(at))
-        return self._down(at)
-
-    async def close(self) -> None:
-        """Give up a scrape that is under way."""
-        if self._attempt is not None:
-            self._attempt.cancel()
-            await asyncio.gather(self._attempt, return_exceptions=True)
-
-    async def scrape(self, at: int) -> Reading:
-        """One scrape as of `at` (ms). Failures become `up` 0 and a reason; nothing is raised."""
-        started = self._timer()
+    async def scrape(self) -> Page:
+        """Raises FetchFailed or ScrapeFailed; it is counted."""
         try:
-            body, content_type = await self._fetch()
-            found = self._decode(body, content_type)
-        except ScrapeFailed as failure:
-            self._note(str(failure))
-            self.stats.failures[failure.kind] = self.stats.failures.get(failure.kind, 0) + 1
-            self._failure, self._seconds = failure.kind, self._timer() - started
-            return self._down(at)
-        self._note("")
-        self._failure, self._seconds = "", self._timer() - started
-        return self._reading(found, at)
-
-    def samples(self) -> list[Sample]:
-        """What this engine's scrapes counted."""
-        here = {"job": self.target["job"], "instance": self.target["instance"]}
-        return [
-            Sample(name, Labels({**here, "reason": reason}), float(count))
-            for name, counts in (
-                ("fleetowl_agent_scrape_failures_total", self.stats.failures),
-                ("fleetowl_agent_scrape_samples_refused_total", self.stats.refused),
-            )
-            for reason, count in counts.items()
-        ]
-
-    async def _fetch(self) -> tuple[bytes, str]:
-        try:
-            async with asyncio.timeout(self.timeout / 1000):
-                return await self._get()
-        except TimeoutError as error:
-            raise ScrapeFailed("timeout", f"no answer within {self.timeout} ms") from error
-        # OSError: refused, reset, or a file of credentials that cannot be read. ValueError: an engine may
-        # redirect to what is no host name at all.
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ScrapeFailed("connection", why(error)) from error
-
-    async def _get(self) -> tuple[bytes, str]:
-        headers = {**_HEADERS, **self.settings.request_headers()}
-        async with self._session().get(
-            self.settings.url,
-            headers=headers,
-            ssl=self._tls.context(),
-            server_hostname=self._tls.server_hostname,
-            allow_redirects=self.settings.follow_redirects,
-        ) as answer:
+            answer = await self._fetcher.get(_HEADERS, self._settings.body_size_limit, self.timeout)
             if answer.status != 200:
-                raise ScrapeFailed("status", f"it answered {answer.status}")
-            if answer.headers.get("Content-Encoding", "identity") != "identity":
+                raise ScrapeFailed("status", f"it answered {answer.status}", answer.status)
+            if answer.headers.get("content-encoding", "identity") != "identity":
                 raise ScrapeFailed("malformed", "it compressed its answer unasked")
-            body = bytearray()
-            async for chunk in answer.content.iter_chunked(_CHUNK):
-                body += chunk
-                if len(body) > self.settings.body_size_limit:
-                    limit = self.settings.body_size_limit
-                    raise ScrapeFailed("too_large", f"its answer is larger than {limit} bytes")
-            return bytes(body), answer.headers.get("Content-Type", "")
+            return self._page(answer.body, answer.headers.get("content-type", ""))
+        except FetchFailed as failure:
+            self.stats.failures[failure.kind] += 1
+            raise
 
-    def _decode(self, body: bytes, content_type: str) -> Exposition:
+    def close(self) -> None:
+        """End the connection."""
+        self._fetcher.close()
+
+    def _page(self, body: bytes, content_type: str) -> Page:
+        body, refused = cut(body, self._settings.sample_limit)
         try:
             found = self._decoder.decode(body, content_type)
         except MalformedExposition as error:
             raise ScrapeFailed("malformed", f"it is no metrics page: {error}") from error
-        for reason, count in found.refused.items():
-            self.stats.refused[reason] = self.stats.refused.get(reason, 0) + count
-        return found
-
-    def _down(self, at: int) -> Reading:
-        return Reading(at, self._synthetic, [0.0, self._seconds, 0.0], _SYNTHETIC)
-
-    def _reading(self, found: Exposition, at: int) -> Reading:
+        self.stats.refused.update(found.refused)
+        if refused:
+            self.stats.refused["sample_limit"] += refused
         # Mostly the series are those of the scrape before; then their label sets are reused as they are.
         if found.ids != self._ids or found.generation != self._generation:
             self._ids, self._generation = found.ids, found.generation
-            own = [with_target_labels(self._decoder.labels[local], self.target) for local in found.ids]
-            self._series = [*own, *self._synthetic]
-            self._types = {**self._decoder.types, **_SYNTHETIC}
-        values = [*found.values, 1.0, self._seconds, float(len(found.ids))]
-        return Reading(at, self._series, values, self._types)
-
-    def _note(self, reason: str) -> None:
-        """One line in the log for each change, not for each scrape."""
-        if reason == self.reason and self._scraped_before:
-            return
-        if reason:
-            log.warning("the scrape of %s fails: %s", self, reason)
-        elif self._scraped_before:
-            log.info("the scrape of %s works again", self)
-        self.reason, self._scraped_before = reason, True
+            self._series = [self._decoder.labels[local] for local in found.ids]
+        return Page(self._series, found.values, refused)

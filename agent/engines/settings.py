@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from agent.engines.kinds import KindName
 from model.labels import LABEL_NAME
-from model.settings import Duration, Size
+from model.moment import SECOND
+from model.settings import Duration, Settings, Size
 from wire.scrape import HTTPClientSettings
 
 _RESERVED = ("job", "instance", "node")
@@ -27,6 +29,39 @@ def _http_url(value: str) -> str:
 URL = Annotated[str, AfterValidator(_http_url)]
 
 
+def _path_or_url(value: str) -> str:
+    return value if not value or value.startswith("/") else _http_url(value)
+
+
+PathOrURL = Annotated[str, AfterValidator(_path_or_url)]
+
+
+class HealthSettings(Settings):
+    """The probe of an engine's health."""
+
+    enabled: bool = Field(True, description="Whether it is asked.")
+    path: PathOrURL = Field(
+        "",
+        description="Path on the host and port of the metrics page, or a URL; default: that of the kind of "
+        "engine, `/health` for vLLM.",
+    )
+    interval: Duration = Field(5 * SECOND, ge=SECOND, description="Time between questions.")
+    timeout: Duration = Field(2 * SECOND, gt=0, description="An answer that takes longer is a failure.")
+
+
+class ReadinessSettings(HealthSettings):
+    """The probe of an engine's readiness: something that it answers only once a model is loaded."""
+
+    path: PathOrURL = Field(
+        "",
+        description="Path on the host and port of the metrics page, or a URL; default: that of the kind of "
+        "engine, `/v1/models` for vLLM. An inference is never asked for.",
+    )
+    interval: Duration = Field(
+        15 * SECOND, ge=SECOND, description="Time between questions; those of `health` while it is not ready."
+    )
+
+
 class EngineSettings(HTTPClientSettings):
     """A serving engine or application on this node whose metrics are scraped and passed through."""
 
@@ -40,6 +75,18 @@ class EngineSettings(HTTPClientSettings):
         None, gt=0, description="A scrape that takes longer fails; default: four fifths of its interval."
     )
     labels: dict[str, str] = Field({}, description="Further labels of its series.")
+    kind: KindName = Field("", description="Kind of engine; default: what its job and its page tell.")
+    health: HealthSettings = Field(
+        default_factory=HealthSettings, description="Whether it is healthy, asked beside the scrapes."
+    )
+    readiness: ReadinessSettings = Field(
+        default_factory=ReadinessSettings, description="Whether it is ready to serve."
+    )
+    sample_limit: int = Field(
+        10_000,
+        gt=0,
+        description="Beyond so many series the rest of its page is left out, those of serving last.",
+    )
     body_size_limit: Size = Field(16 * _MIB, gt=0, description="A larger answer fails the scrape (`16MiB`).")
 
     @model_validator(mode="after")
