@@ -37,22 +37,26 @@ METRICS = (
         FAILURES,
         "counter",
         "Failed probes by reason: connection, timeout, status, in_band_error (an error in the body of a 200),"
-        " no_model (none is listed), too_large, malformed, or unauthorized, which tells nothing.",
+        " no_model (none is listed), too_large, malformed; unauthorized and absent (no such page where the"
+        " kind of engine has one) tell nothing of the engine.",
         ("job", "instance", "probe", "reason"),
     ),
 )
 
 What = Literal["health", "readiness"]
 State = Literal["pending", "good", "bad", "unknown"]
-"""Pending: not asked yet. Unknown: it wants credentials that it was not given."""
+"""Pending: not asked yet. Unknown: it wants credentials that it was not given, or has no such page."""
 
 _LIMIT = 1 << 20
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 _UNAUTHORIZED = (401, 403)
+_ABSENT = (404, 405, 501)
 
 
-def judge(answer: Answer) -> tuple[str, str]:
+def judge(answer: Answer, guessed: bool = False) -> tuple[str, str]:
     """What is wrong with an answer: a word for a label and a sentence, both empty if nothing is.
+
+    `guessed`: the path is the one of the kind of engine, so that it may not be there at all.
 
     >>> judge(Answer(200, {}, b'data: {"error": {"message": "queue is full", "code": 503}}'))
     ('in_band_error', 'it answered 200 with an error: queue is full')
@@ -62,6 +66,8 @@ def judge(answer: Answer) -> tuple[str, str]:
             "unauthorized",
             f"it answered {answer.status}: set authorization or basic_auth, or another path",
         )
+    if guessed and answer.status in _ABSENT:
+        return "absent", f"it answered {answer.status}: set the probe's path, or enabled: false"
     if not 200 <= answer.status < 300:
         return "status", f"it answered {answer.status}"
     for document in _documents(answer.body):
@@ -125,7 +131,7 @@ class Probe:
         began = self._timer()
         try:
             answer = await self._fetcher.get(_HEADERS, _LIMIT, self._settings.timeout)
-            reason, why = judge(answer)
+            reason, why = judge(answer, guessed=not self._settings.path)
         except FetchFailed as failure:
             reason, why = failure.kind, str(failure)
         self.seconds = self._timer() - began
@@ -173,7 +179,7 @@ class Probe:
 
 
 def _state_of(reason: str) -> State:
-    if reason == "unauthorized":
+    if reason in ("unauthorized", "absent"):
         return "unknown"
     return "bad" if reason else "good"
 

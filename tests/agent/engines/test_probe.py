@@ -103,6 +103,12 @@ async def test_what_it_cannot_tell_it_does_not_tell(
     await probe.ask()
     assert probe.state == "unknown"
     assert _said(probe) == {"probe_failures_totalunauthorized": 1.0}
+    guessed = _probe(session, f"{engine_server.origin}/nowhere")
+    await guessed.ask()
+    assert _said(guessed) == {"probe_failures_totalabsent": 1.0}, "no page there says nothing of the engine"
+    configured = _probe(session, f"{engine_server.origin}/nowhere", path="/nowhere")
+    await configured.ask()
+    assert _said(configured) == {"health": 0.0, "probe_failures_totalstatus": 1.0}
 
 
 async def test_it_asks_again_when_told_to_hurry(
