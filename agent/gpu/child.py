@@ -111,7 +111,7 @@ class Child:
         """Whether it took the line; not if it is ending, or has not read for long."""
         try:
             return os.write(self._stdin, line) == len(line)
-        except OSError:
+        except (OSError, ValueError):  # the latter is what a pipe says that is closed on our side
             return False
 
     def terminate(self) -> None:

@@ -111,11 +111,11 @@ class ProbeClient:
             return Condition("waiting", "the probe has not answered yet", "probe", silent)
         return Condition("hung", "the probe does not answer", "probe", silent)
 
-    async def sweep(self, deadline: float, patience: float) -> Sweep | None:
+    async def sweep(self, deadline: float, patience: float, look: bool = False) -> Sweep | None:
         """What the probe reads within `deadline` seconds; None if no answer came within `patience`.
 
-        `condition` says why not. A question that is not answered is the last one until it is: its
-        answer, once it comes, is too late to be used.
+        A `look` reads nothing but whether each GPU answers. `condition` says why there is no answer. A
+        question that is not answered is the last one until it is: its answer, once it comes, is too late.
         """
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep())
@@ -126,7 +126,7 @@ class ProbeClient:
             self._give_up_on(child)
             return None
         self._number += 1
-        request = Request(do="sweep", number=self._number, deadline=deadline)
+        request = Request(do="look" if look else "sweep", number=self._number, deadline=deadline)
         self._asked_at = self._timer()
         answer: asyncio.Future[Sweep | None] = asyncio.get_running_loop().create_future()
         self._answer = answer

@@ -29,9 +29,12 @@ nothing but errors. Waiting and hung: an earlier call has not returned, and no n
 
 
 class Request(TypedDict):
-    """`sweep`: read what is due and answer within `deadline` seconds. `release`: let go of it and exit."""
+    """`sweep`: read what is due and answer within `deadline` seconds. `release`: let go of it and exit.
 
-    do: Literal["sweep", "release"]
+    `look`: as a sweep, but ask each GPU only whether it answers; the reports have no values.
+    """
+
+    do: Literal["sweep", "look", "release"]
     number: int
     """Comes back in the answer."""
     deadline: float

@@ -41,6 +41,8 @@ RECOVERY_ACTION = "fleetowl_gpu_recovery_action"
 _WINDOW = {"window_size_in_ms": str(clock_events.WINDOW)}
 _LOOKS = 2  # after an event, for a GPU may say that it is lost a moment after its XID
 _BETWEEN_LOOKS = 0.4  # seconds
+_WATCH = 0.7  # seconds between looks where the beat is slower than a second
+_SECOND = 1000
 _MOST_PATIENCE = 1.0  # seconds beyond the deadline, where the interval leaves room
 
 
@@ -59,8 +61,11 @@ class Probe(Protocol):
     def condition(self) -> Condition:
         """Why there is no answer."""
 
-    async def sweep(self, deadline: float, patience: float) -> Sweep | None:
-        """What is read within `deadline` seconds; None if no answer came within `patience`."""
+    async def sweep(self, deadline: float, patience: float, look: bool = False) -> Sweep | None:
+        """What is read within `deadline` seconds, or with `look` only whether the GPUs answer.
+
+        None if no answer came within `patience`.
+        """
 
     async def close(self) -> None:
         """Let go of the driver."""
@@ -132,6 +137,7 @@ class GpuSource:
         self._begun = False
         self._looks = 0
         self._looking: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
 
     def metrics(self) -> Iterable[Metric]:
@@ -145,7 +151,10 @@ class GpuSource:
 
     async def read(self, at: int) -> Reading:
         """What the driver says as of `at` (ms), and what is to be said of it."""
-        self._begun = True
+        if not self._begun:
+            self._begun = True
+            if self.interval > _SECOND:
+                self._watching = asyncio.create_task(self._watch())
         sweep = await self._observe(at)
         parts: list[tuple[Block, Sequence[float]]] = []
         samples = [*status.driver_samples(self._condition, sweep, self._probe.restarts)]
@@ -176,9 +185,10 @@ class GpuSource:
 
     async def close(self) -> None:
         """Let the probe go, and the driver with it."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        for task in (self._watching, self._looking):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self._probe.close()
         if self._writing is not None:
             await self._writing
@@ -186,13 +196,20 @@ class GpuSource:
     async def _look(self) -> None:
         while self._looks:
             self._looks -= 1
-            await self._observe(int(self._clock() * 1000))
+            await self._observe(int(self._clock() * 1000), look=True)
             await asyncio.sleep(_BETWEEN_LOOKS)
 
-    async def _observe(self, at: int) -> Sweep | None:
+    async def _watch(self) -> None:
+        """A GPU that is lost is told within a second, however slow the beat and without any XID."""
+        while True:
+            await asyncio.sleep(_WATCH)
+            if self._presence.heard:
+                await self._observe(int(self._clock() * 1000), look=True)
+
+    async def _observe(self, at: int, look: bool = False) -> Sweep | None:
         """Ask once; take in the answer and send off what has changed."""
         async with self._asking:
-            sweep = await self._probe.sweep(self._deadline, self._patience)
+            sweep = await self._probe.sweep(self._deadline, self._patience, look)
         self._follow(status.condition_of(sweep, self._probe.condition), at)
         if sweep is None:
             return None

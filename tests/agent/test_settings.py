@@ -35,6 +35,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"intervall": "1s"}, "did you mean interval?"),
         ({"listen": "9482"}, "write host:port"),
         ({"collectors": {"disable": ["cpus"]}}, "did you mean cpu?"),
+        ({"collectors": {"disable": ["gpu"]}}, "use agent.gpu.enabled: false"),
         ({"engines": [{**VLLM, "url": "127.0.0.1:8000"}]}, "http://"),
         ({"engines": [{**VLLM, "url": "http://user:pw@h/"}]}, "do not belong in the URL"),
         ({"engines": [VLLM, VLLM]}, "there twice"),

@@ -100,7 +100,7 @@ class FakeProbe:
         self.asked = 0
         self.closed = False
 
-    async def sweep(self, deadline: float, patience: float) -> Sweep | None:
+    async def sweep(self, deadline: float, patience: float, look: bool = False) -> Sweep | None:
         """The next answer."""
         self.asked += 1
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

@@ -268,6 +268,15 @@ async def test_one_that_lives_on_after_the_agent_is_waited_for_by_the_next(make:
     await again.answered()
 
 
+async def test_asking_one_that_has_just_ended_is_no_fault(make: Make) -> None:
+    scene = make()
+    await scene.answered()
+    gone = scene.client._child
+    assert gone is not None
+    gone.leave()
+    assert not gone.send(b"{}\n")
+
+
 async def test_closing_lets_the_driver_go(make: Make) -> None:
     scene = make()
     await scene.answered()

@@ -30,13 +30,13 @@ UTIL = "DCGM_FI_DEV_GPU_UTIL"
 class Node:
     """A node with a stub driver."""
 
-    def __init__(self, stub: Stub, folder: Path, **gpu: Any) -> None:
+    def __init__(self, stub: Stub, folder: Path, interval: str = "1s", **gpu: Any) -> None:
         self.stub = stub
         self.events: list[Event] = []
         self.hold = Hold()
         settings = {
             "node": "gpu-7",
-            "interval": "1s",
+            "interval": interval,
             "sysfs": folder / "sys",
             "gpu": {"last_seen": folder / "gpus.json", "hung_after": "200ms", "deadline": "150ms", **gpu},
         }
@@ -141,6 +141,19 @@ async def test_a_lost_gpu_is_told_at_once_by_its_xid(make: Make) -> None:
     reading = await node.until(lambda reading: by_gpu(reading, "fleetowl_gpu_up"))
     assert by_gpu(reading, "fleetowl_gpu_up") == {"0": 1.0, "1": 0.0}
     assert node.events[0].ahead[0].labels in reading.series
+
+
+@pytest.mark.parametrize("how", ["lose", "vanish"])
+async def test_a_gpu_that_goes_without_a_word_is_missed_between_the_beats(make: Make, how: str) -> None:
+    node = await make(gpus=2, interval="5s")
+    asked = node.stub.calls("nvmlDeviceGetPowerUsage")
+    getattr(node.stub.gpus[1], how)()
+    began = time.monotonic()
+    while not node.events:
+        assert time.monotonic() - began < 1.0
+        await asyncio.sleep(0.01)
+    assert told(node.events) == [("gpu_lost", "1")]
+    assert node.stub.calls("nvmlDeviceGetPowerUsage") == asked, "a look is no sweep"
 
 
 async def test_a_gpu_that_is_no_longer_listed_is_lost_and_may_be_back(make: Make) -> None:
