@@ -82,6 +82,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"probe: {error}", file=sys.stderr)
         return USAGE
     _save_memory()
+    _leave_to_the_agent(signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
     # What a library prints must not end up among the messages.
     mouth = Mouth(os.dup(1))
     os.dup2(2, 1)
@@ -100,6 +101,12 @@ def main(arguments: Sequence[str]) -> int:
 
 def _released(_signal: int, _frame: FrameType | None) -> None:
     raise _Release
+
+
+def _leave_to_the_agent(*numbers: signal.Signals) -> None:
+    """What is meant for the agent reaches the probe too if it is sent to all of a service; it would kill."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _save_memory() -> None:

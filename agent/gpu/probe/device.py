@@ -77,6 +77,14 @@ class Device:
         report["processes"] = self.target.processes
         return report
 
+    def look(self) -> DeviceReport:
+        """Whether it answers, by the first question alone. Raises DriverGone."""
+        try:
+            self._read(0, self._readers[0], {}, [])
+        except _DeviceGone as gone:
+            self.state, self.reason = gone.state, str(gone)
+        return self.report(self.state, self.reason)
+
     def report(self, state: DeviceState, reason: str, call: str = "", seconds: float = 0.0) -> DeviceReport:
         """A report without values."""
         return {

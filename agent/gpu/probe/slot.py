@@ -64,8 +64,11 @@ class Slot:
         """Whether the slow readers have their turn."""
         return now >= self.turn or not self._settled
 
-    def ask(self, now: float, slow: bool) -> list[DeviceReport]:
-        """In the lane: reports of the GPU and its instances. Raises DriverGone."""
+    def ask(self, now: float, slow: bool | None) -> list[DeviceReport]:
+        """In the lane: reports of the GPU and its instances. Raises DriverGone.
+
+        `slow` is whether the slow readers are asked too; None: nothing but whether the GPU answers.
+        """
         try:
             if not self._settled:
                 self._settle()
@@ -75,14 +78,16 @@ class Slot:
             return self._unknown(int(error.value))
         if self.device is None:
             return []
-        report = self.device.ask(now, slow)
+        report = self.device.look() if slow is None else self.device.ask(now, slow)
         if self.device.state != "up":
             self.renew(opened=True)  # its handle may be stale
             return [report, *(each.report(self.device.state, self.device.reason) for each in self.instances)]
         self._heard(self.calls, self.device.target.handle, self.device.uuid)
         return [report, *self._ask_instances(now, slow)]
 
-    def _ask_instances(self, now: float, slow: bool) -> list[DeviceReport]:
+    def _ask_instances(self, now: float, slow: bool | None) -> list[DeviceReport]:
+        if slow is None:
+            return [each.report(each.state, each.reason) for each in self.instances]
         reports = [each.ask(now, slow) for each in self.instances]
         if any(each.state != "up" for each in self.instances):
             self._settled = False  # MIG was reconfigured

@@ -52,6 +52,7 @@ class Probe:
         self._said: dict[str, tuple[Identity, dict[str, str]]] = {}
         self._patience = _PATIENCE
         self._ill_since: float | None = None
+        self._looking = False
         asked = tuple(r for r in READERS if options.processes or r not in processes.READERS)
         self._readers = (asked, tuple(reader for reader in asked if reader.instances))
 
@@ -63,6 +64,7 @@ class Probe:
     def sweep(self, request: Request) -> Sweep:
         """Ask whoever can be asked, and say what is known when the deadline comes."""
         begun_at = self._clock()
+        self._looking = request["do"] == "look"
         until = begun_at + request["deadline"]
         driver = self._driver
         asked = driver.begin(begun_at, not self._busy())
@@ -147,7 +149,7 @@ class Probe:
         if not slot.lane.wait(0):
             return False
         now = self._clock()
-        slow = slot.due(now)
+        slow = None if self._looking else slot.due(now)
         if slow:
             self._next_turn(slot, now)
         slot.lane.begin(lambda: slot.ask(now, slow), now)

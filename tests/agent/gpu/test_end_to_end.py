@@ -210,6 +210,15 @@ async def test_it_lets_go_of_the_driver_and_takes_it_again(make: Make) -> None:
     assert node.events == []
 
 
+async def test_signals_for_the_agent_do_not_kill_the_probe(make: Make) -> None:
+    node = await make(gpus=2)
+    pid = node.pid
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+        os.kill(pid, number)
+    await node.ready(2)
+    assert node.pid == pid
+
+
 async def test_a_probe_that_is_killed_is_replaced(make: Make) -> None:
     node = await make(gpus=2)
     os.kill(node.pid, signal.SIGKILL)
