@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from agent import outlet, push, registry
+from agent import clock, outlet, push, registry
 from agent.beat import METRICS as BEAT_METRICS
 from agent.beat import Beat
+from agent.clock import ClockWatch
 from agent.engines import engine
 from agent.engines.engine import Engine
 from agent.engines.settings import EngineSettings
@@ -47,6 +48,7 @@ log = logging.getLogger("fleetowl.agent")
 OWN_METRICS = (
     *push.METRICS,
     *outlet.METRICS,
+    *clock.METRICS,
     *engine.METRICS,
     *BEAT_METRICS,
     Metric("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
@@ -74,6 +76,7 @@ class Agent:
         self._sequence = 0
         self._newest = 0
         self._leaving = False
+        self._clock = ClockWatch(time.time, time.monotonic)
         self._outlet = Outlet(settings.node, time.monotonic)
         self._started_at = time.time()
         self._session: aiohttp.ClientSession | None = None
@@ -189,6 +192,7 @@ class Agent:
         while True:
             await asyncio.sleep(beat.schedule.wait(time.monotonic()))
             beat.schedule.begin(time.monotonic())
+            self._clock.look()
             try:
                 await self.tick(beat, _now())
             # The supervisor boundary: a fault of ours must not end the watch over the node.
@@ -248,8 +252,8 @@ class Agent:
 
     def _own_samples(self) -> Iterable[Sample]:
         engines = [source for source in self.sources if isinstance(source, Engine)]
-        parts: list[Pusher | Engine | Beat | Outlet]
-        parts = [*self.pushers, *engines, *self.beats.values(), self._outlet]
+        parts: list[Pusher | Engine | Beat | Outlet | ClockWatch]
+        parts = [*self.pushers, *engines, *self.beats.values(), self._outlet, self._clock]
         for part in parts:
             yield from part.samples()
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -8,6 +8,7 @@ import numpy as np
 
 from telemetry.bits import Flags, Ints
 from telemetry.early import Early
+from telemetry.presence import Presence
 from telemetry.seen import SeenSet
 from telemetry.series_ids import NO_IDS, UNRESOLVED, SeriesIds
 from telemetry.window import LimitExceeded, Target, Window
@@ -77,8 +78,7 @@ class Node:
         self.early = Early(window)
         self.streams: dict[int, Stream] = {}
         self.schemas: OrderedDict[bytes, Columns] = OrderedDict()
-        self.up = SeriesIds(window)
-        self.up.extend(1)
+        self.presence = Presence(window, name)
 
     def target_key(self, interval: int) -> str:
         """Name of a stream's target in the window."""

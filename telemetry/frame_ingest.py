@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from model.labels import NAME, Labels
 from model.metric import Metric, Sample
 from model.moment import DAY, SECOND
 from telemetry.agents import Columns, Node, Stream
@@ -24,14 +23,15 @@ from telemetry.bits import Flags, Floats, Ints
 from telemetry.event_log import METRICS as EVENT_METRICS
 from telemetry.event_log import EventLog, ReceivedEvent
 from telemetry.ingest_settings import FrameSettings
-from telemetry.series_ids import NO_IDS, UNRESOLVED, adopted
-from telemetry.window import LimitExceeded, Target, Window
+from telemetry.presence import JOB as JOB
+from telemetry.presence import METRICS as PRESENCE_METRICS
+from telemetry.series_ids import NO_IDS, adopted
+from telemetry.window import Target, Window
 from wire.event import EventRecord, unpack_event
 from wire.frames import LATEST, Frame, Kind, MalformedFrame, decode_stream, split_values, unpack_schema
 
 log = logging.getLogger("fleetowl.telemetry")
 
-JOB = "fleetowl-agent"
 RESTART_GRACE = 15 * SECOND
 """What a node has more after our start: an agent that found nobody tries again within 10 s."""
 METRICS = (
@@ -47,6 +47,7 @@ METRICS = (
     Metric("fleetowl_frame_samples_refused_total", "counter", "Samples left out, by reason.", ("reason",)),
     Metric("fleetowl_frame_nodes", "gauge", "Nodes that push, by state.", ("state",)),
     *EVENT_METRICS,
+    *PRESENCE_METRICS,
 )
 _MISSING_FRAMES = 3
 """So many frames may lack a series that came with an event before it ends."""
@@ -142,7 +143,7 @@ class FrameReceiver:
                 log.warning(sentences[-1])
             elif now - node.reported_at < node.interval:
                 continue
-            self._write_up(node, max(now, node.last_time + 1), 0.0)
+            node.presence.miss(now, node.interval, self.stats.refused)
             node.reported_at = now
         return sentences
 
@@ -157,6 +158,7 @@ class FrameReceiver:
         for interval in {*node.streams, node.interval}:
             target = self._window.target(node.target_key(interval), interval)
             self._window.mark_stale(target, max(now, node.last_time + 1))
+        node.presence.end(now, node.interval)
         return True
 
     def inventory(self) -> list[NodeRecord]:
@@ -218,7 +220,7 @@ class FrameReceiver:
             self._event(node, event, frame, now, answer)
         elif live:
             log.info("node %s says goodbye", node.name)
-            self.forget(node.name, frame.time)
+            self.forget(node.name, now)
 
     def _event(self, node: Node, event: EventRecord, frame: Frame, now: int, answer: FrameReceived) -> None:
         received = ReceivedEvent(node.name, now, event)
@@ -264,7 +266,8 @@ class FrameReceiver:
         stream = node.streams.setdefault(frame.interval, Stream())
         stream.refresh()
         columns.series.refresh()
-        self._up_ids(node)  # before its columns: a full window must not hide that it is up
+        # Before its columns: a full window must not hide that it is up.
+        node.presence.claim(node.interval, self.stats.refused)
         present, values = _split(frame, len(columns.schema.series))
         ids = columns.resolve(target, present, now, self.stats.refused)
         shown = present & (ids >= 0)
@@ -275,7 +278,7 @@ class FrameReceiver:
             self._show(node, target, stream, frame.time, columns, ids[shown])
             stream.last_seen = now
             if frame.interval == node.interval:
-                self._write_up(node, frame.time, 1.0)
+                node.presence.report(now, node.interval, frame.time - now, self.stats.refused)
                 node.reported_at, node.down = now, False
 
     def _show(
@@ -285,7 +288,8 @@ class FrameReceiver:
         node.interval = min(node.streams)
         before = stream.living
         if stream.columns is None:
-            spared = np.concatenate([self._up_ids(node), node.early.ids])
+            up = node.presence.claim(node.interval, self.stats.refused)
+            spared = np.concatenate([up, node.early.ids])
             before = np.setdiff1d(adopted(self._window, target, apart=True), spared)
         if not np.array_equal(before, ids):
             self._window.mark_stale(target, time, np.setdiff1d(before, ids))
@@ -310,27 +314,9 @@ class FrameReceiver:
         """Of an agent that goes on with other intervals only."""
         for interval, stream in list(node.streams.items()):
             if len(node.streams) > 1 and now - stream.last_seen > 10 * max(interval, node.interval):
-                self._end_stream(node, interval, now)
+                self._end_stream(node, interval, max(now, node.last_time + 1))
                 del node.streams[interval]
                 node.interval = min(node.streams)
-
-    def _up_ids(self, node: Node) -> Ints:
-        """The id of the node's `up`, empty if the window does not take it."""
-        node.up.refresh()
-        if node.up.ids[0] == UNRESOLVED:
-            target = self._window.target(node.target_key(node.interval), node.interval)
-            labels = Labels({NAME: "up", "job": JOB, "instance": node.name, "node": node.name})
-            try:
-                node.up.resolve(0, target, labels, "gauge")
-            except LimitExceeded as error:
-                self.stats.refused[error.reason] += 1
-                return NO_IDS
-        return node.up.ids
-
-    def _write_up(self, node: Node, time: int, value: float) -> None:
-        target = self._window.target(node.target_key(node.interval), node.interval)
-        ids = self._up_ids(node)
-        self._window.append(target, time, ids, np.full(len(ids), value))
 
     def _refuse(self, answer: FrameReceived, status: int, kind: str, reason: str) -> None:
         self.stats.requests_refused[kind] += 1

@@ -6,6 +6,7 @@ Its beats are far apart here; the tests call `tick` themselves.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from agent.clock import ClockWatch
 from agent.host import Host
 from agent.main import METRICS, OWN_METRICS, Agent, run
 from agent.settings import AgentSettings
@@ -241,6 +243,20 @@ async def test_own_metrics_are_declared(host: Host, sink: Sink, tmp_path: Path) 
         declared = {metric.name: metric for metric in METRICS}
         for sample in agent._own_samples():
             assert set(sample.labels) <= set(declared[sample.name].labels), sample
+
+
+async def test_each_beat_looks_at_the_clock(host: Host, sink: Sink, tmp_path: Path) -> None:
+    settings = _settings(host, sink, tmp_path / "spool", interval="100ms", engines=[])
+    offsets = itertools.chain([0.0] * 6, itertools.repeat(-90.0))  # three readings a look
+    async with Agent(settings) as agent:
+        agent._clock = ClockWatch(lambda: time.monotonic() + next(offsets), time.monotonic)
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if agent._clock.steps:
+                break
+        own = {sample.name: sample.value for sample in agent._own_samples()}
+    assert own["fleetowl_agent_clock_steps_total"] == 1
+    assert own["fleetowl_agent_clock_step_seconds"] == pytest.approx(-90.0, abs=0.2)
 
 
 async def test_run_ends_when_told(host: Host, sink: Sink, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from model.moment import DAY, MINUTE
 from telemetry.agents import Node
 from telemetry.frame_ingest import RESTART_GRACE, FrameReceived, FrameReceiver, NodeRecord
 from telemetry.ingest_settings import FrameSettings
+from telemetry.presence import SKEW
 from telemetry.seen import SeenSet
 from telemetry.window import Window, WindowLimits
 from wire.event import EventRecord, pack_event
@@ -167,6 +168,53 @@ def test_an_agents_clock_ahead_of_ours_still_goes_down_and_ends(instant: Instant
     assert values == sorted(values, reverse=True), "it must not come back to life when our clock gets there"
 
 
+@pytest.mark.parametrize("skew", [-20 * MINUTE, -2 * MINUTE, 0, 2 * MINUTE, 20 * MINUTE])
+def test_a_node_with_a_wrong_clock_is_up_while_it_sends(skew: int, instant: Instant, read: Read) -> None:
+    window, receiver = make()
+    agent = Agent()
+    for turn in range(10):
+        now = T0 + turn * STEP
+        window.advance(now)
+        ok(receiver.receive(agent.schema_bytes() + agent.values(now + skew, 1.0, 2.0, 1.0), now), 2)
+        receiver.expire(now)
+    stored = 10 if abs(skew) < 10 * MINUTE else 0
+    assert len(read(window, ["x"]).get(X, [])) == stored
+    assert receiver.stats.refused.total() == 3 * (10 - stored)
+    assert read(window, ["up"])[UP] == [(T0 + turn * STEP, 1.0) for turn in range(10)]
+    assert instant(window, now, SKEW) == {UP.merged({NAME: SKEW}): skew / 1000}
+    for tick in range(1, 5):
+        window.advance(now + tick * STEP)
+        receiver.expire(now + tick * STEP)
+    now += 4 * STEP
+    assert instant(window, now, "up")[UP] == 0.0
+    assert instant(window, now, SKEW) == {}, "nobody knows what its clock says now"
+    window.advance(now + STEP)
+    receiver.receive(agent.schema_bytes() + agent.values(now + STEP + skew, 1.0, 2.0, 1.0), now + STEP)
+    assert instant(window, now + STEP, "up")[UP] == 1.0
+    receiver.receive(agent.frame(Kind.BYE, now + STEP + skew), now + STEP + 5)
+    assert instant(window, now + STEP + 5, "up") == instant(window, now + STEP + 5, SKEW) == {}
+
+
+def test_only_live_frames_tell_the_clock(instant: Instant) -> None:
+    window, receiver = make()
+    agent = Agent()
+    receiver.receive(agent.schema_bytes() + agent.values(T0, 1.0, 2.0, 1.0), T0 + 100)
+    spooled = agent.values(T0 + STEP, 1.0, 2.0, 1.0)
+    now = T0 + 100 * STEP
+    receiver.receive(agent.values(now, 1.0, 2.0, 1.0), now + 200)
+    receiver.receive(spooled, now + 300)
+    assert instant(window, now + 300, SKEW) == {UP.merged({NAME: SKEW}): -0.2}
+
+
+def test_two_reports_within_a_millisecond_are_both_heard(instant: Instant) -> None:
+    window, receiver = make()
+    agent = Agent()
+    receiver.receive(agent.schema_bytes() + agent.values(T0, 1.0, 2.0, 1.0), T0)
+    receiver.expire(T0 + 5 * STEP)
+    receiver.receive(agent.values(T0 + 5 * STEP, 1.0, 2.0, 1.0), T0 + 5 * STEP)
+    assert instant(window, T0 + 5 * STEP + 1)[UP] == 1.0
+
+
 def test_a_farewell_ends_everything_and_is_no_outage(instant: Instant, read: Read) -> None:
     window, receiver = make()
     agent = Agent()
@@ -267,8 +315,9 @@ def test_the_inventory_survives_a_restart(instant: Instant) -> None:
     assert len(successor.expire(restart + 3 * STEP)) == 1
     assert instant(window, restart + 3 * STEP) == {UP: 0.0}
     successor.restore(records, restart + 4 * STEP)
-    ok(successor.receive(agent.schema_bytes() + agent.values(restart + 5 * STEP, 1.0, 2.0, 1.0), restart), 2)
-    assert instant(window, restart + 5 * STEP)[UP] == 1.0
+    back = restart + 5 * STEP
+    ok(successor.receive(agent.schema_bytes() + agent.values(back, 1.0, 2.0, 1.0), back), 2)
+    assert instant(window, back)[UP] == 1.0
 
 
 def test_a_restored_window_is_taken_over(instant: Instant) -> None:
@@ -374,7 +423,7 @@ def test_a_full_window_refuses_by_reason() -> None:
     ok(receiver.receive(agent.schema_bytes() + agent.values(T0, 1.0, 2.0, 1.0), T0), 2)
     assert window.series_count == 2
     assert window.find(UP) is not None
-    assert receiver.stats.refused["series_limit"] == 2
+    assert receiver.stats.refused["series_limit"] == 3, "two columns, and the skew of its clock"
 
 
 def test_own_metrics() -> None:
