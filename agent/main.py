@@ -21,6 +21,10 @@ from agent.engines import scrape
 from agent.engines.scrape import Engine
 from agent.engines.settings import EngineSettings
 from agent.event import Event
+from agent.gpu.hold import Hold
+from agent.gpu.protocol import Sweep
+from agent.gpu.source import RECOVERY_ACTION, GpuSource, nobody
+from agent.gpu.start import gpu_source
 from agent.host import labelled
 from agent.host_source import HostSource
 from agent.outlet import Outlet
@@ -32,6 +36,8 @@ from agent.server import Exposition, Server
 from agent.settings import AgentSettings
 from agent.source import Source
 from agent.spool import Spool
+from agent.xid.devices import KnownDevices
+from agent.xid.source import XidSource
 from model.metric import Metric, Sample
 from wire.event import pack_event
 from wire.frames import NO_SCHEMA, Frame, Kind, encode
@@ -54,10 +60,11 @@ METRICS: tuple[Metric, ...] = (*registry.METRICS, *OWN_METRICS)
 class Agent:
     """Everything that runs on a node. Use as an asynchronous context manager; `stop` ends it.
 
-    A `quiet` one neither listens nor pushes, and reads only when it is told.
+    A `quiet` one neither listens nor pushes, and reads only when it is told. `hold` keeps it off the GPUs'
+    driver.
     """
 
-    def __init__(self, settings: AgentSettings, quiet: bool = False) -> None:
+    def __init__(self, settings: AgentSettings, quiet: bool = False, hold: Hold | None = None) -> None:
         self.settings = settings
         self.quiet = quiet
         self.boot_id = uuid.uuid4().bytes
@@ -79,7 +86,11 @@ class Agent:
             for each in settings.engines
         ]
         self.pods = PodSource(settings) if settings.pods.enabled else None
-        sources: list[Source] = [self._host, *self._engines, *([self.pods] if self.pods else [])]
+        self.devices = KnownDevices()
+        self.xids = XidSource(settings, self.devices, self._emit_xid)
+        self.gpus = self._gpu_source(hold or Hold()) if settings.gpu.enabled else None
+        optional = [source for source in (self.pods, self.gpus) if source is not None]
+        sources: list[Source] = [self._host, self.xids, *self._engines, *optional]
         for source in sources:
             self.add(source)
         self.server = Server(settings.listen, Exposition(self._families), self._readings, self._health)
@@ -114,6 +125,7 @@ class Agent:
             cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=aiohttp.ClientTimeout()
         )
         if self.quiet:
+            self.xids.start()
             return self
         try:
             await self.server.start()
@@ -123,6 +135,7 @@ class Agent:
         except BaseException:
             await self._session.close()
             raise
+        self.xids.start()
         for beat in self.beats.values():
             self._start(beat)
         return self
@@ -187,6 +200,33 @@ class Agent:
             except Exception:
                 log.exception("a collection failed; the next one is due in %d ms", beat.interval)
 
+    def _gpu_source(self, hold: Hold) -> GpuSource:
+        pods = self.pods
+        return gpu_source(
+            self.settings,
+            self.emit,
+            hold,
+            owners=pods.owners if pods else nobody,
+            history=self.xids,
+            companions=[pods.latest] if pods else [],
+            followers=[self._know],
+            listeners=[lambda occurrence: self.xids.from_driver(occurrence, _now())],
+        )
+
+    def _know(self, sweep: Sweep) -> None:
+        """Tell those who hear of GPUs from elsewhere who they are, and the driver's verdict on them."""
+        self.devices.update(sweep["identities"], sweep["driver"])
+        for report in sweep["devices"]:
+            action = report["values"].get(RECOVERY_ACTION)
+            if action is not None:
+                self.xids.ledger.set_recovery(report["uuid"], int(action))
+
+    def _emit_xid(self, event: Event) -> None:
+        """An XID may be all that the kernel's log says of a GPU that is lost: see what the driver says."""
+        self.emit(event)
+        if self.gpus is not None:
+            self.gpus.look()
+
     def _engine(self, engine: EngineSettings) -> Engine:
         interval = engine.interval or self.settings.interval
         return Engine(engine, self.settings.node, interval, self.session, self.settings.export_engines)
@@ -239,9 +279,9 @@ class Agent:
         return True, "collecting"
 
 
-async def run(settings: AgentSettings, stop: asyncio.Event) -> None:
+async def run(settings: AgentSettings, stop: asyncio.Event, hold: Hold | None = None) -> None:
     """Run the agent until `stop` is set. Raises OSError if the address cannot be listened on."""
-    async with Agent(settings) as agent:
+    async with Agent(settings, hold=hold) as agent:
         log.info("the agent of %s answers on http://%s/metrics", settings.node, agent.server.address)
         await agent.wait(stop)
 

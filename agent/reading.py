@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from model.labels import NAME, Labels
 from model.metric import Sample
-from wire.frames import NO_SCHEMA, Frame, Kind, Schema, encode, pack_values, schema_frame
+from wire.frames import NO_SCHEMA, Frame, Kind, Schema, bitmap_of, encode, pack_columns, schema_frame
 from wire.target_labels import with_target_labels
 
 _TIDY_EVERY = 200  # frames
@@ -34,23 +36,30 @@ class Naming:
     def __init__(self, target_labels: Mapping[str, str]) -> None:
         self._target_labels = dict(target_labels)
         self._known: dict[tuple[str, Mapping[str, str]], tuple[Labels, Labels]] = {}
+        self._names: tuple[str, ...] = ()
+        self._labels: tuple[Mapping[str, str], ...] = ()
         self._pushed: list[Labels] = []
         self._exported: list[Labels] = []
 
     def reading(self, samples: Sequence[Sample], types: Mapping[str, str], at: int) -> Reading:
         """The samples as a reading. Their labels must be hashable (`Labels`)."""
+        names, labels, values = zip(*samples, strict=True) if samples else ((), (), ())
+        # Mostly they are the very objects of the time before, which makes these comparisons cheap.
+        if names != self._names or labels != self._labels:
+            self._name(samples)
+        self._names, self._labels = names, labels
+        return Reading(at, self._pushed, values, types, self._exported)
+
+    def _name(self, samples: Sequence[Sample]) -> None:
         known = self._known
         if len(known) > 4 * len(samples) + 1000:
             known.clear()
-        names = []
+        both = []
         for sample in samples:
             key = (sample.name, sample.labels)
             found = known.get(key)
-            names.append(found or known.setdefault(key, self._spell(sample)))
-        pushed = [both[0] for both in names]
-        if pushed != self._pushed:
-            self._pushed, self._exported = pushed, [both[1] for both in names]
-        return Reading(at, self._pushed, [sample.value for sample in samples], types, self._exported)
+            both.append(found or known.setdefault(key, self._spell(sample)))
+        self._pushed, self._exported = [one[0] for one in both], [one[1] for one in both]
 
     def _spell(self, sample: Sample) -> tuple[Labels, Labels]:
         plain = Labels({**sample.labels, NAME: sample.name})
@@ -64,6 +73,15 @@ class Outgoing:
     key: bytes
     schema: bytes
     data: bytes
+
+
+Places = range | list[int]
+"""The columns of a source's series; mostly they stand side by side."""
+
+
+def _as_range(columns: list[int]) -> Places:
+    together = range(columns[0], columns[0] + len(columns)) if columns else range(0)
+    return together if columns == list(together) else columns
 
 
 class Stream:
@@ -80,7 +98,9 @@ class Stream:
         self._types: dict[str, str] = {}
         self._schema: Schema | None = None
         self._encoded_schema = b""
-        self._placed: dict[int, tuple[Sequence[Labels], list[int]]] = {}
+        self._placed: dict[int, tuple[Sequence[Labels], Places]] = {}
+        self._shown: tuple[list[Places], int] = ([], -1)
+        self._bitmap = b""
         self._frames = 0
 
     def frame(self, readings: Mapping[int, Reading], at: int, sequence: int) -> Outgoing:
@@ -91,15 +111,19 @@ class Stream:
         self._frames += 1
         if self._frames % _TIDY_EVERY == 0:
             self._tidy(readings.values())
-        placed = [(self._places(source, reading), reading) for source, reading in readings.items()]
-        values: list[float | None] = [None] * len(self._columns)
-        for columns, reading in placed:
-            for column, value in zip(columns, reading.values, strict=True):
-                values[column] = value
+        placed = [(self._places(source, reading), reading.values) for source, reading in readings.items()]
+        floats = array("d", bytes(8 * len(self._columns)))
+        for places, values in placed:
+            if len(places) != len(values):
+                raise ValueError("not as many values as series")
+            if isinstance(places, range):
+                floats[places.start : places.stop] = array("d", values)
+            else:
+                for column, value in zip(places, values, strict=True):
+                    floats[column] = value
+        payload = pack_columns(self._present([places for places, _ in placed]), floats)
         schema = self._current_schema(at)
-        frame = Frame(
-            Kind.VALUES, self.boot_id, sequence, at, self.interval, schema.schema_hash, pack_values(values)
-        )
+        frame = Frame(Kind.VALUES, self.boot_id, sequence, at, self.interval, schema.schema_hash, payload)
         return Outgoing(schema.schema_hash, self._encoded_schema, encode(frame))
 
     @property
@@ -109,7 +133,7 @@ class Stream:
             return NO_SCHEMA, b""
         return self._schema.schema_hash, self._encoded_schema
 
-    def _places(self, source: int, reading: Reading) -> list[int]:
+    def _places(self, source: int, reading: Reading) -> Places:
         known = self._placed.get(source)
         if known is not None and known[0] is reading.series:
             return known[1]
@@ -121,8 +145,17 @@ class Stream:
                 self._types[labels.name] = reading.types.get(labels.name, "unknown")
                 self._schema = None
             columns.append(column)
-        self._placed[source] = (reading.series, columns)
-        return columns
+        places = _as_range(columns)
+        self._placed[source] = (reading.series, places)
+        return places
+
+    def _present(self, placed: list[Places]) -> bytes:
+        """The bitmap of the columns that have a value; the one before while nothing has moved."""
+        count = len(self._columns)
+        if (placed, count) != self._shown:
+            self._shown = (placed, count)
+            self._bitmap = bitmap_of(chain.from_iterable(placed), count)
+        return self._bitmap
 
     def _current_schema(self, at: int) -> Schema:
         if self._schema is None:

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from agent.engines.settings import URL, EngineSettings
 from agent.gpu.settings import GpuSettings
 from agent.pods.settings import PodSettings
-from agent.xid.settings import KernelLogSettings
+from agent.xid.settings import KernelLogSettings, XidSettings
 from model.moment import MINUTE, SECOND, format_duration
 from model.settings import Duration, Listen, Settings, Size, default_state_directory, did_you_mean
 from wire.scrape import TLSConfig
@@ -41,6 +41,8 @@ class CollectorSettings(Settings):
 
         known = discover()
         for name in self.disable:
+            if name == "gpu":
+                raise ValueError("gpu is no collector any more: use agent.gpu.enabled: false")
             if name not in known:
                 hint = did_you_mean(name, known, "collectors")
                 raise ValueError(f"no collector is called {name!r}: {hint}")
@@ -122,6 +124,7 @@ class AgentSettings(Settings):
     kernel_log: KernelLogSettings = Field(
         default_factory=KernelLogSettings, description="Where the driver writes XIDs."
     )
+    xid: XidSettings = Field(default_factory=XidSettings, description="What an XID means and asks for.")
     pods: PodSettings = Field(default_factory=PodSettings, description="Which pod has which GPU.")
     engines: list[EngineSettings] = Field([], description="Local engines and applications to scrape.")
     export_engines: bool = Field(

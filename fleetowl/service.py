@@ -16,6 +16,7 @@ from fleetowl.version import VERSION
 from model.settings import ConfigurationError, Problem
 
 if TYPE_CHECKING:
+    from agent.gpu.hold import Hold
     from agent.settings import AgentSettings
     from analyzer.central import CentralSettings
     from analyzer.service import Analyzer
@@ -41,21 +42,26 @@ def run_up(path: Path | None) -> int:
     return asyncio.run(_run_central(path, with_agent=True))
 
 
-def on_signals(stop: Callable[[], None], reload: Callable[[], None]) -> None:
-    """SIGTERM and SIGINT stop, SIGHUP reloads."""
+def on_signals(stop: Callable[[], None], reload: Callable[[], None], hold: Hold | None = None) -> None:
+    """SIGTERM and SIGINT stop, SIGHUP reloads; SIGUSR1 lets go of the GPUs' driver, SIGUSR2 takes it."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    if hold is not None:
+        loop.add_signal_handler(signal.SIGUSR1, hold.release)
+        loop.add_signal_handler(signal.SIGUSR2, hold.resume)
 
 
 async def _run_agent(path: Path | None) -> int:
-    settings, over, again = load_agent(path), asyncio.Event(), asyncio.Event()
-    on_signals(over.set, again.set)
+    from agent.gpu.hold import Hold
+
+    settings, over, again, hold = load_agent(path), asyncio.Event(), asyncio.Event(), Hold()
+    on_signals(over.set, again.set, hold)
     while not over.is_set():
         again.clear()
         stop = asyncio.Event()
-        running = asyncio.create_task(_agent(settings, stop))
+        running = asyncio.create_task(_agent(settings, stop, hold))
         signals = [asyncio.create_task(over.wait()), asyncio.create_task(again.wait())]
         await asyncio.wait([running, *signals], return_when=asyncio.FIRST_COMPLETED)
         for waiting in signals:
@@ -78,6 +84,7 @@ def _reloaded(path: Path | None, old: AgentSettings) -> AgentSettings:
 
 
 async def _run_central(path: Path | None, *, with_agent: bool) -> int:
+    from agent.gpu.hold import Hold
     from analyzer.service import Analyzer
     from fleetowl.configuration import load
 
@@ -91,11 +98,12 @@ async def _run_central(path: Path | None, *, with_agent: bool) -> int:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    on_signals(over.set, reload)
+    hold = Hold() if with_agent else None
+    on_signals(over.set, reload, hold)
     await analyzer.start()
     try:
-        if with_agent:
-            await _with_agent(analyzer, over)
+        if hold is not None:
+            await _with_agent(analyzer, over, hold)
         else:
             await over.wait()
     finally:
@@ -103,12 +111,12 @@ async def _run_central(path: Path | None, *, with_agent: bool) -> int:
     return 0
 
 
-async def _with_agent(analyzer: Analyzer, over: asyncio.Event) -> None:
+async def _with_agent(analyzer: Analyzer, over: asyncio.Event, hold: Hold) -> None:
     """Run the agent beside the analyzer until `over`, anew when a reload changed it or when it failed."""
     while not over.is_set():
         settings = local_agent(analyzer.settings, analyzer.address)
         stop = asyncio.Event()
-        running = asyncio.create_task(_agent(settings, stop))
+        running = asyncio.create_task(_agent(settings, stop, hold))
         changed = asyncio.create_task(_agent_changed(analyzer, settings))
         waiting = asyncio.create_task(over.wait())
         await asyncio.wait([running, changed, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -131,12 +139,12 @@ async def _agent_changed(analyzer: Analyzer, running: AgentSettings) -> None:
         await analyzer.taken_over()
 
 
-async def _agent(settings: AgentSettings, stop: asyncio.Event) -> None:
+async def _agent(settings: AgentSettings, stop: asyncio.Event, hold: Hold) -> None:
     """Run an agent. Raises ConfigurationError if it cannot listen where it should."""
     from agent.main import run
 
     try:
-        await run(settings, stop)
+        await run(settings, stop, hold)
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
             raise
@@ -159,7 +167,10 @@ def local_agent(settings: CentralSettings, address: str) -> AgentSettings:
     if "directory" not in push.spool.model_fields_set:
         spool = push.spool.model_copy(update={"directory": central.state_directory / "spool"})
         push = push.model_copy(update={"spool": spool})
-    return agent.model_copy(update={"push": push})
+    gpu = agent.gpu
+    if "last_seen" not in gpu.model_fields_set:
+        gpu = gpu.model_copy(update={"last_seen": central.state_directory / "gpus.json"})
+    return agent.model_copy(update={"push": push, "gpu": gpu})
 
 
 async def _reload(analyzer: Analyzer) -> None:

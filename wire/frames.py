@@ -23,11 +23,11 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from model.labels import Labels
 
@@ -122,15 +122,30 @@ def schema_frame(schema: Schema, boot_id: bytes, sequence: int, time: int, inter
 
 def pack_values(values: Sequence[float | None]) -> bytes:
     """Payload of a VALUES frame; None is "absent this time"."""
-    count = len(values)
-    bitmap = bytearray((count + 7) // 8)
-    for column, value in enumerate(values):
-        if value is not None:
-            bitmap[column >> 3] |= 1 << (column & 7)
-    floats = array("d", [0.0 if value is None else value for value in values])
+    try:
+        floats = array("d", cast(Sequence[float], values))
+        present = bitmap_of(range(len(values)), len(values))
+    except TypeError:
+        floats = array("d", [0.0 if value is None else value for value in values])
+        places = [place for place, value in enumerate(values) if value is not None]
+        present = bitmap_of(places, len(values))
+    return pack_columns(present, floats)
+
+
+def pack_columns(bitmap: bytes, floats: array[float]) -> bytes:
+    """Payload of a VALUES frame out of what `bitmap_of` gave and one double for each column."""
     if sys.byteorder == "big":
+        floats = floats[:]
         floats.byteswap()
-    return _LENGTH.pack(count) + bytes(bitmap) + floats.tobytes()
+    return _LENGTH.pack(len(floats)) + bitmap + floats.tobytes()
+
+
+def bitmap_of(present: Iterable[int], count: int) -> bytes:
+    """Which of `count` columns are present: bit k of byte k // 8."""
+    digits = bytearray(b"0") * count
+    for column in present:
+        digits[count - 1 - column] = 49  # the digit 1; the highest column comes first
+    return int(digits or b"0", 2).to_bytes((count + 7) // 8, "little")
 
 
 def split_values(payload: bytes, count: int) -> tuple[memoryview, memoryview]:

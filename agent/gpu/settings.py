@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from model.moment import SECOND
-from model.settings import Duration, Settings
+from model.moment import DAY, MINUTE, SECOND
+from model.settings import Duration, Settings, default_state_directory
 
 
 class GpuSettings(Settings):
@@ -36,3 +37,16 @@ class GpuSettings(Settings):
         description="Host label of DCGM_* series: dcgm-exporter's, `hostname` from May 2026 on.",
     )
     processes: bool = Field(True, description="Whether processes and their GPU memory are exported.")
+    resume_after: Duration = Field(
+        15 * MINUTE,
+        description="SIGUSR1 makes the agent let go of the driver, so that it can be upgraded or a GPU "
+        "be reset; SIGUSR2 makes it take the driver again, and so does this time. `0s`: only the signal.",
+    )
+    last_seen: Path = Field(
+        default_factory=lambda: default_state_directory() / "gpus.json",
+        description="File of the GPUs that were there, so that one that a reboot has lost is missed; "
+        "default: `gpus.json` in the state directory.",
+    )
+    forget_after: Duration = Field(
+        7 * DAY, ge=MINUTE, description="A GPU that has been lost for so long is missed no more."
+    )

@@ -199,12 +199,13 @@ class Attribution:
         unknown: dict[str, int] = {}
         for grant in self._grants:
             found = find(grant, identities)
+            if known and (found is None or found.uuid not in known):
+                unknown[grant.resource] = unknown.get(grant.resource, 0) + 1
             if found is None:
-                unknown[grant.resource] = unknown.get(grant.resource, 0) + bool(known)
                 continue
             share = _share(grant, found.replica, known.get(found.uuid))
             holdings.setdefault(found.uuid, {})[grant.owner] = share
-        self._unknown = {resource: count for resource, count in unknown.items() if count}
+        self._unknown = unknown
         self._holdings = {
             uuid: [Holding(*each) for each in sorted(owners.items())] for uuid, owners in holdings.items()
         }
@@ -221,7 +222,7 @@ def _share(grant: Grant, replica: bool, held: Held | None) -> Share:
         return "dra"
     if replica or grant.resource.endswith(".shared"):
         # The ids of both are alike; who runs through MPS says which it is.
-        mps = held is not None and any(process["kind"] == "mps" for process in held.processes)
+        mps = held is not None and any(process["kind"] == "mps" for process in held.processes or ())
         return "mps" if mps else "time-sliced"
     mig = grant.device.startswith("MIG-") or (held is not None and bool(held.identity["parent"]))
     return "mig" if mig else "exclusive"

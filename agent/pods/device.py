@@ -36,7 +36,7 @@ class Found(NamedTuple):
 def find(grant: Grant, known: Collection[Identity]) -> Found | None:
     """The device that was granted; None if no device here is called so.
 
-    A UUID needs no `known` devices: while the driver is silent it is taken as it stands.
+    A UUID is taken as it stands, `known` or not: a GPU that is lost is still somebody's.
     """
     if grant.claimed:
         uuids = [uuid for name in (grant.device, *grant.cdi) for uuid in _of_claim(name, known)]
@@ -57,7 +57,7 @@ def _of_plugin(name: str, known: Collection[Identity]) -> Iterator[str]:
         for device in known:
             if (device["parent"], device["gpu_instance"], device["compute_instance"]) == place:
                 yield device["uuid"]
-    elif _UUID.fullmatch(name) and not known:
+    elif _UUID.fullmatch(name):
         yield name
     elif node := _NODE.fullmatch(name):
         gpu = _by_minor(int(node[1]), known)
@@ -76,9 +76,7 @@ def _of_plugin(name: str, known: Collection[Identity]) -> Iterator[str]:
 def _of_claim(name: str, known: Collection[Identity]) -> Iterator[str]:
     if spelled := _UUID.search(name):
         # DRA names are lower case by rule.
-        uuid = spelled[1].upper() + spelled[2].lower()
-        if not known or any(device["uuid"] == uuid for device in known):
-            yield uuid
+        yield spelled[1].upper() + spelled[2].lower()
     elif numbered := _CLAIMED.fullmatch(name):
         gpu = _by_minor(int(numbered[1]), known)
         if gpu is None:

@@ -11,19 +11,27 @@ from model.metric import Metric, Sample
 
 FRESH = 10.0
 """Seconds after which a device's processes are no longer believed: the driver hangs or is gone."""
-REMEMBERED = 600.0
-"""Seconds after which a device that is not heard of is forgotten, so that its number is free for another."""
+REMEMBERED = 86_400.0
+"""Seconds after which a device that is not heard of is forgotten. It may be lost, and still be somebody's."""
 
 
 class Held(NamedTuple):
     """A GPU or MIG instance and the processes that have memory of it, as of the latest sweep."""
 
     identity: Identity
-    processes: Sequence[Process] = ()
+    processes: Sequence[Process] | None = None
+    """None while the device does not answer."""
+
+    @property
+    def place(self) -> tuple[str, int, int, int]:
+        """Where it is: of two devices in one place the later one is there."""
+        identity = self.identity
+        number = identity["minor"] if identity["minor"] >= 0 else identity["index"]
+        return identity["parent"], number, identity["gpu_instance"], identity["compute_instance"]
 
 
 Devices = Callable[[], Mapping[str, Held]]
-"""All devices by UUID, those included whose processes are not known. Empty while nothing is known."""
+"""All devices by UUID, those included that do not answer now. Empty while nothing is known."""
 
 
 class Latest:
@@ -44,8 +52,11 @@ class Latest:
     def samples(self, processes: Sequence[tuple[Identity, Sequence[Process]]], at: int) -> Iterable[Sample]:
         """Take in a sweep: each device that answered, and its processes."""
         now = self._timer()
-        for identity, those in processes:
-            self._heard[identity["uuid"]] = (now, Held(identity, those))
+        new = {identity["uuid"]: (now, Held(identity, those)) for identity, those in processes}
+        if new.keys() - self._heard.keys():
+            taken = {held.place for _, held in new.values()}
+            self._heard = {uuid: old for uuid, old in self._heard.items() if old[1].place not in taken}
+        self._heard.update(new)
         return ()
 
     def devices(self) -> Mapping[str, Held]:

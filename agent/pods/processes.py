@@ -172,10 +172,10 @@ def _processes(held: Held, devices: Mapping[str, Held]) -> dict[int, tuple[int, 
         process["pid"]
         for other in devices.values()
         if other.identity["parent"] == uuid
-        for process in other.processes
+        for process in other.processes or ()
     }
     found: dict[int, tuple[int, str]] = {}
-    for process in held.processes:
+    for process in held.processes or ():
         pid = process["pid"]
         if pid not in inside:
             found[pid] = max(found.get(pid, (-1, "")), (process["bytes"], process["name"]))
@@ -189,7 +189,8 @@ def _device(identity: Identity) -> dict[str, str]:
 def _counts(devices: Mapping[str, Held], uses: Iterable[Use], others: Sequence[Use]) -> Iterator[Sample]:
     number = Counter(use.uuid for use in uses)
     for uuid, held in devices.items():
-        yield Sample("fleetowl_gpu_processes", Labels(_device(held.identity)), float(number[uuid]))
+        if held.processes is not None:
+            yield Sample("fleetowl_gpu_processes", Labels(_device(held.identity)), float(number[uuid]))
     yield Sample("fleetowl_gpu_processes_not_shown", Labels(), float(len({use.pid for use in others})))
     for reason, count in sorted(Counter(use.reason for use in uses if use.owner is None).items()):
         yield Sample("fleetowl_gpu_processes_unattributed", Labels({"reason": reason}), float(count))

@@ -10,16 +10,31 @@ from wire.aliases import canonical
 Row = tuple[Labels, float]
 
 
+_NO_ENGINES = ("DCGM_", "node_", "fleetowl_")
+"""How the names begin that are no engine's: most of them."""
+
+
 class Facts:
     """Series of one moment (Unix time in seconds). Other engines' names count as vLLM's."""
 
     def __init__(self, at: float, rows: Iterable[Row]) -> None:
         self.at = at
         self._by_name: dict[str, list[Row]] = {}
-        for labels, value in rows:
-            if value == value:  # NaN: staleness or "not known", of which a view says nothing
-                name = canonical(labels.name, labels) or labels.name
-                self._by_name.setdefault(name, []).append((labels, value))
+        for row in rows:
+            labels, value = row
+            if value != value:  # NaN: staleness or "not known", of which a view says nothing
+                continue
+            name = labels.name
+            if not name.startswith(_NO_ENGINES):
+                name = canonical(name, labels) or name
+            self._by_name.setdefault(name, []).append(row)
+
+    @classmethod
+    def part(cls, at: float, by_name: dict[str, list[Row]]) -> Facts:
+        """Some of the series of other facts, by their names there."""
+        facts = cls(at, ())
+        facts._by_name = by_name
+        return facts
 
     def named(self, name: str, match: Mapping[str, str] | None = None) -> Sequence[Row]:
         """All series of this name that have these labels."""

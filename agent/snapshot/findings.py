@@ -42,7 +42,14 @@ def wrong(gpus: Iterable[GpuView], engines: Iterable[EngineView]) -> tuple[Findi
 
 def missing(now: Facts, *, gpus: bool) -> tuple[Finding, ...]:
     """What is not seen, and why: worst first. `gpus`: whether the node has any."""
-    found = [*_statuses(now, gpus), *_events(now), *_families(now), *_unattributed(now), *_collectors(now)]
+    found = [
+        *_silent(now),
+        *_statuses(now, gpus),
+        *_events(now),
+        *_families(now),
+        *_unattributed(now),
+        *_collectors(now),
+    ]
     return tuple(sorted(found, key=lambda each: _ORDER[each.severity]))
 
 
@@ -65,6 +72,13 @@ def _of_engine(engine: EngineView) -> Iterator[Finding]:
     if engine.state != "up":
         subject = f"engine {engine.job} at {engine.instance}"
         yield Finding(_severity(engine.state), subject, _said(engine.state, engine.reason))
+
+
+def _silent(now: Facts) -> Iterator[Finding]:
+    """An agent that pushes is a target of the analyzer whose instance is its node."""
+    for labels, up in now.named("up"):
+        if labels.value("node") and labels.value("instance") == labels.value("node") and not up:
+            yield Finding("broken", "agent", "silent: nothing is heard from it; what is shown of it is old")
 
 
 def _statuses(now: Facts, gpus: bool) -> Iterator[Finding]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from agent.snapshot.facts import Facts, Row
 from agent.snapshot.shape import GpuView, ProcessView, XidView
-from agent.snapshot.trouble import notes_of, trouble_of
+from agent.snapshot.trouble import COUNTERS, notes_of, trouble_of
 from agent.snapshot.words import clock_reasons
 from model.labels import Labels
 
@@ -28,6 +29,7 @@ FIGURES = {
 
 STATUS = "fleetowl_gpu_device_status"
 _IDENTITY = ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "fleetowl_gpu_up", STATUS)
+_PREFIXES = ("DCGM_", "fleetowl_gpu_", "fleetowl_xid_")
 _STATES = ("lost", "hung", "failing", "waiting", "unknown", "up")
 
 Key = tuple[str, str]
@@ -41,19 +43,20 @@ def key_of(labels: Labels) -> Key:
 
 def gpu_views(before: Facts | None, now: Facts) -> tuple[GpuView, ...]:
     """Every GPU that a series names, worst first."""
-    older = _by_gpu(before) if before is not None else {}
-    views = [_view(key, older.get(key), own) for key, own in _by_gpu(now).items() if _identity(own)]
+    older = _by_gpu(before, COUNTERS) if before is not None else {}
+    names = [name for name in now.names if name.startswith(_PREFIXES)]
+    views = [_view(key, older.get(key), own) for key, own in _by_gpu(now, names).items() if _identity(own)]
     return tuple(sorted(views, key=badness))
 
 
-def _by_gpu(facts: Facts) -> dict[Key, Facts]:
-    grouped: dict[Key, list[Row]] = {}
-    for name in facts.names:
-        if name.startswith(("DCGM_", "fleetowl_gpu_", "fleetowl_xid_")):
-            for labels, value in facts.named(name):
-                if key_of(labels)[0]:
-                    grouped.setdefault(key_of(labels), []).append((labels, value))
-    return {key: Facts(facts.at, rows) for key, rows in grouped.items()}
+def _by_gpu(facts: Facts, names: Iterable[str]) -> dict[Key, Facts]:
+    grouped: dict[Key, dict[str, list[Row]]] = {}
+    for name in names:
+        for row in facts.named(name):
+            key = key_of(row[0])
+            if key[0]:
+                grouped.setdefault(key, {}).setdefault(name, []).append(row)
+    return {key: Facts.part(facts.at, rows) for key, rows in grouped.items()}
 
 
 def badness(gpu: GpuView) -> tuple[int, int, int, str]:

@@ -154,7 +154,11 @@ async def running_agent(
         **settings,
     }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _RUN_AGENT, json.dumps(configuration), env={**os.environ, **environment}
+        sys.executable,
+        "-c",
+        _RUN_AGENT,
+        json.dumps(configuration),
+        env={**os.environ, "STATE_DIRECTORY": str(folder), **environment},
     )
     try:
         await asyncio.sleep(_START)

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from model.settings import Settings, Size, did_you_mean
+from model.settings import Settings, Size
 from simulator.nvml.gpu import StubGpu, check_mig
 from simulator.nvml.profile import Load, Profile
 from simulator.nvml.stub import Stub
 from simulator.nvml.symbols import number_of
 from simulator.nvml.table import Gpu, Link
-from simulator.nvml.values import ACTIVITY, apply, set_link
+from simulator.nvml.values import ACTIVITY, apply, apply_bogus, set_link
 
 Fault = tuple[str, str]
 """Where in an event, and what is wrong there."""
@@ -99,7 +99,7 @@ class Event(Settings):
     link: LinkChange | None = None
     instance: InstanceChange | None = None
     processes: list[RunningProcess] | None = None
-    bogus: dict[str, int] | None = None
+    bogus: dict[str, int | float] | None = None
     hang: Hang | None = None
     slow: Slow | None = None
     returns: Returns | None = None
@@ -173,10 +173,9 @@ def _faulty_values(event: Event, profile: Profile) -> Iterator[Fault]:
     for name in event.instance.set if event.instance else {}:
         if name != "memory_used" and name.removesuffix("_activity") not in ACTIVITY:
             yield f"instance.set.{name}", "a MIG device has memory_used and <name>_activity"
-    for name in event.bogus or {}:
-        if not hasattr(Gpu, name):
-            known = [field[0] for field in Gpu._fields_]
-            yield f"bogus.{name}", f"a GPU has no such value ({did_you_mean(name, known, 'values')})"
+    for name, value in (event.bogus or {}).items():
+        place = f"bogus.{name}"
+        yield from _tried(place, lambda n=name, v=value: apply_bogus(scratch, n, v, 0))  # type: ignore[misc]
 
 
 def _tried(place: str, action: Callable[[], object]) -> Iterator[Fault]:

@@ -10,8 +10,8 @@ from model.settings import did_you_mean, parse_size
 from simulator.nvml import table as layout
 from simulator.nvml.profile import Load, Profile
 from simulator.nvml.symbols import number_of
-from simulator.nvml.table import COUNTERS, FOREVER, LOST, MAX_INSTANCES, MAX_PROCESSES, RESET_REQUIRED, UP
-from simulator.nvml.values import ACTIVITY, apply, set_count, set_link, set_rate
+from simulator.nvml.table import FOREVER, LOST, MAX_INSTANCES, MAX_PROCESSES, RESET_REQUIRED, UP
+from simulator.nvml.values import ACTIVITY, apply, apply_bogus, set_link, set_rate
 
 if TYPE_CHECKING:
     from simulator.nvml.stub import Stub
@@ -75,18 +75,11 @@ class StubGpu:
         with self._stub.table.writing() as now:
             apply(self._record, values, now)
 
-    def bogus(self, **values: int) -> None:
-        """Put what no GPU has straight into the driver's answer: power mW, counters whole, all unchecked."""
+    def bogus(self, **values: float) -> None:
+        """Put what no GPU has straight into the driver's answer; see `simulator.nvml.values.apply_bogus`."""
         with self._stub.table.writing() as now:
             for name, value in values.items():
-                if name in COUNTERS:
-                    set_rate(getattr(self._record, name), 0.0, now)
-                    set_count(getattr(self._record, name), value, now)
-                elif hasattr(self._record, name):
-                    setattr(self._record, name, value)
-                else:
-                    known = [field[0] for field in layout.Gpu._fields_]
-                    raise ValueError(f"no such value: {name!r} ({did_you_mean(name, known, 'values')})")
+                apply_bogus(self._record, name, value, now)
 
     def load(self, load: Load) -> None:
         """Be idle or busy as the profile describes it."""
@@ -158,7 +151,8 @@ class StubGpu:
     def mig(self, profiles: Sequence[str], *, pending: bool | None = None) -> None:
         """Be divided into these MIG devices, for example `["1g.10gb", "1g.10gb"]`; none: MIG is off.
 
-        Handles of MIG devices from before are invalid. `pending` is the mode after a reset, if another.
+        Handles of MIG devices from before are invalid, its processes are gone. `pending` is the
+        mode after a reset, if another.
         Raises ValueError for what this GPU cannot be divided into.
         """
         check_mig(self.profile, profiles)
@@ -167,6 +161,7 @@ class StubGpu:
             gpu.mig_mode = int(bool(profiles))
             gpu.mig_pending = gpu.mig_mode if pending is None else int(pending)
             gpu.mig_epoch += 1
+            gpu.process_count = 0
             gpu.instance_count = len(profiles)
             for index, name in enumerate(profiles):
                 self._fill_instance(index, name, now)

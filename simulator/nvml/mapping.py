@@ -9,14 +9,20 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from simulator.nvml.table import MAGIC, Table
 
-_FUTEX = {"x86_64": 202, "aarch64": 98}
-"""Number of the futex system call, for which the C library has no function."""
+FUTEX = {"x86_64": 202, "aarch64": 98}
+"""Number of the futex system call by machine; the C library has no function for it."""
 _FUTEX_WAKE = 1
 _EVERYONE = 2**31 - 1
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 class TableFile:
@@ -61,10 +67,10 @@ class TableFile:
 
     def _wake(self) -> None:
         """Wake whoever waits in the library; where we cannot, it looks again by itself soon."""
-        number = _FUTEX.get(platform.machine())
+        number = FUTEX.get(platform.machine())
         if number is not None:
             address = ctypes.addressof(self.record) + Table.sequence.offset
-            ctypes.CDLL(None).syscall(number, ctypes.c_void_p(address), _FUTEX_WAKE, _EVERYONE, None, None, 0)
+            _libc().syscall(number, ctypes.c_void_p(address), _FUTEX_WAKE, _EVERYONE, None, None, 0)
 
     def close(self) -> None:
         """Unmap; the file stays, for it is the caller's folder."""

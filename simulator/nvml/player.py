@@ -92,10 +92,8 @@ class Player:
 
     def _draw(self) -> None:
         """Values a little off what was set, within what a share can be."""
-        with self._stub.table.writing():
-            for gpu, base in zip(self._stub.gpus, self._base, strict=True):
-                if gpu.state == LOST:
-                    continue
+        for gpu, base in zip(self._stub.gpus, self._base, strict=True):
+            if gpu.state != LOST:
                 gpu.set(
                     **{
                         name: _near(name, base[name], amount, self._random)

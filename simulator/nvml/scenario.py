@@ -15,7 +15,7 @@ from model.settings import ConfigurationError, Problem, Settings, did_you_mean, 
 from simulator.nvml.actions import Event, faults_of
 from simulator.nvml.profile import Load, profile_names, read_profile
 from simulator.nvml.stub import Stub
-from simulator.nvml.symbols import NEWER, number_of
+from simulator.nvml.symbols import number_of
 from simulator.nvml.table import MAX_GPUS
 from simulator.nvml.values import check_names
 
@@ -63,14 +63,14 @@ class Scenario(Settings):
 
     def stub(self, folder: Path, *, cache: Path | None = None, stepped: bool = False) -> Stub:
         """The driver as the scenario begins. Raises what building it raises."""
-        without = {*self.driver.without, *(NEWER if self.driver.old else ())}
         return Stub(
             folder,
             self.gpus.count,
             self.gpus.profile,
             load=self.gpus.load,
             cache=cache,
-            without=without,
+            without=self.driver.without,
+            old=self.driver.old,
             driver=self.driver.version,
             stepped=stepped,
             seed=self.gpus.seed,

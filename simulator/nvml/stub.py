@@ -17,8 +17,8 @@ from simulator.nvml.build import build
 from simulator.nvml.gpu import StubGpu
 from simulator.nvml.mapping import TableFile
 from simulator.nvml.profile import Load, Profile, read_profile
-from simulator.nvml.symbols import CALLS, number_of
-from simulator.nvml.table import ANY_CALL, FOREVER, MAX_BLOCKED, MAX_EVENTS, MAX_GPUS, UP, Rule
+from simulator.nvml.symbols import CALLS, FIRST_NEWER_FIELD, NEWER, number_of
+from simulator.nvml.table import ANY_CALL, FOREVER, MAX_BLOCKED, MAX_EVENTS, MAX_FIELD, MAX_GPUS, UP, Rule
 from simulator.nvml.values import apply
 
 VARIABLE = "FLEETOWL_NVML_STUB"
@@ -32,8 +32,9 @@ class Stub:
     """A driver with `gpus` GPUs of a kind, all idle at first (or `load="busy"`). Use as a context.
 
     `folder` is the caller's, for the control table; the library is compiled into `cache` (default: `folder`),
-    about a second once for each content. `without` are calls that this driver does not have. Identities come
-    from `seed`. With `stepped`, time stands until `step`. Raises what `simulator.nvml.build.build` raises.
+    about a second once for each content. `without` are calls that this driver does not have; an `old` one is
+    without NEWER, and without the newer fields. Identities come from `seed`. With `stepped`, time
+    stands until `step`. Raises what `simulator.nvml.build.build` raises.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Stub:
         load: Load = "idle",
         cache: Path | None = None,
         without: Collection[str] = (),
+        old: bool = False,
         wrong_library: bool = False,
         driver: str = "570.86.15",
         stepped: bool = False,
@@ -53,7 +55,7 @@ class Stub:
         if not 0 <= gpus <= MAX_GPUS:
             raise ValueError(f"{gpus} GPUs: the stub has 0 to {MAX_GPUS}")
         kind = read_profile(profile)
-        self.library = build(cache or folder, without, wrong=wrong_library)
+        self.library = build(cache or folder, {*without, *(NEWER if old else ())}, wrong=wrong_library)
         folder.mkdir(parents=True, exist_ok=True)
         self.seed = seed
         self.table = TableFile(folder / "nvml-table", stepped=stepped)
@@ -66,7 +68,7 @@ class Stub:
         self.driver(driver)
         for gpu in self.gpus:
             gpu.unsupported(*kind.without)
-            gpu.without_fields(kind.without_fields)
+            gpu.without_fields([*kind.without_fields, *(range(FIRST_NEWER_FIELD, MAX_FIELD) if old else ())])
             gpu.load(load)
 
     def _fill(self, slot: int, kind: Profile, now: int) -> None:
@@ -139,7 +141,7 @@ class Stub:
         with self.table.writing():
             self.table.record.generation += 1
 
-    def bogus(self, **values: int) -> None:
+    def bogus(self, **values: float) -> None:
         """Put what no GPU has into the answer of every GPU; see StubGpu.bogus."""
         for gpu in self.gpus:
             gpu.bogus(**values)

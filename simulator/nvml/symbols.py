@@ -87,6 +87,9 @@ NEWER = (
 )
 """What a driver of 2020 (branch 450, the first with MIG) does not have."""
 
+FIRST_NEWER_FIELD = 148
+"""Field numbers (NVML_FI_*) from here on came after that driver."""
+
 
 def number_of(call: str) -> int:
     """Position of a call in the control table. Raises ValueError, with the nearest name, if there is none."""

@@ -53,11 +53,6 @@ class UnknownValue(ValueError):
     """A name that is none of a GPU's values; the message has the nearest one."""
 
 
-def now_counts(counter: Counter, now: int) -> float:
-    """What a counter says at `now`, ns of the table's clock."""
-    return float(counter.whole + counter.part + counter.rate * max(now - counter.since, 0) / 1e9)
-
-
 def set_rate(counter: Counter, rate: float, now: int) -> None:
     """From now on it grows by `rate` a second; what it has grown to stays."""
     grown = counter.part + counter.rate * max(now - counter.since, 0) / 1e9
@@ -184,6 +179,24 @@ def set_link(link: Link, values: dict[str, Any], now: int) -> None:
             set_rate(getattr(link, name.removesuffix("_rate")), float(value), now)
         else:
             set_count(getattr(link, name), int(value), now)
+
+
+def apply_bogus(gpu: Gpu, name: str, value: float, now: int) -> None:
+    """Put a value straight into the driver's answer: power in mW, counters at rest, nothing checked.
+
+    Raises UnknownValue.
+    """
+    activity = name.removesuffix("_activity")
+    if name in COUNTERS:
+        set_rate(getattr(gpu, name), 0.0, now)
+        set_count(getattr(gpu, name), int(value), now)
+    elif name in GAUGES or name in WIDE or name == "temperature_margin":
+        setattr(gpu, name, int(value))
+    elif activity in ACTIVITY and activity != name:
+        set_rate(gpu.activity[ACTIVITY.index(activity)], value, now)
+    else:
+        known = [*COUNTERS, *GAUGES, *WIDE, *(f"{one}_activity" for one in ACTIVITY)]
+        raise UnknownValue(f"a GPU has no value {name!r} ({did_you_mean(name, known, 'values')})")
 
 
 _THERMAL = REASONS["sw_thermal"] | REASONS["hw_thermal"]

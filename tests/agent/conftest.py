@@ -1,11 +1,9 @@
-"""A small procfs and sysfs, a driver without a GPU, and what else the agent's tests share."""
+"""A small procfs and sysfs, and what else the agent's tests share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -89,106 +87,3 @@ def flat() -> Callable[[Iterable[Sample]], dict[str, float]]:
         return spelled
 
     return spell
-
-
-class NVMLError(Exception):
-    """As pynvml's: `value` is NVML's return code."""
-
-    def __init__(self, value: int) -> None:
-        super().__init__(f"error {value}")
-        self.value = value
-
-
-class FakeGpu:
-    """What one GPU answers; a test changes the fields. `error` is raised by every reading."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.error: int | None = None
-        self.missing: set[str] = set()
-        self.util, self.mem_util, self.temperature, self.milliwatts = 90, 40, 61, 350_500
-        self.sm_clock, self.mem_clock = 1980, 2619
-        self.used, self.free, self.reserved = 70_000 << 20, 10_000 << 20, 600 << 20
-
-
-class FakeNvml:
-    """The part of pynvml that the agent calls, under its names."""
-
-    NVMLError = NVMLError
-    nvmlMemory_v2 = 0x02000028
-    NVML_TEMPERATURE_GPU, NVML_CLOCK_SM, NVML_CLOCK_MEM = 0, 1, 2
-
-    def __init__(self, count: int = 2) -> None:
-        self.gpus = [FakeGpu(index) for index in range(count)]
-        self.init_error: int | None = None
-        self.driver_error: int | None = None
-        self.memory_v2 = True
-        self.before_call: Callable[[], object] = lambda: None
-
-    def nvmlInit(self) -> None:
-        if self.init_error is not None:
-            raise NVMLError(self.init_error)
-
-    def nvmlShutdown(self) -> None:
-        pass
-
-    def nvmlSystemGetDriverVersion(self) -> bytes:
-        return b"580.105.08"
-
-    def nvmlDeviceGetCount(self) -> int:
-        self.before_call()
-        if self.driver_error is not None:
-            raise NVMLError(self.driver_error)
-        return len(self.gpus)
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> FakeGpu:
-        return self.gpus[index]
-
-    def nvmlDeviceGetUUID(self, gpu: FakeGpu) -> str:
-        return f"GPU-{gpu.index}"
-
-    def nvmlDeviceGetPciInfo(self, gpu: FakeGpu) -> Any:
-        return SimpleNamespace(busId=f"00000000:{gpu.index:02X}:00.0".encode())
-
-    def nvmlDeviceGetMinorNumber(self, gpu: FakeGpu) -> int:
-        return gpu.index
-
-    def nvmlDeviceGetName(self, gpu: FakeGpu) -> str:
-        return "NVIDIA H200"
-
-    def nvmlDeviceGetUtilizationRates(self, gpu: FakeGpu) -> Any:
-        self._check(gpu, "utilization")
-        return SimpleNamespace(gpu=gpu.util, memory=gpu.mem_util)
-
-    def nvmlDeviceGetMemoryInfo(self, gpu: FakeGpu, version: int | None = None) -> Any:
-        self._check(gpu, "memory")
-        if version and not self.memory_v2:
-            raise NVMLError(13)
-        if version:
-            return SimpleNamespace(used=gpu.used, free=gpu.free, reserved=gpu.reserved)
-        return SimpleNamespace(used=gpu.used + gpu.reserved, free=gpu.free)
-
-    def nvmlDeviceGetTemperature(self, gpu: FakeGpu, sensor: int) -> int:
-        self._check(gpu, "temperature")
-        return gpu.temperature
-
-    def nvmlDeviceGetPowerUsage(self, gpu: FakeGpu) -> int:
-        self._check(gpu, "power")
-        return gpu.milliwatts
-
-    def nvmlDeviceGetClockInfo(self, gpu: FakeGpu, which: int) -> int:
-        self._check(gpu, "clock")
-        return gpu.sm_clock if which == self.NVML_CLOCK_SM else gpu.mem_clock
-
-    @staticmethod
-    def _check(gpu: FakeGpu, what: str) -> None:
-        if gpu.error is not None:
-            raise NVMLError(gpu.error)
-        if what in gpu.missing:
-            raise NVMLError(3)
-
-
-@pytest.fixture
-def nvml() -> FakeNvml:
-    """A driver with two GPUs."""
-    return FakeNvml()

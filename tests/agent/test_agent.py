@@ -84,6 +84,7 @@ def _settings(host: Host, sink: Sink, folder: Path, **more: object) -> AgentSett
             "collectors": {"disable": ["filesystem"]},
             "engines": [{"job": "vllm", "url": f"{sink.url}/metrics"}],
             "pods": {"enabled": False},
+            "gpu": {"enabled": False},
             "push": {"url": sink.url, "token": sink.token, "spool": {"directory": str(folder)}},
             **more,
         }

@@ -87,5 +87,5 @@ def test_a_state_is_logged_once(host: Host, caplog: pytest.LogCaptureFixture) ->
 
 def test_collectors_register_themselves_and_can_be_switched_off(host: Host) -> None:
     names = set(discover())
-    assert {"cpu", "meminfo", "pressure", "filesystem", "netdev", "diskstats", "gpu"} <= names
-    assert {each.name for each in collectors_for(host, ("cpu", "gpu"))} == names - {"cpu", "gpu"}
+    assert {"cpu", "meminfo", "pressure", "filesystem", "netdev", "diskstats"} <= names
+    assert {each.name for each in collectors_for(host, ("cpu", "stat"))} == names - {"cpu", "stat"}

@@ -36,7 +36,7 @@ class WholeAgent:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "fleetowl", "agent", "--config", str(config)],
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "STATE_DIRECTORY": str(folder), **(environment or {})},
                 stdout=subprocess.DEVNULL,
                 stderr=log,
             )

@@ -41,7 +41,7 @@ def test_the_map_of_the_house_names_every_room() -> None:
 def test_a_metric_is_listed_once() -> None:
     names = [metric.name for families in metrics().values() for metric in families]
     assert sorted(set(names)) == sorted(names)
-    assert {"fleetowl_gpu_count", "fleetowl_gpu_status", "fleetowl_tick_step_seconds"} <= set(names)
+    assert {"fleetowl_gpu_driver_devices", "fleetowl_gpu_status", "fleetowl_tick_step_seconds"} <= set(names)
 
 
 def test_defaults_stand_as_in_the_file() -> None:

@@ -388,6 +388,6 @@ def test_the_text_says_nothing_that_is_not_there(pack_groups: list[RuleGroup]) -
             assert used <= {
                 *("instance", "job", "engine", "model_name", "node", "gpu", "UUID"),
                 *("Hostname", "hostname", "device", "mountpoint", "rack", "xid", "metric", "export", "port"),
-                *("namespace", "pod", "container", "condition"),
+                *("namespace", "pod", "container", "condition", "call"),
                 *("file", "group", "collector", "receiver", "integration"),
             }, rule.name

@@ -75,6 +75,21 @@ def test_values_come_back_bit_by_bit(values: list[float | None]) -> None:
     ]
 
 
+def slowly_packed(values: list[float | None]) -> bytes:
+    """The payload as the module's docstring has it, column by column."""
+    bitmap = bytearray((len(values) + 7) // 8)
+    for column, value in enumerate(values):
+        if value is not None:
+            bitmap[column >> 3] |= 1 << (column & 7)
+    numbers = [0.0 if value is None else value for value in values]
+    return struct.pack("<I", len(values)) + bytes(bitmap) + struct.pack(f"<{len(values)}d", *numbers)
+
+
+@given(st.lists(st.floats(), max_size=70) | st.lists(st.none() | st.floats(), max_size=70))
+def test_values_are_packed_bit_by_bit(values: list[float | None]) -> None:
+    assert pack_values(values) == slowly_packed(values)
+
+
 def test_the_stale_marker_survives() -> None:
     (stale,) = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))
     (found,) = unpack_values(pack_values([stale]), 1)

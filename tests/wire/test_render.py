@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from model.labels import NAME, Labels
 from model.metric import Metric, Sample
-from wire.render import TextRenderer
+from wire.render import Families, PageRenderer, TextRenderer
 
 HISTOGRAM = Metric("h", "histogram", "A histogram.")
 
@@ -60,3 +64,43 @@ def test_what_is_no_longer_rendered_is_forgotten() -> None:
     for turn in range(100):
         renderer.render([(series("x", n=f"{turn}-{n}"), 1) for n in range(50)])
     assert len(renderer._cache) < 1300
+
+
+POOL = [series(name, n=str(n)) for name in ("h_bucket", "h_sum", "h", "g", "x", "é") for n in range(3)]
+LISTS = st.lists(st.lists(st.sampled_from(POOL), max_size=6), min_size=1, max_size=4)
+PAGES = st.lists(
+    st.tuples(st.lists(st.integers(0, 3), max_size=4, unique=True), st.booleans(), st.booleans()), max_size=6
+)
+
+
+@given(LISTS, PAGES, st.data())
+def test_a_page_is_what_one_by_one_gives(
+    lists: list[list[Labels]], pages: list[tuple[list[int], bool, bool]], data: st.DataObject
+) -> None:
+    """Lists come and go, are replaced by equal ones, share families, and types are learned on the way."""
+    families, one_by_one = Families(), TextRenderer()
+    whole = PageRenderer(families)
+    for chosen, replaced, learned in pages:
+        if learned:
+            one_by_one.declare(HISTOGRAM)
+            families.declare(HISTOGRAM)
+        if replaced:
+            lists[0] = data.draw(st.permutations(lists[0]))
+        shown = [lists[place] for place in chosen if place < len(lists)]
+        parts = [
+            (part, data.draw(st.lists(st.floats(), min_size=len(part), max_size=len(part)))) for part in shown
+        ]
+        pairs = [pair for part, values in parts for pair in zip(part, values, strict=True)]
+        assert whole.render(parts) == one_by_one.render(pairs)
+
+
+def test_a_page_forgets_the_lists_that_it_no_longer_shows() -> None:
+    whole = PageRenderer(Families())
+    for turn in range(50):
+        whole.render([([series("x", n=f"{turn}-{n}")], [1.0]) for n in range(3)])
+    assert len(whole._parts) == 3
+
+
+def test_a_page_wants_as_many_numbers_as_series() -> None:
+    with pytest.raises(ValueError, match="as many"):
+        PageRenderer(Families()).render([([series("x")], [1.0, 2.0]), ([series("y")], [])])

@@ -16,8 +16,6 @@ from model.metric import Metric
 CONTRACT: dict[str, Any] = read_yaml(Path(__file__).with_name("contract.yml"))
 FAMILIES: dict[str, dict[str, Any]] = CONTRACT["families"]
 LABELS: dict[str, Any] = CONTRACT["labels"]
-NOT_YET = frozenset({"DCGM_FI_DEV_XID_ERRORS"})
-"""Families of the contract that the agent does not declare yet."""
 
 
 def declared() -> dict[str, Metric]:
@@ -29,7 +27,7 @@ def declared() -> dict[str, Metric]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in NOT_YET])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_what_is_declared_is_the_contract(name: str) -> None:
     family = FAMILIES[name]
     metric = declared().get(name)
@@ -38,10 +36,6 @@ def test_what_is_declared_is_the_contract(name: str) -> None:
         return
     assert (metric.type, metric.help) == (family["type"], family["help"])
     assert set(LABELS["of_every_family"]) <= set(metric.labels)
-
-
-def test_what_is_not_yet_declared_is_listed_truly() -> None:
-    assert not NOT_YET & declared().keys()
 
 
 def test_the_contract_is_what_a_real_exporter_says(shared_data: Path) -> None:

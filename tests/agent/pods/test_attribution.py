@@ -148,6 +148,7 @@ async def test_a_device_that_is_not_here_is_counted(flat: Flat) -> None:
     gone = "GPU-cccccccc-0000-0000-0000-000000000000"
     await scene.hear(answer([gpu_pod("vllm-0", gone, "nvidia7", "what?")]))
     assert flat(scene.attribution.samples())["fleetowl_pod_devices_unknown{resource=nvidia.com/gpu}"] == 3
+    assert scene.attribution.owners(gone) == (OWNER,), "a GPU that is lost is still somebody's"
 
 
 async def test_other_resources_are_no_gpus_unless_configured() -> None:

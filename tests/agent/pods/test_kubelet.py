@@ -63,6 +63,7 @@ async def test_an_answer_beyond_the_limit_is_refused_when_it_is_announced(socket
 
 async def test_no_socket_is_no_kubelet(socket: Path) -> None:
     assert await failure(socket) == ("no_kubelet", f"{socket} is not there")
+    socket.touch()
     assert (await failure(socket / "deeper"))[0] == "no_kubelet"
 
 

@@ -176,7 +176,7 @@ def test_a_process_is_counted_once_on_a_device(node: Node, flat: Flat) -> None:
     devices = {
         A: Held(identity(A, 0, 0), [on(1), on(2, GIB), on(2, 3 * GIB, "graphics")]),
         MIG_1: Held(identity(MIG_1, 0, 0, A, 1), [on(1)]),
-        MIG_2: Held(identity(MIG_2, 0, 0, A, 2)),
+        MIG_2: Held(identity(MIG_2, 0, 0, A, 2), []),
     }
     found = flat(node.sweep(devices))
     counts = {name[-41:-1]: value for name, value in found.items() if "gpu_processes{" in name}
@@ -286,8 +286,21 @@ def test_what_the_gpu_source_tells_is_believed_for_a_while() -> None:
     now[0] = 8.0
     latest.samples([(identity(A, 0, 0), [on(2)])], 8000)
     now[0] = 12.0
-    assert [process["pid"] for process in latest.devices()[A].processes] == [2]
+    assert [process["pid"] for process in latest.devices()[A].processes or ()] == [2]
     now[0] = 19.0
     assert latest.devices()[A] == Held(identity(A, 0, 0)), "the driver hangs: its processes are not known"
-    now[0] = 605.0
+    now[0] = 86_405.0
     assert list(latest.devices()) == [A]
+
+
+def test_a_device_takes_the_place_of_the_one_before() -> None:
+    latest = Latest()
+    latest.samples([(identity(A, 0, 0), []), (identity(MIG_1, 0, 0, A, 1), [])], 0)
+    latest.samples([(identity(A, 0, 0), []), (identity(MIG_2, 0, 0, A, 1), [])], 0)
+    assert set(latest.devices()) == {A, MIG_2}
+    latest.samples([(identity(B, 0, 0), [])], 0)
+    assert set(latest.devices()) == {B, MIG_2}
+
+
+def test_a_device_that_does_not_answer_has_no_count(node: Node, flat: Flat) -> None:
+    assert flat(node.sweep({A: Held(identity(A, 0, 0))})) == {"fleetowl_gpu_processes_not_shown": 0}

@@ -261,6 +261,14 @@ def test_what_is_not_seen_of_gpus_is_said() -> None:
     ]
 
 
+def test_an_agent_that_fell_silent_is_said() -> None:
+    page = 'up{{job="fleetowl-agent",instance="n1",node="n1"}} {up}\nnode_load1{{node="n1"}} 1\n'
+    (finding,) = node(page.format(up=0)).missing
+    assert (finding.severity, finding.subject) == ("broken", "agent")
+    assert node(page.format(up=1)).missing == ()
+    assert node(page.format(up=0)).engines == (), "it is no engine"
+
+
 def test_without_a_gpu_the_kernel_log_is_not_missed() -> None:
     seen = snapshot(None, (0.0, rows('fleetowl_kernel_log_status{state="denied",reason="x"} 1\n')), "n1")
     assert not seen.broken

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
+from statistics import median
+from time import monotonic, sleep
 from typing import Any
 
+import pytest
+
+from simulator.nvml.mapping import FUTEX
 from simulator.nvml.stub import Stub
 
 MakeStub = Callable[..., Stub]
@@ -32,6 +38,22 @@ def test_an_xid_reaches_every_listener_once_and_in_order(nvml_stub: MakeStub, as
     for listener in listeners:
         assert listener.heard() == [3, 8, 79, 0xFFFFFFFF]
         assert listener.heard() == [1, 8, 63, 2]
+
+
+@pytest.mark.skipif(platform.machine() not in FUTEX, reason="here a waiter looks every 50 ms")
+def test_a_waiter_is_woken_at_once(nvml_stub: MakeStub, ask: Ask) -> None:
+    """Not at its next look: half of the events take less than half of the 50 ms between two."""
+    stub = nvml_stub(gpus=1)
+    listener = ask(stub, LISTENER)
+    assert listener.heard() == "listens"
+    took = []
+    for _ in range(15):
+        sleep(0.003)
+        before = monotonic()
+        stub.gpus[0].xid(79)
+        listener.heard()
+        took.append(monotonic() - before)
+    assert median(took) < 0.015
 
 
 def test_a_wait_returns_10_when_nothing_comes(nvml_stub: MakeStub, ask: Ask) -> None:

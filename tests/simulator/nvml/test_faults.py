@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from simulator.nvml.stub import Stub
-from simulator.nvml.symbols import NEWER
 
 MakeStub = Callable[..., Stub]
 Ask = Callable[..., Any]
@@ -137,7 +136,7 @@ def test_after_an_upgrade_only_a_fresh_process_works(nvml_stub: MakeStub, ask: A
 
 
 def test_an_old_driver_lacks_functions(nvml_stub: MakeStub, ask: Ask) -> None:
-    stub = nvml_stub(gpus=1, without=NEWER)
+    stub = nvml_stub(gpus=1, old=True)
     asker = ask(
         stub,
         """
@@ -145,10 +144,48 @@ def test_an_old_driver_lacks_functions(nvml_stub: MakeStub, ask: Ask) -> None:
         h = n.nvmlDeviceGetHandleByIndex(0)
         say([code_of(n.nvmlDeviceGetTemperatureV, h, 0), code_of(n.nvmlGpmQueryDeviceSupport, h)])
         say(code_of(n.nvmlDeviceGetTemperature, h, 0))
+        say([value.nvmlReturn for value in n.nvmlDeviceGetFieldValues(h, [82, 186, 230])])
         """,
     )
     assert asker.heard() == [13, 13]
     assert asker.heard() == 0
+    assert asker.heard() == [0, 3, 3]
+
+
+def test_any_call_may_be_missing(nvml_stub: MakeStub, ask: Ask) -> None:
+    stub = nvml_stub(gpus=1, without=["nvmlDeviceGetUUID"])
+    asker = ask(
+        stub,
+        """
+        n.nvmlInit()
+        h = n.nvmlDeviceGetHandleByIndex(0)
+        say([code_of(n.nvmlDeviceGetUUID, h), code_of(n.nvmlDeviceGetName, h)])
+        """,
+    )
+    assert asker.heard() == [13, 0]
+
+
+def test_without_a_table_there_is_no_driver(nvml_stub: MakeStub, ask: Ask) -> None:
+    asker = ask(nvml_stub(gpus=1), "say(code_of(n.nvmlInit))", FLEETOWL_NVML_STUB="/no/such/table")
+    assert asker.heard() == 9
+
+
+def test_a_slow_call_is_slow_and_answers(nvml_stub: MakeStub, ask: Ask) -> None:
+    stub = nvml_stub(gpus=2)
+    stub.gpus[1].slow("nvmlDeviceGetPowerUsage", milliseconds=60)
+    asker = ask(
+        stub,
+        """
+        n.nvmlInit()
+        took = []
+        for h in [n.nvmlDeviceGetHandleByIndex(i) for i in range(2)]:
+            before = time.monotonic()
+            n.nvmlDeviceGetPowerUsage(h)
+            took.append(time.monotonic() - before)
+        say(took[1] > 0.06 > took[0])
+        """,
+    )
+    assert asker.heard() is True
 
 
 def test_a_library_that_is_no_nvml(nvml_stub: MakeStub, ask: Ask) -> None:

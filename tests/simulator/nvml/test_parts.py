@@ -44,6 +44,8 @@ say(n.nvmlDeviceGetUUID(parent) == n.nvmlDeviceGetUUID(h))
 say([code_of(n.nvmlDeviceGetTemperature, second, 0), code_of(n.nvmlDeviceGetUtilizationRates, h)])
 wait()
 say([n.nvmlDeviceGetMigMode(h), len(parts()), code_of(n.nvmlDeviceGetName, second)])
+wait()
+say([code_of(n.nvmlDeviceGetName, second), code_of(n.nvmlDeviceGetName, parts()[1])])
 """,
     )
     assert asker.heard() == [[0, 0], 0]
@@ -55,9 +57,14 @@ say([n.nvmlDeviceGetMigMode(h), len(parts()), code_of(n.nvmlDeviceGetName, secon
     assert asker.heard() == [int(19.5 * 1024), 2]
     assert asker.heard() is True
     assert asker.heard() == [3, 3]
+    stub.gpus[0].processes([(11, 100)], mig=0)
     stub.gpus[0].mig([])
+    assert stub.gpus[0].first_process is None
     asker.go()
     assert asker.heard() == [[0, 0], 0, 2]
+    stub.gpus[0].mig(["1g.10gb", "1g.10gb"])
+    asker.go()
+    assert asker.heard() == [2, 0]  # a handle from before is no handle of the new part
 
 
 def test_what_a_gpu_cannot_be_divided_into(nvml_stub: MakeStub) -> None:
@@ -127,6 +134,7 @@ def test_links(nvml_stub: MakeStub, ask: Ask) -> None:
 def test_gpm_measures_between_two_samples(nvml_stub: MakeStub, ask: Ask) -> None:
     stub = nvml_stub(gpus=2, stepped=True, load="busy")
     stub.gpus[1].set(tensor_activity=23.5, pcie_tx_bytes_rate=50 * 2**20)
+    stub.gpus[1].set(nvlink_tx_bytes_rate=18 * 2**20, nvlink_rx_bytes_rate=36 * 2**20)
     asker = ask(
         stub,
         """
@@ -136,11 +144,11 @@ def test_gpm_measures_between_two_samples(nvml_stub: MakeStub, ask: Ask) -> None
         samples = [n.nvmlGpmSampleGet(h, n.nvmlGpmSampleAlloc())]
         say("one"); wait()
         samples.append(n.nvmlGpmSampleGet(h, n.nvmlGpmSampleAlloc()))
-        get = n.c_nvmlGpmMetricsGet_t(version=1, sample1=samples[0], sample2=samples[1], numMetrics=4)
-        for i, metric in enumerate((5, 10, 20, 400)):
+        get = n.c_nvmlGpmMetricsGet_t(version=1, sample1=samples[0], sample2=samples[1], numMetrics=8)
+        for i, metric in enumerate((5, 10, 20, 400, 60, 61, 62, 97)):
             get.metrics[i].metricId = metric
         n.nvmlGpmMetricsGet(get)
-        say([[get.metrics[i].nvmlReturn, round(get.metrics[i].value, 3)] for i in range(4)])
+        say([[get.metrics[i].nvmlReturn, round(get.metrics[i].value, 3)] for i in range(8)])
         for sample in samples: n.nvmlGpmSampleFree(sample)
         """,
     )
@@ -150,7 +158,7 @@ def test_gpm_measures_between_two_samples(nvml_stub: MakeStub, ask: Ask) -> None
     stub.gpus[1].set(tensor_activity=33.5)  # half of the time more
     stub.step(1)
     asker.go()
-    assert asker.heard() == [[0, 28.5], [0, 52], [0, 50], [3, 0]]
+    assert asker.heard() == [[0, 28.5], [0, 52], [0, 50], [3, 0], [0, 36], [0, 18], [0, 2], [0, 1]]
 
 
 def test_counters_never_go_back_while_rates_change(nvml_stub: MakeStub, ask: Ask) -> None:

@@ -55,7 +55,9 @@ def _record(stub: Stub, gpu: int) -> Gpu:
 def test_what_is_shipped_plays_to_its_end(play: Play, name: str) -> None:
     scenario = load_scenario(find_scenario(name))
     player, _ = play(scenario)
-    happened = player.advance(600)
+    story = scenario.timeline()
+    happened = player.advance(story[-1][0] if story else 1.0)
+    assert happened == [event for _, event in story]
     assert len(happened) == sum(event.repeat.times if event.repeat else 1 for event in scenario.events)
     assert scenario.description
 
@@ -100,7 +102,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_place(tmp_path: Path)
         "story.yml: events.6: nothing happens: write one of",
         "story.yml: events.7.link.link: there is no link 18: this GPU has 18",
         "story.yml: events.7.link.set.crc: an NVLink has no value 'crc'",
-        "story.yml: events.9.bogus.utilisation: a GPU has no such value (did you mean utilization?)",
+        "story.yml: events.9.bogus.utilisation: a GPU has no value 'utilisation' (did you mean utilization?)",
         "story.yml: events.10.set.reasons: reasons: ['hot'] cannot be: no such reason: 'hot'",
     ):
         assert [line for line in said if line.startswith(start)], start

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agent.gpu.probe.errors import NOT_SUPPORTED, sentence
-from agent.gpu.probe.family import GPU_LABELS, counter, gauge, metrics
+from agent.gpu.probe.family import OWN_LABELS, counter, gauge, metrics
 from agent.gpu.probe.target import Reader, Target, lacking
 
 _MOST_ROWS = 1 << 24
@@ -26,7 +26,7 @@ BANKS = gauge(
     "fleetowl_gpu_row_remap_banks",
     "Memory banks by how many spare rows they have left: max, high, partial, low or none.",
     _MOST_ROWS,
-    labels=(*GPU_LABELS, "spare"),
+    labels=(*OWN_LABELS, "spare"),
 )
 _ROWS = (CORRECTABLE, UNCORRECTABLE, PENDING, FAILURE)  # in the order in which the driver answers
 _SPARE = ("max", "high", "partial", "low", "none")
