@@ -111,7 +111,7 @@ class Child:
         """Whether it took the line; not if it is ending, or has not read for long."""
         try:
             return os.write(self._stdin, line) == len(line)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: it is gone, and its pipe is closed
             return False
 
     def terminate(self) -> None:
