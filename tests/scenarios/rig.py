@@ -35,10 +35,13 @@ class Wire:
 
     def __init__(self, pipeline: Pipeline, now: Callable[[], int]) -> None:
         self._pipeline, self._now = pipeline, now
+        self._announced = b""
 
     def offer(self, frames: Collection[Outgoing]) -> None:
         for frame in frames:
-            received = self._pipeline.frames.receive(frame.schema + frame.data, self._now())
+            schema = b"" if frame.key == self._announced else frame.schema
+            self._announced = frame.key
+            received = self._pipeline.frames.receive(schema + frame.data, self._now())
             assert received.status == 200, received.reason
 
     def hurry(self, frame: Outgoing, _: float) -> None:
