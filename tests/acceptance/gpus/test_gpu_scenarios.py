@@ -9,7 +9,9 @@ from statistics import median
 
 import pytest
 
-from tests.scenarios.rig import INTERVAL, Rig, rig
+from tests.acceptance.gpus.rig import INTERVAL, Rig, rig
+
+pytestmark = pytest.mark.acceptance
 
 Tell = Callable[[str], AbstractAsyncContextManager[Rig]]
 OTHERS = {"Watchdog", "GpuMemoryHeadroomLow"}
