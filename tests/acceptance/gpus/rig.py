@@ -5,6 +5,7 @@ Only the clock is ours: a scenario of ten minutes runs in seconds, and an alert 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from analyzer.assembly import assemble, prepare
 from analyzer.central import CentralSettings
 from analyzer.pipeline import Pipeline
 from model.labels import Labels
+from model.metric import Sample
 from model.settings import load_section
 from simulator.nvml.player import Player
 from simulator.nvml.scenario import find_scenario, load_scenario
@@ -33,14 +35,23 @@ class Wire:
 
     def __init__(self, pipeline: Pipeline, now: Callable[[], int]) -> None:
         self._pipeline, self._now = pipeline, now
+        self._announced = b""
 
     def offer(self, frames: Collection[Outgoing]) -> None:
         for frame in frames:
-            received = self._pipeline.frames.receive(frame.schema + frame.data, self._now())
+            schema = b"" if frame.key == self._announced else frame.schema
+            self._announced = frame.key
+            received = self._pipeline.frames.receive(schema + frame.data, self._now())
             assert received.status == 200, received.reason
 
     def hurry(self, frame: Outgoing, _: float) -> None:
         self.offer([frame])
+
+    def samples(self) -> list[Sample]:
+        return []
+
+    async def close(self, _: Outgoing) -> None:
+        pass
 
 
 class Rig:
@@ -51,6 +62,17 @@ class Rig:
         self.start = self.now = start
         self.fired: dict[tuple[str, str], float] = {}
         self.values: dict[Labels, float] = {}
+
+    async def begin(self) -> None:
+        """Wait, in real time, until the probe has come up: that is no part of the story."""
+        (beat,) = self.agent.beats.values()
+        for _ in range(200):
+            await beat.read(self.now)
+            names = {labels.name for reading in beat.latest.values() for labels in reading.series}
+            if "DCGM_FI_DEV_GPU_TEMP" in names:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError("the probe never answered")
 
     async def until(self, second: float, each: Callable[[], None] = lambda: None) -> None:
         """Let the story go on to this second; `each` is called after each beat."""
@@ -102,6 +124,7 @@ async def rig(
         async with Agent(_settings(folder), quiet=True) as agent:
             made = Rig(Player(story, stub), agent, pipeline, start)
             agent.pushers = [Wire(pipeline, lambda: made.now)]  # type: ignore[list-item]
+            await made.begin()
             yield made
 
 
