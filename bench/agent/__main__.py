@@ -23,7 +23,6 @@ from pathlib import Path
 from bench.agent import cost, growth, hang, latency
 
 PARTS = ("cost", "event", "hang", "growth")
-_PORT = 19_482
 
 
 async def run(options: argparse.Namespace) -> bool:
@@ -32,14 +31,13 @@ async def run(options: argparse.Namespace) -> bool:
         place = Path(folder)
         for part in options.parts or PARTS:
             if part == "cost":
-                ports = (_PORT, _PORT + 1)
-                met.append(await cost.bench(options.seconds, options.gpus, options.engines, place, ports))
+                met.append(await cost.bench(options.seconds, options.gpus, options.engines, place))
             elif part == "event":
-                met.append(await latency.bench(options.xids, place, _PORT))
+                met.append(await latency.bench(options.xids, place))
             elif part == "hang":
-                met.append(await hang.bench(options.hang_seconds, place, _PORT))
+                met.append(await hang.bench(options.hang_seconds, place))
             else:
-                met.append(await growth.bench(options.hangs, place, _PORT))
+                met.append(await growth.bench(options.hangs, place))
     return all(met)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from bench.agent.processes import usage
-from bench.agent.world import World, engine_page, running_agent
+from bench.agent.world import World, engine_page, free_port, running_agent
 from simulator.nvml.stub import Stub
 
 MEMORY_AIM_MB = 64.0
@@ -59,18 +59,19 @@ async def measure(pid: int, seconds: float, url: str) -> Cost:
     return Cost(worst, cpu, sorted(took)[int(0.99 * _RUSH)], len(body), series, after.processes)
 
 
-async def agent(seconds: float, gpus: int, engines: int, folder: Path, port: int) -> Cost:
+async def agent(seconds: float, gpus: int, engines: int, folder: Path) -> Cost:
     world = World()
     with Stub(folder, gpus=gpus, profile="h100") as stub:
-        async with running_agent(world, folder, stub.environment(), port, engines) as process:
-            return await measure(process.pid, seconds, f"http://127.0.0.1:{port}/metrics")
+        async with running_agent(world, folder, stub.environment(), engines) as process:
+            return await measure(process.pid, seconds, f"{world.agent}/metrics")
 
 
-async def peer(seconds: float, port: int) -> Cost | None:
+async def peer(seconds: float) -> Cost | None:
     """None if the package is not installed."""
     binary = shutil.which("prometheus-node-exporter")
     if binary is None:
         return None
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         binary, f"--web.listen-address=127.0.0.1:{port}", stderr=asyncio.subprocess.DEVNULL
     )
@@ -82,11 +83,9 @@ async def peer(seconds: float, port: int) -> Cost | None:
         await process.wait()
 
 
-async def bench(seconds: float, gpus: int, engines: int, folder: Path, ports: tuple[int, int]) -> bool:
+async def bench(seconds: float, gpus: int, engines: int, folder: Path) -> bool:
     """Print the figures; whether all aims are met."""
-    ours, theirs = await asyncio.gather(
-        agent(seconds, gpus, engines, folder, ports[0]), peer(seconds, ports[1])
-    )
+    ours, theirs = await asyncio.gather(agent(seconds, gpus, engines, folder), peer(seconds))
     page = sum(not line.startswith("#") for line in engine_page(1).splitlines())
     print(f"cost: {gpus} GPUs (stub), {engines} engines of {page} series, 1 s, scraped each second, pushing")
     print(f"  {ours.processes} processes, {ours.series} series, a page of {ours.page_bytes / 1000:.0f} kB")

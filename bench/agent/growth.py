@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 from bench.agent.processes import Usage, usage
 from bench.agent.world import World, running_agent
@@ -14,12 +13,12 @@ _WARM_UP = 10  # hangs before the first look: threads start lazily, caches fill
 _MEMORY_SLACK_MB = 1.0
 
 
-async def bench(hangs: int, folder: Path, port: int) -> bool:
+async def bench(hangs: int, folder: Path) -> bool:
     """Print threads, processes and memory before and after `hangs` hangs."""
     world = World()
     with Stub(folder, gpus=8, profile="h100") as stub:
-        settings: dict[str, Any] = {"gpu": {"deadline": "300ms", "hung_after": "500ms"}}
-        async with running_agent(world, folder, stub.environment(), port, **settings) as process:
+        gpu = {"deadline": "300ms", "hung_after": "500ms"}
+        async with running_agent(world, folder, stub.environment(), gpu=gpu) as process:
             await _hang(stub, _WARM_UP)
             before = usage(process.pid)
             await _hang(stub, hangs)

@@ -44,12 +44,12 @@ class Freshness:
         return max(self.worst.get(gpu, 0.0), now - self.changed.get(gpu, 0.0))
 
 
-async def bench(seconds: float, folder: Path, port: int) -> bool:
+async def bench(seconds: float, folder: Path) -> bool:
     """Hang one GPU for `seconds`; print and judge what the analyzer saw meanwhile."""
     world, fresh = World(), Freshness()
     world.listen = fresh.listen
     with Stub(folder, gpus=8, profile="h100") as stub:
-        async with running_agent(world, folder, stub.environment(), port):
+        async with running_agent(world, folder, stub.environment()):
             beating = asyncio.create_task(_beat(stub))
             await asyncio.sleep(5)
             fresh.begin()

@@ -14,12 +14,12 @@ AIM_SECONDS = 1.0
 _CODES = (79, 48, 63, 94, 31, 119)
 
 
-async def bench(rounds: int, folder: Path, port: int) -> bool:
+async def bench(rounds: int, folder: Path) -> bool:
     """Print median and worst of `rounds` XIDs at random moments of the agent's beat."""
     world, took = World(), list[float]()
     chance = random.Random(1)
     with Stub(folder, gpus=8, profile="h100") as stub:
-        async with running_agent(world, folder, stub.environment(), port):
+        async with running_agent(world, folder, stub.environment()):
             for number in range(rounds):
                 await asyncio.sleep(1.2 + chance.random())
                 code, seen = _CODES[number % len(_CODES)], len(world.events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -43,7 +44,7 @@ _COUNTERS = (
     "prefix_cache_queries",
     "prefix_cache_hits",
 )
-_START = 5.0  # seconds that an agent is given to come up
+_START = 8.0  # seconds that an agent is given to come up
 
 _RUN_AGENT = """
 import asyncio, json, signal, sys
@@ -84,6 +85,9 @@ class World:
         """When an event arrived (monotonic seconds), and the event."""
         self.listen: Callable[[float, dict[Labels, float]], None] | None = None
         self.url = ""
+        self.engines: list[str] = []
+        self.agent = ""
+        """Where the agent that pushes here listens."""
         self._schemas: dict[bytes, Schema] = {}
 
     async def take(self, request: web.Request) -> web.Response:
@@ -121,37 +125,52 @@ class World:
         answers: dict[str, Any] = {"version": {"version": "0.32.0"}, "v1/models": {"data": [{"id": "llama"}]}}
         return web.json_response(answers.get(request.match_info["what"], {}))
 
-    async def start(self) -> web.AppRunner:
+    async def start(self, engines: int) -> web.AppRunner:
+        """An analyzer, and so many engines, each on a port of its own."""
         app = web.Application()
         app.add_routes(
             [
                 web.post("/api/v1/frames", self.take),
-                web.get("/engine/{number}/metrics", self.page),
-                web.get("/engine/{number}/{what:.*}", self.other),
+                web.get("/metrics", self.page),
+                web.get("/{what:.*}", self.other),
             ]
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        for _ in range(1 + engines):
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url, *self.engines = [f"http://127.0.0.1:{address[1]}" for address in runner.addresses]
         return runner
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
 async def running_agent(
-    world: World, folder: Path, environment: dict[str, str], port: int, engines: int = 0, **settings: object
+    world: World,
+    folder: Path,
+    environment: dict[str, str],
+    engines: int = 0,
+    gpu: dict[str, Any] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """An agent in a process of its own, as in production: 1 s interval, pushing to `world`."""
-    runner = await world.start()
+    runner = await world.start(engines)
+    port = free_port()
+    world.agent = f"http://127.0.0.1:{port}"
     configuration: dict[str, object] = {
         "listen": f"127.0.0.1:{port}",
         "interval": "1s",
         "engines": [
-            {"job": "vllm", "instance": f"llama-{number}", "url": f"{world.url}/engine/{number}/metrics"}
-            for number in range(engines)
+            {"job": "vllm", "instance": f"llama-{number}", "url": f"{url}/metrics"}
+            for number, url in enumerate(world.engines)
         ],
         "push": {"url": world.url, "spool": {"directory": f"{folder}/spool"}},
-        **settings,
+        "gpu": {"last_seen": f"{folder}/gpus.json", **(gpu or {})},
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -164,6 +183,7 @@ async def running_agent(
         await asyncio.sleep(_START)
         yield process
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
         await runner.cleanup()
