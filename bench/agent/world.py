@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from model.labels import Labels
@@ -44,7 +46,8 @@ _COUNTERS = (
     "prefix_cache_queries",
     "prefix_cache_hits",
 )
-_START = 8.0  # seconds that an agent is given to come up
+_START = 60.0  # seconds that an agent is given to come up
+_SETTLE = 5.0  # and to have met everything once
 
 _RUN_AGENT = """
 import asyncio, json, signal, sys
@@ -150,6 +153,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def _ready(url: str) -> None:
+    """Wait for the first collection. Raises TimeoutError if the agent does not come up."""
+    async with asyncio.timeout(_START), aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectionError):
+                async with session.get(f"{url}/-/ready") as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+
+
 @asynccontextmanager
 async def running_agent(
     world: World,
@@ -180,7 +194,8 @@ async def running_agent(
         env={**os.environ, "STATE_DIRECTORY": str(folder), **environment},
     )
     try:
-        await asyncio.sleep(_START)
+        await _ready(world.agent)
+        await asyncio.sleep(_SETTLE)
         yield process
     finally:
         if process.returncode is None:
