@@ -87,6 +87,9 @@ class Agent:
         self.devices = KnownDevices()
         self.xids = XidSource(settings, self.devices, self._emit_xid)
         self.gpus = self._gpu_source(hold or Hold()) if settings.gpu.enabled else None
+        if self.gpus is not None:
+            # Those that were there before and may be lost now: the kernel's log names them by address.
+            self.devices.update([device.identity for device in self.gpus.devices.values()], "")
         optional = [source for source in (self.pods, self.gpus) if source is not None]
         sources: list[Source] = [self._host, self.xids, *engines, *optional]
         for source in sources:
