@@ -261,6 +261,24 @@ def test_what_is_not_seen_of_gpus_is_said() -> None:
     ]
 
 
+def test_a_driver_that_fails_is_wrong_and_one_that_is_absent_is_missing() -> None:
+    status = 'fleetowl_gpu_status{state="failing",reason="GPU 2 does not say who it is"} 1\n'
+    seen = node(f"DCGM_FI_DEV_GPU_TEMP{{{GPU}}} 60\n" + status)
+    assert [(each.subject, each.text) for each in seen.wrong] == [
+        ("NVIDIA driver", "failing: GPU 2 does not say who it is")
+    ]
+    assert seen.missing == ()
+    waiting = node(status.replace("failing", "waiting"))
+    assert waiting.wrong[0].severity == "warning"
+
+
+def test_a_gpu_on_the_bus_that_the_driver_does_not_list_is_said() -> None:
+    counts = "fleetowl_gpu_pci_devices 8\nfleetowl_gpu_driver_devices {}\n"
+    (finding,) = node(counts.format(7)).wrong
+    assert (finding.severity, finding.text) == ("broken", "lists 7 of the 8 GPUs on the PCI bus")
+    assert node(counts.format(8)).wrong == ()
+
+
 def test_an_agent_that_fell_silent_is_said() -> None:
     page = 'up{{job="fleetowl-agent",instance="n1",node="n1"}} {up}\nnode_load1{{node="n1"}} 1\n'
     (finding,) = node(page.format(up=0)).missing
