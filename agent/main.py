@@ -212,6 +212,7 @@ class Agent:
             history=self.xids,
             companions=[pods.latest] if pods else [],
             followers=[self._know],
+            remember=not self.quiet,
             listeners=[lambda occurrence: self.xids.from_driver(occurrence, _now())],
         )
 

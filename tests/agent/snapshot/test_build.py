@@ -145,6 +145,22 @@ def test_the_worst_gpu_stands_first_and_mig_instances_stand_apart() -> None:
     ]
 
 
+def test_a_mig_instance_is_one_row_whichever_uuid_a_series_has() -> None:
+    status = 'fleetowl_gpu_device_status{gpu="2",uuid="%s",state="up"%s} 1\n'
+    of_instance = 'gpu="2",UUID="GPU-2",GPU_I_PROFILE="1g.10gb",GPU_I_ID="7"'
+    seen = node(
+        status % ("GPU-2", "")
+        + status % ("MIG-a", ',mig_profile="1g.10gb",mig_instance="7"')
+        + f"DCGM_FI_DEV_FB_USED{{{of_instance}}} 50\n"
+        + 'DCGM_FI_DEV_GPU_TEMP{gpu="2",UUID="GPU-2"} 50\n'
+        + 'fleetowl_gpu_process_memory_bytes{gpu="2",uuid="MIG-a",pid="7",process="python3"} 1024\n'
+    )
+    whole, part = seen.gpus
+    assert (whole.uuid, whole.mig_profile, whole.processes) == ("GPU-2", "", ())
+    assert (part.mig_instance, part.mig_profile, part.memory_used_bytes) == ("7", "1g.10gb", 50 * 2**20)
+    assert [(each.pid, each.name) for each in part.processes] == [(7, "python3")]
+
+
 def test_xids_pods_and_processes_find_their_gpu() -> None:
     one = gpu(
         'fleetowl_xid_total{gpu="3",uuid="GPU-3",xid="79"} 2\nfleetowl_xid_total{uuid="GPU-3",xid="31"} 0\n'
