@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.snapshot.findings import DRIVER
 from agent.snapshot.shape import EngineView, Finding, GpuView, HostView, NodeView, Snapshot
+from agent.snapshot.words import short_uuid
 from fleetowl.figures import NOTHING, gibibytes, number, percent, since, watts
 from fleetowl.terminal import BOLD, RED, YELLOW, Column, cut, paint, paragraph, render
 
@@ -142,15 +143,6 @@ def notes(gpu: GpuView) -> str:
     ]
     reasons = [reason for reason in gpu.clock_reasons if reason != "idle"]
     return ", ".join([*xids, *reasons, *gpu.notes])
-
-
-def short_uuid(uuid: str) -> str:
-    """Enough of it to tell GPUs apart.
-
-    >>> short_uuid("GPU-c2f76b33-7953-256e-8f33-1343419b1a1c"), short_uuid("MIG-9a8b7c6d-aaaa")
-    ('GPU-c2f76b33', 'MIG-9a8b7c6d')
-    """
-    return "-".join(uuid.split("-")[:2])
 
 
 def _index(gpu: GpuView) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.snapshot.facts import Facts
 from agent.snapshot.shape import EngineView, Finding, GpuView, Severity
-from agent.snapshot.words import counted
+from agent.snapshot.words import counted, short_uuid
 
 _STATUS = re.compile(r"fleetowl_(?P<what>[a-z_]+)_status")
 _OF_ENTITIES = frozenset(
@@ -65,6 +65,8 @@ def missing(now: Facts, *, gpus: bool) -> tuple[Finding, ...]:
 
 def _of_gpu(gpu: GpuView) -> Iterator[Finding]:
     subject = f"GPU {gpu.gpu}" + (f" instance {gpu.mig_instance}" if gpu.mig_instance else "")
+    if gpu.state == "lost":  # the driver numbers the others anew, so that its index may be another's
+        subject += f" ({short_uuid(gpu.uuid)})"
     if gpu.state != "up":
         yield Finding(_severity(gpu.state), subject, _said(gpu.state, gpu.reason))
     for xid in gpu.xids:

@@ -58,3 +58,12 @@ def counted(count: float, one: str, many: str = "") -> str:
     ('1 row', '2 rows', '3 memory errors')
     """
     return f"{count:.0f} {one if count == 1 else many or one + 's'}"
+
+
+def short_uuid(uuid: str) -> str:
+    """Enough of it to tell GPUs apart.
+
+    >>> short_uuid("GPU-c2f76b33-7953-256e-8f33-1343419b1a1c"), short_uuid("MIG-9a8b7c6d-aaaa")
+    ('GPU-c2f76b33', 'MIG-9a8b7c6d')
+    """
+    return "-".join(uuid.split("-")[:2])

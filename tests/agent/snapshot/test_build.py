@@ -79,7 +79,7 @@ def test_a_gpu_that_is_lost_says_so_without_figures() -> None:
     (lost,) = seen.gpus
     assert (lost.state, lost.temperature_celsius) == ("lost", None)
     (finding,) = seen.wrong
-    assert (finding.severity, finding.subject) == ("broken", "GPU 3")
+    assert (finding.severity, finding.subject) == ("broken", "GPU 3 (GPU-3)")
 
 
 def test_clock_reasons_are_words_and_only_harm_is_trouble() -> None:
