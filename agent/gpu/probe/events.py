@@ -55,6 +55,7 @@ class Events:
     def leave(self, seconds: float) -> bool:
         """Give the set back; False if the driver has not returned from the wait within these seconds."""
         self._open.clear()
+        self._joined.set()
         return self._idle.wait(seconds)
 
     @property
@@ -105,7 +106,7 @@ class Events:
             self._renew(calls.nvmlEventSetCreate())
             while self._open.is_set():
                 # Nobody says what waiting for nothing does.
-                if self._joined.wait(_WAIT_MS / 1000):
+                if self._joined.wait(_WAIT_MS / 1000) and self._open.is_set():
                     self._wait(calls)
                     waits += 1
         except calls.NVMLError as error:
