@@ -145,7 +145,15 @@ def encode(message: Request | Message) -> bytes:
 
 def decode_request(line: bytes) -> Request:
     """Raises ValueError if it is none."""
-    return cast(Request, json.loads(line))
+    found = json.loads(line)
+    if (
+        not isinstance(found, dict)
+        or found.get("do") not in ("sweep", "release")
+        or not isinstance(found.get("number"), int)
+        or not isinstance(found.get("deadline"), int | float)
+    ):
+        raise ValueError(f"not a request: {line[:80]!r}")
+    return cast(Request, found)
 
 
 def decode_message(line: bytes) -> Message:

@@ -79,6 +79,7 @@ class Probe:
     def release(self, seconds: float = 1.0) -> str:
         """Let go of the driver within about this time; what had to be left behind, empty if nothing."""
         until = self._clock() + seconds
+        self._events.leave(0)  # its thread takes a moment to hear of it
         for slot in (*self._slots, *self._left):
             slot.lane.wait(until - self._clock())
         stuck = [slot.calls.under_way for slot in (*self._slots, *self._left) if slot.lane.busy]
