@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -182,7 +183,7 @@ def print_costs(nvml: Any, probe: Probe, calls: int) -> None:
     timed: dict[str, Callable[[], Any]] = {"sweep of all GPUs, slow readings too": lambda: sweep(probe)}
     timed |= {_named(reader): _timed(reader, target) for reader in READERS}
     for name, call in left_out(nvml).items():
-        timed[f"left out: {name}"] = lambda call=call: call(handle)  # type: ignore[misc]
+        timed[f"left out: {name}"] = partial(call, handle)
     for name, ready in timed.items():
         try:
             print("  {:62} {:9.1f} {:9.1f} {:9.1f}".format(name, *cost(ready, calls)))

@@ -119,8 +119,9 @@ class Occurrence(TypedDict):
     say: Literal["event"]
     kind: Literal["xid", "unavailable", "recovery", "other"]
     uuid: str
+    """Of the GPU, empty if the driver named one that is not known."""
     code: int
-    """The XID; the driver's event type for `other`."""
+    """The XID; what came with the report of another kind; the driver's event type for `other`."""
     gpu_instance: int
     """-1 if it concerns the whole GPU."""
     compute_instance: int

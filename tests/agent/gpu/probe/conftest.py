@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -190,8 +191,16 @@ class Bench:
         self.now = 1000.0
         self.events: list[Occurrence] = []
         self.load: Callable[[], Any] = lambda: nvml
-        self.probe = Probe(Options(**options), self.events.append, lambda: self.load(), lambda: self.now)
+        self.probe = Probe(Options(**options), self.events.append, lambda: self.load(), self.time)
         self._number = 0
+        self._runs_since: float | None = None
+
+    def time(self) -> float:
+        return self.now + (time.perf_counter() - self._runs_since if self._runs_since is not None else 0.0)
+
+    def runs(self) -> None:
+        """From now on the clock runs."""
+        self._runs_since = time.perf_counter()
 
     def sweep(self, deadline: float = 0.03) -> Sweep:
         self._number += 1

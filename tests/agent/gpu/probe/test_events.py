@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -148,3 +149,31 @@ def test_nothing_is_waited_for_before_a_gpu_has_registered(nvml: FakeNvml) -> No
     listener.until(lambda: nvml.asked["nvmlEventSetCreate"])
     assert nvml.asked["nvmlEventSetWait_v2"] == 0
     listener.events.leave(1.0)
+
+
+def test_a_gpu_with_another_handle_is_registered_again(listener: Listener, nvml: FakeNvml) -> None:
+    listener.register(0, 0)
+    assert nvml.gpus[0].asked["nvmlDeviceRegisterEvents"] == 1
+    again = type(nvml.gpus[0])(0)
+    listener.events.register(Calls(nvml), again, "GPU-0")
+    assert again.asked["nvmlDeviceRegisterEvents"] == 1
+
+
+def test_a_set_is_not_freed_under_a_registration(listener: Listener, nvml: FakeNvml) -> None:
+    gpu = nvml.gpus[0]
+    again = type(gpu)(0)
+    event = again.hang("nvmlDeviceRegisterEvents")
+    thread = threading.Thread(
+        target=listener.events.register, args=(Calls(nvml), again, "GPU-0"), daemon=True
+    )
+    thread.start()
+    listener.until(lambda: again.asked["nvmlDeviceRegisterEvents"])
+    nvml.wait_error = 999
+    nvml.wakes.set()
+    listener.until(lambda: listener.pauses)
+    assert nvml.asked["nvmlEventSetFree"] == 0
+    event.set()
+    thread.join(5)
+    nvml.wait_error = 10
+    nvml.wakes.clear()
+    listener.until(lambda: nvml.asked["nvmlEventSetCreate"] > 1, 1)

@@ -390,3 +390,73 @@ def test_nothing_is_asked_twice_that_is_not_supported(bench: Bench, nvml: FakeNv
     bench.now += 31
     bench.sweep()
     assert nvml.gpus[0].asked["nvmlDeviceGetEncoderUtilization"] == 2, "MIG may have been switched"
+
+
+def test_a_driver_that_takes_long_to_open_is_opened_once(bench: Bench, nvml: FakeNvml) -> None:
+    event = nvml.hangs["nvmlInit"] = threading.Event()
+    bench.sweep()
+    event.set()
+    while bench.sweep()["state"] != "ready":
+        pass
+    assert bench.states() == [("up", ""), ("up", "")]
+    assert nvml.asked["nvmlInit"] == 1, "each would need a shutdown of its own"
+
+
+def test_a_hang_is_no_reason_to_open_the_driver_anew(bench: Bench, nvml: FakeNvml) -> None:
+    bench.sweep()
+    event = nvml.gpus[0].hang(TEMPERATURE)
+    for _ in range(5):
+        bench.now += 100
+        bench.sweep()
+    nvml.gpus[0].hangs.clear()
+    event.set()
+    while bench.states() != [("up", ""), ("up", "")]:
+        pass
+    assert nvml.asked["nvmlInit"] == 1
+
+
+def test_a_driver_whose_gpus_are_all_lost_is_opened_anew_soon(bench: Bench, nvml: FakeNvml) -> None:
+    bench.sweep()
+    for gpu in nvml.gpus:
+        gpu.error = 15
+    for _ in range(8):
+        bench.now += 1
+        bench.sweep()
+    assert nvml.asked["nvmlInit"] == 2
+
+
+def test_many_slow_gpus_all_get_their_turn(make: Callable[..., Bench]) -> None:
+    """One after the other they would need longer than the deadline; the last would never be read."""
+    from tests.agent.gpu.probe.conftest import FakeNvml
+
+    nvml = FakeNvml(16)
+    bench = make(nvml)
+    bench.sweep(deadline=2.0)
+
+    def temperature(sensor: int) -> int:
+        time.sleep(0.015)
+        return 61
+
+    for gpu in nvml.gpus:
+        gpu.answers[TEMPERATURE] = temperature
+    bench.runs()
+    begun = time.perf_counter()
+    assert bench.states(deadline=0.16) == [("up", "")] * 16
+    assert time.perf_counter() - begun < 0.2
+
+
+def test_a_list_that_keeps_changing_costs_no_thread_each_time(bench: Bench, nvml: FakeNvml) -> None:
+    bench.sweep()
+    nvml.gpus[0].hang("nvmlDeviceGetHandleByIndex")
+    nvml.gpus[0].hang(TEMPERATURE)
+    last = nvml.gpus.pop()
+    for _ in range(3):
+        bench.sweep()
+    threads = threading.active_count()
+    for _ in range(5):
+        nvml.gpus.append(last)
+        bench.sweep()
+        nvml.gpus.pop()
+        bench.sweep()
+    assert threading.active_count() <= threads + 2, "one for the GPU that comes and goes, one that ends"
+    nvml.gpus.append(last)
