@@ -149,7 +149,7 @@ def decode_request(line: bytes) -> Request:
     found = json.loads(line)
     if (
         not isinstance(found, dict)
-        or found.get("do") not in ("sweep", "release")
+        or found.get("do") not in ("sweep", "look", "release")
         or not isinstance(found.get("number"), int)
         or not isinstance(found.get("deadline"), int | float)
     ):

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -202,11 +202,11 @@ class Bench:
         """From now on the clock runs."""
         self._runs_since = time.perf_counter()
 
-    def sweep(self, deadline: float = 0.03) -> Sweep:
+    def sweep(self, deadline: float = 0.2, do: Literal["sweep", "look"] = "sweep") -> Sweep:
         self._number += 1
-        return self.probe.sweep({"do": "sweep", "number": self._number, "deadline": deadline})
+        return self.probe.sweep({"do": do, "number": self._number, "deadline": deadline})
 
-    def states(self, deadline: float = 0.03) -> list[tuple[str, str]]:
+    def states(self, deadline: float = 0.2) -> list[tuple[str, str]]:
         return [(device["state"], device["reason"]) for device in self.sweep(deadline)["devices"]]
 
     def close(self) -> None:

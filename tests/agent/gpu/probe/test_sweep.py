@@ -460,3 +460,23 @@ def test_a_list_that_keeps_changing_costs_no_thread_each_time(bench: Bench, nvml
         bench.sweep()
     assert threading.active_count() <= threads + 2, "one for the GPU that comes and goes, one that ends"
     nvml.gpus.append(last)
+
+
+def test_a_look_asks_one_question_a_gpu(bench: Bench, nvml: FakeNvml) -> None:
+    bench.sweep()
+    asked = nvml.gpus[0].asked.copy()
+    nvml.gpus[1].error = 15
+    look = bench.sweep(do="look")
+    assert [(each["state"], each["values"]) for each in look["devices"]] == [("up", {}), ("lost", {})]
+    assert nvml.gpus[0].asked - asked == {"nvmlDeviceGetUtilizationRates": 1}
+    nvml.gpus[1].error = 0
+    assert [each["state"] for each in bench.sweep(do="look")["devices"]] == ["up", "up"]
+
+
+def test_what_a_look_finds_anew_is_read_whole_in_the_next_sweep(bench: Bench, nvml: FakeNvml) -> None:
+    nvml.gpus[0].error = 15
+    bench.sweep()
+    nvml.gpus[0].error = 0
+    bench.sweep(do="look")
+    values = bench.sweep()["devices"][0]["values"]
+    assert values["DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"] == 123_456_789
