@@ -107,7 +107,7 @@ def engine_columns(engines: Sequence[EngineView]) -> list[Column]:
     """The columns of the engines' table."""
     return [
         Column("INSTANCE", [engine.instance for engine in engines]),
-        Column("ENGINE", [engine.engine or engine.job for engine in engines], 2),
+        Column("ENGINE", [_kind(engine) for engine in engines], 2),
         Column(
             "STATE",
             [engine.state for engine in engines],
@@ -163,6 +163,10 @@ def _colours(gpus: Sequence[GpuView]) -> dict[int, str]:
 
 def _clock(hertz: float | None) -> str:
     return number(None if hertz is None else hertz / _MHZ, "MHz")
+
+
+def _kind(engine: EngineView) -> str:
+    return engine.job if engine.engine in ("", "other") else engine.engine
 
 
 def _ago(seconds: float | None) -> str:

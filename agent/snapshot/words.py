@@ -32,6 +32,16 @@ RECOVERY_ACTIONS = {
 """Of NVML_FI_DEV_GET_GPU_RECOVERY_ACTION (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
 
 
+SCRAPE_FAILURES = {
+    "connection": "nothing answers at its address",
+    "timeout": "it does not answer in time",
+    "status": "it answers with an error",
+    "too_large": "its page is larger than body_size_limit",
+    "malformed": "what it answers is no metrics page",
+}
+"""The words that fleetowl_engine_status has for a scrape that fails."""
+
+
 def clock_reasons(bits: int, *, harmful: bool = False) -> tuple[str, ...]:
     """The reasons in words; with `harmful` only those that need a look.
 

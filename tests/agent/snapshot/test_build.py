@@ -221,6 +221,8 @@ def test_an_engine_says_what_it_is_and_how_it_is() -> None:
     assert (ill.state, ill.reason) == ("ill", "its answer to health is a bad one")
     (starting,) = node(page.replace('state="up"', 'state="starting",reason="it loads"')).engines
     assert (starting.state, starting.reason) == ("starting", "it loads")
+    (down,) = node(page.replace('state="up"', 'state="down",reason="connection"')).engines
+    assert (down.state, down.reason) == ("down", "nothing answers at its address")
 
 
 def test_an_xid_is_as_urgent_as_its_verdict() -> None:
