@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.reading import Outgoing
-from agent.recent import KEPT_BYTES, KEPT_SECONDS, Recent
+from agent.recent import KEPT_BYTES, KEPT_SECONDS, SLACK, Recent
 
 
 def frame(at: int, size: int = 10) -> Outgoing:
-    return Outgoing(b"key", b"schema", bytes(size), at)
+    return Outgoing(b"key", b"", bytes(size), at)
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.integers(0, 300_000)), max_size=60))
@@ -27,6 +27,20 @@ def test_it_is_bounded_in_time_and_bytes_and_keeps_the_newest(rows: list[tuple[f
         assert len(kept) <= len(young)
         if sum(len(each.data) for each in young) <= KEPT_BYTES:
             assert kept == young
+
+
+def test_large_frames_and_schemas_that_change_are_bounded() -> None:
+    recent = Recent()
+    for turn in range(100):
+        recent.add([frame(turn, 50_000)], 0.0)
+    assert len(recent.since(-SLACK)) == KEPT_BYTES // 50_000
+    for turn in range(100):
+        recent.add([Outgoing(b"key", bytes(50_000), b"", turn)], 0.0)
+    assert len(recent.since(-SLACK)) == KEPT_BYTES // 50_000
+    same = bytes(50_000)
+    for turn in range(100):
+        recent.add([Outgoing(b"key", same, b"x", turn)], 0.0)
+    assert len(recent.since(-SLACK)) >= 100
 
 
 def test_what_a_window_that_ends_then_may_lack() -> None:
