@@ -181,12 +181,12 @@ class Agent:
             return
         log.warning("%s", event.text)
         self._sequence += 1
-        payload = pack_event(self._outlet.record(event, self._newest))
+        payload, now = pack_event(self._outlet.record(event, self._newest)), _now()
         frame = Frame(
-            Kind.EVENT, self.boot_id, self._sequence, _now(), self.settings.interval, NO_SCHEMA, payload
+            Kind.EVENT, self.boot_id, self._sequence, now, self.settings.interval, NO_SCHEMA, payload
         )
         for pusher in self.pushers:
-            pusher.hurry(Outgoing(NO_SCHEMA, b"", encode(frame)), event.at / 1000)
+            pusher.hurry(Outgoing(NO_SCHEMA, b"", encode(frame), now), event.at / 1000)
 
     def _start(self, beat: Beat) -> None:
         self._tasks[beat.interval] = asyncio.create_task(self._run(beat))
