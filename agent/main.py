@@ -87,6 +87,9 @@ class Agent:
         self.devices = KnownDevices()
         self.xids = XidSource(settings, self.devices, self._emit_xid)
         self.gpus = self._gpu_source(hold or Hold()) if settings.gpu.enabled else None
+        if self.gpus is not None:
+            # Those that were there before and may be lost now: the kernel's log names them by address.
+            self.devices.update([device.identity for device in self.gpus.devices.values()], "")
         optional = [source for source in (self.pods, self.gpus) if source is not None]
         sources: list[Source] = [self._host, self.xids, *engines, *optional]
         for source in sources:
@@ -178,12 +181,12 @@ class Agent:
             return
         log.warning("%s", event.text)
         self._sequence += 1
-        payload = pack_event(self._outlet.record(event, self._newest))
+        payload, now = pack_event(self._outlet.record(event, self._newest)), _now()
         frame = Frame(
-            Kind.EVENT, self.boot_id, self._sequence, _now(), self.settings.interval, NO_SCHEMA, payload
+            Kind.EVENT, self.boot_id, self._sequence, now, self.settings.interval, NO_SCHEMA, payload
         )
         for pusher in self.pushers:
-            pusher.hurry(Outgoing(NO_SCHEMA, b"", encode(frame)), event.at / 1000)
+            pusher.hurry(Outgoing(NO_SCHEMA, b"", encode(frame), now), event.at / 1000)
 
     def _start(self, beat: Beat) -> None:
         self._tasks[beat.interval] = asyncio.create_task(self._run(beat))
@@ -209,6 +212,7 @@ class Agent:
             history=self.xids,
             companions=[pods.latest] if pods else [],
             followers=[self._know],
+            remember=not self.quiet,
             listeners=[lambda occurrence: self.xids.from_driver(occurrence, _now())],
         )
 

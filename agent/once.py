@@ -26,15 +26,18 @@ async def look(
 ) -> Snapshot:
     """What the sources say. Two readings, and more while the driver or a GPU has not answered yet."""
     async with Agent(settings, quiet=True) as agent:
-        before = (clock(), await _rows(agent, clock()))
-        began = clock()
+        now = (clock(), await _rows(agent, clock()))
+        began, settled = clock(), False
         while True:
             await sleep(PAUSE_SECONDS)
+            before, was_settled = now, settled
             now = (clock(), await _rows(agent, clock()))
             seen = snapshot(before, now, settings.node)
-            if not any(_waits(node) for node in seen.nodes) or clock() - began >= PATIENCE_SECONDS:
+            settled = not any(_waits(node) for node in seen.nodes)
+            # What the driver said first was said without a rate.
+            enough = settled and (was_settled or not any(node.gpus for node in seen.nodes))
+            if enough or clock() - began >= PATIENCE_SECONDS:
                 return seen
-            before = now
 
 
 async def _rows(agent: Agent, at: float) -> list[Row]:

@@ -12,7 +12,7 @@ from agent.client import TLS, why
 from agent.push import Answer
 from agent.settings import PushSettings
 from model.settings import read_secret
-from wire.frames import CONTENT_TYPE
+from wire.frames import BOOT, CONTENT_TYPE, WINDOW_END
 from wire.scrape import HTTPClientSettings
 
 _PATH = "/api/v1/frames"
@@ -74,7 +74,9 @@ class HttpPost:
         ) as answer:
             said = await answer.content.read(_SAID_BYTES)
             if answer.status == 200:
-                return Answer(200)
+                end = answer.headers.get(WINDOW_END, "")
+                window_end = int(end) if end.isdecimal() and len(end) < 16 else 0
+                return Answer(200, boot=answer.headers.get(BOOT, ""), window_end=window_end)
             text = f"it answered {answer.status}: {said.decode(errors='replace').strip() or answer.reason}"
             kind = _KINDS.get(answer.status, "status")
             return Answer(answer.status, kind, text, self._retry_after(answer.headers.get("Retry-After")))

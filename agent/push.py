@@ -6,6 +6,9 @@ is accepted, the spool is sent along behind the live frames, oldest first and no
 A frame that is not answered when the next one is made goes to the spool too; should it have arrived
 after all, the analyzer knows it by its boot and sequence.
 
+An analyzer that was killed has lost what came since its last snapshot. Its answers name its boot and the end
+of the window that it began with; when the boot changes, the frames after that go to the spool once more.
+
 An event has a lane of its own, so that it waits for no frame that is under way; apart from that it is treated
 as frames are.
 """
@@ -22,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.reading import Outgoing
+from agent.recent import Recent
 from agent.spool import Batch, Spool
 from model.labels import Labels
 from model.metric import Metric, Sample
@@ -37,6 +41,12 @@ METRICS = (
         ("analyzer", "origin"),
     ),
     Metric("fleetowl_agent_frames_spooled_total", "counter", "Frames written to the spool.", _ANALYZER),
+    Metric(
+        "fleetowl_agent_frames_resent_total",
+        "counter",
+        "Accepted frames that are sent again, for the analyzer has started anew without them.",
+        _ANALYZER,
+    ),
     Metric(
         "fleetowl_agent_frames_dropped_total",
         "counter",
@@ -85,6 +95,10 @@ class Answer:
     kind: str = ""
     why: str = ""
     retry_after: float | None = None
+    boot: str = ""
+    """Names the process that answered, empty if it does not say."""
+    window_end: int = 0
+    """Up to when (ms) that process had a window when it began, 0 for none at all."""
 
 
 class Post(Protocol):
@@ -100,6 +114,7 @@ class PushStats:
 
     sent_live: int = 0
     sent_spooled: int = 0
+    resent: int = 0
     event_delay: float | None = None
     rejected: int = 0
     too_large: int = 0
@@ -182,6 +197,8 @@ class Pusher:
         self._allowance = 0.0
         self._allowed_at = timer()
         self._numbers = itertools.count()
+        self._boots: set[str] = set()  # several answer in turn behind a load balancer
+        self._recent = Recent()
         self._beat, self._urgent = _Lane(), _Lane()
 
     @property
@@ -267,6 +284,7 @@ class Pusher:
         finally:
             lane.in_flight = None
         self.stats.sent_live += len(live.frames)
+        self._recent.add(live.frames, self._timer())
         if live.happened is not None:
             self.stats.event_delay = self._clock() - live.happened
         self._note_success()
@@ -297,6 +315,7 @@ class Pusher:
             answer = await self._post(self._body(frames))
         if answer.status == 200:
             self._announced |= {frame.key for frame in frames}
+            self._meet(answer)
         elif answer.status not in (_MALFORMED, _TOO_LARGE):
             raise _Failed(answer)
         elif len(frames) > 1:
@@ -310,6 +329,24 @@ class Pusher:
     def _body(self, frames: Sequence[Outgoing]) -> bytes:
         schemas = {frame.key: frame.schema for frame in frames if frame.key not in self._announced}
         return b"".join([*schemas.values(), *(frame.data for frame in frames)])
+
+    def _meet(self, answer: Answer) -> None:
+        """Give an analyzer that has started anew what it lacks; not if that would cost undelivered frames."""
+        if not answer.boot or answer.boot in self._boots:
+            return
+        known, self._boots = bool(self._boots), {*self._boots, answer.boot}
+        lost = self._recent.since(answer.window_end) if known else []
+        if not lost:
+            return
+        if self.spool.trouble or self.spool.size + self._recent.bytes > self.spool.max_bytes // 2:
+            log.warning(
+                "the analyzer %s has started anew; the spool has no room for the frames that it lost",
+                self.name,
+            )
+            return
+        log.info("the analyzer %s has started anew: it gets %d frames again", self.name, len(lost))
+        for frame in lost:
+            self.stats.resent += self.spool.append(frame.key, frame.schema, frame.data)
 
     def _drop(self, answer: Answer) -> None:
         if answer.status == _TOO_LARGE:
@@ -349,6 +386,7 @@ class Pusher:
             self._sample("frames_sent_total", stats.sent_live, origin="live"),
             self._sample("frames_sent_total", stats.sent_spooled, origin="spool"),
             self._sample("frames_spooled_total", kept.spooled),
+            self._sample("frames_resent_total", stats.resent),
             self._sample("frames_dropped_total", kept.dropped_full, reason="spool_full"),
             self._sample("frames_dropped_total", kept.dropped_unwritable, reason="unwritable"),
             self._sample("frames_dropped_total", kept.corrupt, reason="corrupt"),

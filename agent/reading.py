@@ -69,11 +69,12 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """An encoded frame, and the encoded schema without which the analyzer cannot read it."""
+    """An encoded frame, the encoded schema without which the analyzer cannot read it, and its time (ms)."""
 
     key: bytes
     schema: bytes
     data: bytes
+    at: int = 0
 
 
 Places = range | list[int]
@@ -126,7 +127,7 @@ class Stream:
         payload = pack_columns(self._present([places for places, _ in placed]), floats)
         schema = self._current_schema(at)
         frame = Frame(Kind.VALUES, self.boot_id, sequence, at, self.interval, schema.schema_hash, payload)
-        return Outgoing(schema.schema_hash, self._encoded_schema, encode(frame))
+        return Outgoing(schema.schema_hash, self._encoded_schema, encode(frame), at)
 
     @property
     def announcement(self) -> tuple[bytes, bytes]:

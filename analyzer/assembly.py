@@ -120,16 +120,16 @@ def assemble(plan: Plan, now: int, timer: Callable[[], float] = lambda: 0.0) -> 
     `timer` (seconds) is for a pipeline in real time; see Pipeline.
     """
     settings = plan.settings
-    window, scoring = _restore_window(settings, now)
+    window, scoring, window_end = _restore_window(settings, now)
     database, lasting = _open(settings, now)
     pipeline = Pipeline(settings, plan.groups, plan.runbooks, window, scoring, database, now, timer)
-    pipeline.lasting = lasting
+    pipeline.lasting, pipeline.window_end = lasting, window_end
     restore(database, pipeline.rooms, now)
     return pipeline
 
 
-def _restore_window(settings: CentralSettings, now: int) -> tuple[Window, Scoring]:
-    """Window and detectors as the last snapshot has them, or empty ones."""
+def _restore_window(settings: CentralSettings, now: int) -> tuple[Window, Scoring, int]:
+    """Window and detectors as the last snapshot has them and its time (ms), or empty ones and 0."""
     path = settings.analyzer.state_directory / SNAPSHOT
     own = settings.telemetry
     if path.exists():
@@ -142,9 +142,9 @@ def _restore_window(settings: CentralSettings, now: int) -> tuple[Window, Scorin
             scoring = Scoring(window, settings.detectors)
             age = format_duration(max(0, now - frozen.taken_at) // SECOND * SECOND)
             log.info("the window of %s ago is back; %s", age, scoring.restore(frozen.of(SCORES)))
-            return window, scoring
+            return window, scoring, frozen.taken_at
     window = Window(own.retention, own.window)
-    return window, Scoring(window, settings.detectors)
+    return window, Scoring(window, settings.detectors), 0
 
 
 def _open(settings: CentralSettings, now: int) -> tuple[Database, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable
 
 from aiohttp import web
@@ -11,12 +12,16 @@ from analyzer.access import answer
 from telemetry.frame_ingest import FrameReceiver
 from telemetry.remote_write import RemoteWriteReceiver
 from telemetry.window import Window
+from wire.frames import BOOT, WINDOW_END
 
 log = logging.getLogger("fleetowl.analyzer")
 
 
 class Intake:
-    """Hands bodies to the receivers. `now` reads the clock (ms); `wake` asks for a tick at once."""
+    """Hands bodies to the receivers. `now` reads the clock (ms); `wake` asks for a tick at once.
+
+    `window_end` (ms) is up to when an earlier process left a window; agents send again what came after that.
+    """
 
     def __init__(
         self,
@@ -25,12 +30,14 @@ class Intake:
         remote_write: RemoteWriteReceiver,
         now: Callable[[], int],
         wake: Callable[[], None],
+        window_end: int = 0,
     ) -> None:
         self._window = window
         self._frames = frames
         self._remote_write = remote_write
         self._now = now
         self._wake = wake
+        self._who = {BOOT: uuid.uuid4().hex, WINDOW_END: str(window_end)}
 
     def routes(self) -> list[web.RouteDef]:
         """What to mount."""
@@ -47,7 +54,7 @@ class Intake:
             log.info("node %s reports %s: %s", event.node, event.event.type, event.event.text)
             self._wake()
         if received.status == 200:
-            return web.json_response({"accepted": received.accepted})
+            return web.json_response({"accepted": received.accepted}, headers=self._who)
         if received.status == 409:
             return web.json_response({"need_schema": True, "accepted": received.accepted}, status=409)
         return answer(received.status, "bad_data", received.reason)

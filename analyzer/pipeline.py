@@ -98,6 +98,7 @@ class Pipeline:
         self.kept: Decision = allow("no state changed")
         self.alerts: list[Alert] = []
         self.lasting = True  # False where the state is in memory only
+        self.window_end = 0  # of the window that an earlier process left, ms
         self.feed = TopologyFeed(self.topology)
         self._watch = TopologyWatch(window, self.feed)
         self._compacted_at = started_at

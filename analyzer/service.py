@@ -241,7 +241,12 @@ class Analyzer:
             middlewares=[require_token(lambda: self._token), self.overload.middleware()],
         )
         intake = Intake(
-            self.pipeline.window, self.pipeline.frames, self.remote_write, self.clock.now, self.wake
+            self.pipeline.window,
+            self.pipeline.frames,
+            self.remote_write,
+            self.clock.now,
+            self.wake,
+            self.pipeline.window_end,
         )
         api = Api(lambda: self.pipeline, self.scraper, self.clock.now, self.version)
         for part in (intake, api, Control(self)):

@@ -1,6 +1,6 @@
 """Writes the documents that list things, from the things themselves.
 
-python -m docs.generate          # write docs/{configuration,metrics,rules,cli,engines}.md,
+python -m docs.generate          # write docs/{configuration,metrics,rules,cli,engines,xid}.md,
                                  # and the checks in docs/writing-rules.md
 python -m docs.generate --check  # exit 1 if one of them is not what it would write
 """
@@ -22,6 +22,7 @@ from pydantic import BaseModel, SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from agent.registry import Collector
+from agent.xid import catalogue, sxid
 from fleetowl.cli import main as front
 from fleetowl.configuration import Configuration
 from model.metric import Metric
@@ -187,6 +188,30 @@ def engines_page() -> str:
     )
 
 
+def xid_page() -> str:
+    """docs/xid.md."""
+    presets = list(catalogue.presets())
+    actions = [[f"`{name}`", words] for name, words in catalogue.catalogue().actions.items()]
+    codes = table(["XID", "class", "meaning", "tier", "what to do", "when it repeats"], catalogue.rows())
+    return (
+        "# XIDs and SXids\n"
+        "What the agent makes of the errors that NVIDIA's driver reports, in events and in the kernel's log. "
+        "Each is counted once, whoever tells of it. P0: the node is unusable or data is at risk; P1: the GPU "
+        "is to be reset or drained; P2: degraded; P3: to know. A code that is not here is told as P3, and "
+        "nothing is done for it. The driver's own verdict, by XID 154 or by its field, goes before this "
+        "table.\n\n"
+        "`agent.xid.preset` chooses whose opinion holds where they differ; `agent.xid.codes` says otherwise "
+        "for single codes: `63: {tier: P1, action: reset_gpu}`. Lines within half a minute are one failure. "
+        "45, 171 and 172 follow another code, and 162 ends 163.\n\n"
+        f"{codes}\n"
+        f"## Where presets differ\n{table(['XID', *presets], catalogue.difference_rows())}\n"
+        f"## Actions\n{table(['action', 'meaning'], actions)}\n"
+        "## Errors of NVSwitches (SXids)\n"
+        f"Fatal asks for this: {sxid.FATAL_ACTION}.\n\n"
+        f"{table(['SXid', 'fatal', 'meaning'], sxid.rows())}"
+    )
+
+
 CHECKS = re.compile(
     r"(?<=<!-- checks: written by docs/generate.py -->\n).*?(?=<!-- end of checks -->)", re.DOTALL
 )
@@ -205,6 +230,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "rules.md": rules_page,
     "cli.md": cli_page,
     "engines.md": engines_page,
+    "xid.md": xid_page,
     "writing-rules.md": writing_rules_page,
 }
 

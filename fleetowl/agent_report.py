@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.snapshot.findings import DRIVER
 from agent.snapshot.shape import EngineView, Finding, GpuView, HostView, NodeView, Snapshot
+from agent.snapshot.words import short_uuid
 from fleetowl.figures import NOTHING, gibibytes, number, percent, since, watts
 from fleetowl.terminal import BOLD, RED, YELLOW, Column, cut, paint, paragraph, render
 
@@ -28,13 +29,18 @@ def report(snapshot: Snapshot, width: int | None, colour: bool = False) -> str:
 
 def _node(node: NodeView, width: int | None, colour: bool) -> list[str]:
     lines = flow([paint(node.node, BOLD if colour else ""), *host_parts(node.host)], width, len(node.node))
-    lines += _findings("What is wrong, worst first", node.wrong, width, colour)
+    lines += _findings("What is wrong, worst first", _beside_the_driver(node, node.wrong), width, colour)
     lines += ["", *gpu_lines(node, width, colour)]
     if node.engines:
         lines += ["", _head("Engines", colour), *render(engine_columns(node.engines), width, colour)]
-    missing = [each for each in node.missing if node.gpus or each.subject != DRIVER]
+    missing = _beside_the_driver(node, node.missing)
     lines += _findings("What is missing and why", missing, width, colour)
     return lines
+
+
+def _beside_the_driver(node: NodeView, findings: Sequence[Finding]) -> list[Finding]:
+    """Where there is no GPU, its own line says why."""
+    return [each for each in findings if node.gpus or each.subject != DRIVER]
 
 
 def host_parts(host: HostView) -> list[str]:
@@ -60,7 +66,9 @@ def host_parts(host: HostView) -> list[str]:
 def gpu_lines(node: NodeView, width: int | None, colour: bool) -> list[str]:
     """The GPUs, or why there are none."""
     if not node.gpus:
-        return textwrap.wrap(_no_gpu(node), width or 1 << 16)
+        code = "" if node.driver_state in ("absent", "ready", "released") else RED
+        lines = textwrap.wrap(_no_gpu(node), width or 1 << 16)
+        return [paint(line, code) if colour else line for line in lines]
     models = {gpu.model_name for gpu in node.gpus}
     whole = [gpu for gpu in node.gpus if not gpu.mig_profile] or node.gpus
     what = f"{len(whole)} x {models.pop()}" if len(models) == 1 else str(len(whole))
@@ -99,7 +107,7 @@ def engine_columns(engines: Sequence[EngineView]) -> list[Column]:
     """The columns of the engines' table."""
     return [
         Column("INSTANCE", [engine.instance for engine in engines]),
-        Column("ENGINE", [engine.engine or engine.job for engine in engines], 2),
+        Column("ENGINE", [_kind(engine) for engine in engines], 2),
         Column(
             "STATE",
             [engine.state for engine in engines],
@@ -137,15 +145,6 @@ def notes(gpu: GpuView) -> str:
     return ", ".join([*xids, *reasons, *gpu.notes])
 
 
-def short_uuid(uuid: str) -> str:
-    """Enough of it to tell GPUs apart.
-
-    >>> short_uuid("GPU-c2f76b33-7953-256e-8f33-1343419b1a1c"), short_uuid("MIG-9a8b7c6d-aaaa")
-    ('GPU-c2f76b33', 'MIG-9a8b7c6d')
-    """
-    return "-".join(uuid.split("-")[:2])
-
-
 def _index(gpu: GpuView) -> str:
     if not gpu.mig_profile:
         return gpu.gpu
@@ -166,6 +165,10 @@ def _clock(hertz: float | None) -> str:
     return number(None if hertz is None else hertz / _MHZ, "MHz")
 
 
+def _kind(engine: EngineView) -> str:
+    return engine.job if engine.engine in ("", "other") else engine.engine
+
+
 def _ago(seconds: float | None) -> str:
     """Scrapes are seconds apart: less than that is no standstill."""
     if seconds is None:
@@ -176,6 +179,8 @@ def _ago(seconds: float | None) -> str:
 def _no_gpu(node: NodeView) -> str:
     if node.driver_state == "absent":
         return f"No NVIDIA GPU on this node: {node.driver_reason or 'no driver'}. That is fine."
+    if node.driver_state == "released":
+        return f"The agent has let go of the NVIDIA driver: {node.driver_reason or 'it was told to'}."
     if node.driver_state == "ready":
         return "The NVIDIA driver lists no GPU."
     reason = f": {node.driver_reason}" if node.driver_reason else ""

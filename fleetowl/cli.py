@@ -113,6 +113,8 @@ def agent(config: Path | None, once: bool, output: str) -> None:
         from fleetowl.once import run_once
 
         sys.exit(run_once(config, output, click.echo))
+    if output != "table":
+        raise click.UsageError("--output says how --once prints; an agent that stays prints nothing")
     from fleetowl.service import run_agent
 
     sys.exit(run_agent(config))

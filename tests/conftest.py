@@ -13,6 +13,7 @@ import pytest
 
 from simulator.nvml.build import CompilerMissing
 from simulator.nvml.stub import Stub
+from tests.agent.whole import WholeAgent, page_server
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = bool(os.environ.get("CI"))
@@ -68,3 +69,22 @@ def nvml_stub(tmp_path: Path, nvml_cache: Path) -> Iterator[Callable[..., Stub]]
                 raise
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def busy_page(tmp_path_factory: pytest.TempPathFactory, nvml_cache: Path) -> str:
+    """The whole agent's /metrics on a node of two busy H100 with an engine; it takes seconds to start."""
+    folder = tmp_path_factory.mktemp("busy")
+    try:
+        stub = Stub(folder / "stub", gpus=2, load="busy", cache=nvml_cache)
+    except CompilerMissing as error:
+        _leave_out(str(error))
+        raise
+    with stub, page_server() as engine:
+        settings = {
+            "gpu": {"last_seen": str(folder / "gpus.json")},
+            "engines": [{"job": "vllm", "url": f"{engine}/metrics"}],
+        }
+        with WholeAgent(folder, settings, stub.environment()) as agent:
+            # Profiling compares two samples, so it comes a beat later than the rest.
+            return agent.page(lambda page: page.count("\nDCGM_FI_PROF_GR_ENGINE_ACTIVE{") == 2)

@@ -32,6 +32,9 @@ from typing import Any, cast
 from model.labels import Labels
 
 CONTENT_TYPE = "application/x-fleetowl-frames"
+BOOT = "X-Fleetowl-Boot"
+WINDOW_END = "X-Fleetowl-Window-End"
+"""Headers of the answer: which process it is, and up to when (ms) it had a window when it began."""
 VERSION = 1
 NO_SCHEMA = bytes(8)
 """The hash in frames that refer to no schema."""

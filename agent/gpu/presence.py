@@ -170,11 +170,15 @@ def _lose(device: Device) -> Iterator[Change]:
 
 
 class LastSeen:
-    """The file that holds which GPUs there were. What is wrong with it is said once and costs only memory."""
+    """The file that holds which GPUs there were. What is wrong with it is said once and costs only memory.
 
-    def __init__(self, path: Path, node: str) -> None:
+    One that is not `kept` is only read: somebody else writes it.
+    """
+
+    def __init__(self, path: Path, node: str, kept: bool = True) -> None:
         self._path = path
         self._node = node
+        self._kept = kept
         self._stored: dict[str, int] = {}
         self._writable = True
 
@@ -196,6 +200,8 @@ class LastSeen:
 
     def due(self, devices: Mapping[str, Device]) -> bytes | None:
         """What to write, if the file lacks something: a GPU more or less, or when they were last seen."""
+        if not self._kept:
+            return None
         seen = {uuid: device.seen for uuid, device in devices.items() if device.whole}
         if seen.keys() == self._stored.keys() and all(
             at - self._stored[uuid] < _STORE_EVERY for uuid, at in seen.items()

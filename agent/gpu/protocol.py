@@ -119,8 +119,9 @@ class Occurrence(TypedDict):
     say: Literal["event"]
     kind: Literal["xid", "unavailable", "recovery", "other"]
     uuid: str
+    """Of the GPU, empty if the driver named one that is not known."""
     code: int
-    """The XID; the driver's event type for `other`."""
+    """The XID; what came with the report of another kind; the driver's event type for `other`."""
     gpu_instance: int
     """-1 if it concerns the whole GPU."""
     compute_instance: int
@@ -145,7 +146,15 @@ def encode(message: Request | Message) -> bytes:
 
 def decode_request(line: bytes) -> Request:
     """Raises ValueError if it is none."""
-    return cast(Request, json.loads(line))
+    found = json.loads(line)
+    if (
+        not isinstance(found, dict)
+        or found.get("do") not in ("sweep", "look", "release")
+        or not isinstance(found.get("number"), int)
+        or not isinstance(found.get("deadline"), int | float)
+    ):
+        raise ValueError(f"not a request: {line[:80]!r}")
+    return cast(Request, found)
 
 
 def decode_message(line: bytes) -> Message:

@@ -90,7 +90,7 @@ class GpuSource:
     """Asks the probe on each beat, and at once when the driver reports something.
 
     `families` are those that the probe may give; `owners` says which containers have a device; `followers`
-    are handed each sweep before anything is told of it.
+    are handed each sweep before anything is told of it. With `remember` it writes down which GPUs there are.
     """
 
     exported = True
@@ -106,6 +106,7 @@ class GpuSource:
         companions: Sequence[Companion] = (),
         followers: Sequence[Callable[[Sweep], None]] = (),
         clock: Callable[[], float] = time.time,
+        remember: bool = True,
     ) -> None:
         self.interval = settings.interval
         self._node = settings.node
@@ -125,7 +126,7 @@ class GpuSource:
         self._sheet = Sheet(target)
         self._spelling = Spelling(settings.node, settings.gpu.hostname_label)
         self._bus = PciBus(str(settings.sysfs))
-        self._last_seen = LastSeen(settings.gpu.last_seen, settings.node)
+        self._last_seen = LastSeen(settings.gpu.last_seen, settings.node, remember)
         self._presence = Presence(settings.gpu.forget_after, self._last_seen.load())
         self._missing = status.Missing()
         self._refused = status.Refused()

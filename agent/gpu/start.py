@@ -24,6 +24,7 @@ def gpu_source(
     companions: Sequence[Companion] = (),
     followers: Sequence[Callable[[Sweep], None]] = (),
     listeners: Sequence[Callable[[Occurrence], None]] = (),
+    remember: bool = True,
 ) -> GpuSource:
     """The source; the probe is started by its first reading. `listeners` hear events, as they come."""
 
@@ -34,6 +35,14 @@ def gpu_source(
 
     client = ProbeClient(probe_command(settings.gpu), settings.gpu, heard, hold)
     source = GpuSource(
-        settings, client, emit, families.METRICS, owners, history, companions, followers=followers
+        settings,
+        client,
+        emit,
+        families.METRICS,
+        owners,
+        history,
+        companions,
+        followers=followers,
+        remember=remember,
     )
     return source

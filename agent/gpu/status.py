@@ -30,8 +30,9 @@ METRICS = (
     Metric(
         "fleetowl_gpu_device_status",
         "gauge",
-        "Always 1; the state of a GPU or MIG instance is up, waiting, hung, lost or failing.",
-        ("gpu", "uuid", "state", "reason"),
+        "Always 1; the state of a GPU or MIG instance is up, waiting, hung, lost or failing. Of an instance, "
+        "which of its GPU's it is.",
+        ("gpu", "uuid", "state", "reason", "mig_profile", "mig_instance"),
     ),
     Metric(
         "fleetowl_probe_hung",
@@ -107,10 +108,19 @@ def driver_samples(
 def device_samples(device: Device, report: DeviceReport | None) -> Iterator[Sample]:
     """Of one device, under Fleetowl's own labels."""
     gpu, uuid = ("gpu", str(device.identity["index"])), ("uuid", device.identity["uuid"])
-    status = labelled(gpu, uuid, ("state", device.state), ("reason", device.reason))
+    status = labelled(gpu, uuid, ("state", device.state), ("reason", device.reason), *_instance(device))
     yield Sample("fleetowl_gpu_device_status", status, 1.0)
     if report is not None and report["state"] == "hung":
         yield from _hung(labelled(gpu, uuid, ("call", report["call"])), report["seconds"])
+
+
+def _instance(device: Device) -> Iterator[tuple[str, str]]:
+    """Joins an instance's UUID to the GPU_I_ID (and GPU_C_ID) of its DCGM_* series."""
+    identity = device.identity
+    if not device.whole:
+        part = f"/{identity['compute_instance']}" if identity["compute_instance"] > 0 else ""
+        yield "mig_profile", identity["profile"]
+        yield "mig_instance", f"{identity['gpu_instance']}{part}"
 
 
 def up_of(state: DeviceState) -> float | None:

@@ -38,7 +38,7 @@ def _node(node: str, before: Facts | None, now: Facts) -> NodeView:
         driver_reason=reason,
         gpus=gpus,
         engines=engines,
-        wrong=wrong(gpus, engines),
+        wrong=wrong(now, gpus, engines),
         missing=missing(now, gpus=bool(gpus)),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from agent.snapshot.facts import Facts, increase, rate
 from agent.snapshot.shape import EngineView
+from agent.snapshot.words import SCRAPE_FAILURES
 from model.labels import Labels
 
 _INFO = "fleetowl_engine_info"
@@ -68,6 +69,7 @@ def _state(target: Mapping[str, str], now: Facts, age: float | None) -> tuple[st
     for labels, value in now.named("fleetowl_engine_status", target):
         if value == 1:
             state, reason = labels.value("state") or "unknown", labels.value("reason")
+            reason = SCRAPE_FAILURES.get(reason, reason)
     if state not in ("up", "limited"):
         return state, reason
     if age is not None and age >= STUCK_SECONDS:

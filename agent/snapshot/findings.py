@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.snapshot.facts import Facts
 from agent.snapshot.shape import EngineView, Finding, GpuView, Severity
+from agent.snapshot.words import counted, short_uuid
 
 _STATUS = re.compile(r"fleetowl_(?P<what>[a-z_]+)_status")
 _OF_ENTITIES = frozenset(
@@ -34,17 +35,26 @@ _FATAL_XIDS = frozenset({46, 48, 54, 62, 64, 74, 79, 95, 109, 119, 120, 136, 140
 which tell no tier."""
 
 
-def wrong(gpus: Iterable[GpuView], engines: Iterable[EngineView]) -> tuple[Finding, ...]:
+def wrong(now: Facts, gpus: Iterable[GpuView], engines: Iterable[EngineView]) -> tuple[Finding, ...]:
     """What needs a person, worst first."""
-    found = [*(each for gpu in gpus for each in _of_gpu(gpu)), *(f for e in engines for f in _of_engine(e))]
+    driver = [each for each in _statuses(now, ("gpu",), gpus=True) if each.severity != "note"]
+    found = [
+        *driver,
+        *_counts(now),
+        *(each for gpu in gpus for each in _of_gpu(gpu)),
+        *(each for engine in engines for each in _of_engine(engine)),
+    ]
     return tuple(sorted(found, key=lambda finding: _ORDER[finding.severity]))
 
 
 def missing(now: Facts, *, gpus: bool) -> tuple[Finding, ...]:
     """What is not seen, and why: worst first. `gpus`: whether the node has any."""
+    names = [match["what"] for name in now.names if (match := _STATUS.fullmatch(name))]
+    driver = [each for each in _statuses(now, ("gpu",), gpus) if each.severity == "note"]
     found = [
         *_silent(now),
-        *_statuses(now, gpus),
+        *driver,
+        *_statuses(now, [name for name in names if name != "gpu"], gpus),
         *_events(now),
         *_families(now),
         *_unattributed(now),
@@ -55,6 +65,8 @@ def missing(now: Facts, *, gpus: bool) -> tuple[Finding, ...]:
 
 def _of_gpu(gpu: GpuView) -> Iterator[Finding]:
     subject = f"GPU {gpu.gpu}" + (f" instance {gpu.mig_instance}" if gpu.mig_instance else "")
+    if gpu.state == "lost":  # the driver numbers the others anew, so that its index may be another's
+        subject += f" ({short_uuid(gpu.uuid)})"
     if gpu.state != "up":
         yield Finding(_severity(gpu.state), subject, _said(gpu.state, gpu.reason))
     for xid in gpu.xids:
@@ -81,17 +93,22 @@ def _silent(now: Facts) -> Iterator[Finding]:
             yield Finding("broken", "agent", "silent: nothing is heard from it; what is shown of it is old")
 
 
-def _statuses(now: Facts, gpus: bool) -> Iterator[Finding]:
-    for name in now.names:
-        found = _STATUS.fullmatch(name)
-        if found is None or name in _OF_ENTITIES:
-            continue
-        what = found["what"]
-        for labels, value in now.named(name):
+def _statuses(now: Facts, names: Iterable[str], gpus: bool) -> Iterator[Finding]:
+    for what in names:
+        name = f"fleetowl_{what}_status"
+        for labels, value in now.named(name) if name not in _OF_ENTITIES else ():
             state, reason = labels.value("state"), labels.value("reason")
             if value == 1 and state not in _FINE:
                 severity: Severity = "note" if what in _FOR_GPUS and not gpus else _severity(state)
                 yield Finding(severity, _SUBJECTS.get(what, what.replace("_", " ")), _said(state, reason))
+
+
+def _counts(now: Facts) -> Iterator[Finding]:
+    """A GPU that is on the bus and that the driver does not list."""
+    present, listed = now.value("fleetowl_gpu_pci_devices"), now.value("fleetowl_gpu_driver_devices")
+    if present is not None and listed is not None and present > listed:
+        text = f"lists {listed:.0f} of the {counted(present, 'GPU')} on the PCI bus"
+        yield Finding("broken", DRIVER, text)
 
 
 def _events(now: Facts) -> Iterator[Finding]:

@@ -38,7 +38,9 @@ Key = tuple[str, str]
 
 def key_of(labels: Labels) -> Key:
     """Which GPU a series is about, however it spells that."""
-    return labels.value("UUID") or labels.value("uuid") or labels.value("gpu_uuid"), labels.value("GPU_I_ID")
+    uuid = labels.value("UUID") or labels.value("uuid") or labels.value("gpu_uuid")
+    instance, part = labels.value("GPU_I_ID"), labels.value("GPU_C_ID")
+    return uuid, f"{instance}/{part}" if part else instance
 
 
 def gpu_views(before: Facts | None, now: Facts) -> tuple[GpuView, ...]:
@@ -50,13 +52,26 @@ def gpu_views(before: Facts | None, now: Facts) -> tuple[GpuView, ...]:
 
 
 def _by_gpu(facts: Facts, names: Iterable[str]) -> dict[Key, Facts]:
+    instances = _instances(facts)
     grouped: dict[Key, dict[str, list[Row]]] = {}
     for name in names:
         for row in facts.named(name):
             key = key_of(row[0])
             if key[0]:
+                key = instances.get(key[0], key)
                 grouped.setdefault(key, {}).setdefault(name, []).append(row)
     return {key: Facts.part(facts.at, rows) for key, rows in grouped.items()}
+
+
+def _instances(facts: Facts) -> dict[str, Key]:
+    """MIG instances by their own UUID: DCGM_* series have that of the GPU, and the instance's number."""
+    rows = [labels for labels, _ in facts.named(STATUS)]
+    whole = {labels.value("gpu"): labels.value("uuid") for labels in rows if not labels.value("mig_instance")}
+    return {
+        labels.value("uuid"): (whole[labels.value("gpu")], labels.value("mig_instance"))
+        for labels in rows
+        if labels.value("mig_instance") and labels.value("gpu") in whole
+    }
 
 
 def badness(gpu: GpuView) -> tuple[int, int, int, str]:
@@ -75,7 +90,7 @@ def _view(key: Key, before: Facts | None, own: Facts) -> GpuView:
         uuid=key[0],
         model_name=labels.value("modelName"),
         pci_bus_id=labels.value("pci_bus_id"),
-        mig_profile=labels.value("GPU_I_PROFILE"),
+        mig_profile=labels.value("GPU_I_PROFILE") or labels.value("mig_profile"),
         mig_instance=key[1],
         state=state,
         reason=reason,

@@ -32,6 +32,16 @@ RECOVERY_ACTIONS = {
 """Of NVML_FI_DEV_GET_GPU_RECOVERY_ACTION (nvml.h, nvmlDeviceGpuRecoveryAction_t)."""
 
 
+SCRAPE_FAILURES = {
+    "connection": "nothing answers at its address",
+    "timeout": "it does not answer in time",
+    "status": "it answers with an error",
+    "too_large": "its page is larger than body_size_limit",
+    "malformed": "what it answers is no metrics page",
+}
+"""The words that fleetowl_engine_status has for a scrape that fails."""
+
+
 def clock_reasons(bits: int, *, harmful: bool = False) -> tuple[str, ...]:
     """The reasons in words; with `harmful` only those that need a look.
 
@@ -58,3 +68,12 @@ def counted(count: float, one: str, many: str = "") -> str:
     ('1 row', '2 rows', '3 memory errors')
     """
     return f"{count:.0f} {one if count == 1 else many or one + 's'}"
+
+
+def short_uuid(uuid: str) -> str:
+    """Enough of it to tell GPUs apart.
+
+    >>> short_uuid("GPU-c2f76b33-7953-256e-8f33-1343419b1a1c"), short_uuid("MIG-9a8b7c6d-aaaa")
+    ('GPU-c2f76b33', 'MIG-9a8b7c6d')
+    """
+    return "-".join(uuid.split("-")[:2])

@@ -90,7 +90,10 @@ class Book:
 
     def set_recovery(self, device: Device, action: int) -> None:
         """The driver's own verdict (field 230), which goes before the catalogue."""
-        self._asked[device] = action if action in RECOVERY else 0
+        asked, self._asked[device] = self._asked.get(device, 0), action if action in RECOVERY else 0
+        if asked and not self._asked[device] and device in self._said:
+            # A driver that was loaded anew asks for nothing any more, and writes no XID 154 about it.
+            self._said[device] = 0
 
     def recovery(self, device: Device) -> int:
         """What the driver asks for, by its XID 154 or by its field; 0 for nothing."""

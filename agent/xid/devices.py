@@ -40,8 +40,11 @@ class KnownDevices:
         """Take over what a sweep says; an empty version leaves the one that is known."""
         for identity in identities:
             if not identity["parent"]:
-                place = canonical(identity["pci_bus_id"])
-                self._by_pci[place] = Device(str(identity["index"]), identity["uuid"])
+                device = Device(str(identity["index"]), identity["uuid"])
+                elsewhere = [pci for pci, each in self._by_pci.items() if each.uuid == device.uuid]
+                for pci in elsewhere:
+                    del self._by_pci[pci]
+                self._by_pci[canonical(identity["pci_bus_id"])] = device
         self._driver = driver or self._driver
 
     def by_pci(self, pci: str) -> Device | None:

@@ -103,7 +103,7 @@ class KernelLog:
     def samples(self) -> Iterator[Sample]:
         """How reading goes."""
         node = {"node": self._node}
-        status = Labels({**node, "state": self.state, "reason": self.reason})
+        status = Labels({**node, "state": self.state, "reason": self._where()})
         lost = self._lost + (self._reader.lost if self._reader is not None else 0)
         yield Sample("fleetowl_kernel_log_up", Labels(node), float(self.up))
         yield Sample("fleetowl_kernel_log_status", status, 1.0)
@@ -164,6 +164,11 @@ class KernelLog:
             asyncio.get_running_loop().remove_reader(reader.waited_for)
         self._lost += reader.lost
         reader.close()
+
+    def _where(self) -> str:
+        """The reason with the file that it is about; switched off, there is none."""
+        named = self.state not in ("reading", "off")
+        return f"{self._settings.path}: {self.reason}" if named else self.reason
 
     def _failed(self, error: OSError) -> None:
         reason = error.strerror or str(error)

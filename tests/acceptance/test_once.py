@@ -16,6 +16,7 @@ import yaml
 
 from simulator.nvml.stub import Stub
 from simulator.nvml.symbols import CALLS
+from tests.agent.whole import WholeAgent
 
 pytestmark = pytest.mark.acceptance
 
@@ -107,7 +108,7 @@ def test_a_hung_gpu_is_said_and_the_others_are_shown(once: Once, nvml_stub: Call
     stub.gpus[2].hang()
     told = once({"gpu": {"hung_after": "2s"}}, stub=stub)
     assert told.status == 1
-    assert "hung" in told.line("GPU 2  ")
+    assert "hung" in told.line("GPU 2")
     assert told.text.count("97 %") >= 3
 
 
@@ -118,14 +119,26 @@ def test_a_library_that_is_no_driver_is_said(once: Once, nvml_stub: Callable[...
 
 
 def test_half_a_library_shows_what_it_has(once: Once, nvml_stub: Callable[..., Stub]) -> None:
-    needed = ("Init", "Shutdown", "Error", "Count", "Handle", "UUID", "PciInfo", "MinorNumber", "Name")
+    needed = (
+        "Init",
+        "Shutdown",
+        "Error",
+        "Count",
+        "Handle",
+        "UUID",
+        "PciInfo",
+        "MinorNumber",
+        "Name",
+        "Driver",
+    )
     optional = [call for call in CALLS if not any(word in call for word in needed)]
     without = optional[::2]
     assert len(without) > 20
     told = once(stub=nvml_stub(gpus=2, without=without))
     assert "GPUs: 2 x" in told.text
-    assert "What is missing and why" in told.text
-    assert "GPUs" in told.text.split("What is missing and why")[1]
+    missing = told.text.split("What is missing and why")[1]
+    assert "nvmlDeviceGetTemperature" in missing or "DCGM_FI_DEV_GPU_TEMP" in missing
+    assert "XIDs are not heard" in missing
 
 
 def test_a_kernel_log_that_may_not_be_read_is_said(
@@ -179,6 +192,22 @@ def test_a_wrong_configuration_is_exit_2(once: Once) -> None:
 def test_data_is_data_whatever_is_wrong(once: Once, nvml_stub: Callable[..., Stub]) -> None:
     stub = nvml_stub(gpus=2, load="busy")
     stub.gpus[0].lose()
-    data = json.loads(once(stub=stub, output="json").text)
-    assert data["schema_version"] == 1
-    assert {gpu["state"] for gpu in data["nodes"][0]["gpus"]} == {"up", "lost"}
+    told = once(stub=stub, output="json")
+    (node,) = json.loads(told.text)["nodes"]
+    assert (told.status, node["driver_state"]) == (1, "failing")
+    assert [(gpu["gpu"], gpu["state"]) for gpu in node["gpus"]] == [("1", "up")]
+
+
+def test_a_gpu_that_was_there_is_missed(once: Once, nvml_stub: Callable[..., Stub], tmp_path: Path) -> None:
+    stub = nvml_stub(gpus=2, load="busy")
+    settings = {"gpu": {"last_seen": str(tmp_path / "gpus.json")}}
+    with WholeAgent(tmp_path / "agent", settings, stub.environment()) as agent:
+        agent.page(lambda page: page.count("\nDCGM_FI_DEV_GPU_TEMP{") == 2)
+    known = (tmp_path / "gpus.json").read_bytes()
+    stub.gpus[0].vanish()
+    told = once(settings, stub=stub, output="json")
+    (node,) = json.loads(told.text)["nodes"]
+    assert [(each["gpu"], each["state"]) for each in node["gpus"]] == [("0", "lost"), ("0", "up")]
+    assert [each["uuid"] for each in node["gpus"]] == [gpu.uuid for gpu in stub.gpus]
+    assert node["wrong"][0]["subject"] == f"GPU 0 ({stub.gpus[0].uuid[:12]})", "its index is another's now"
+    assert (tmp_path / "gpus.json").read_bytes() == known, "a look leaves no trace"

@@ -31,6 +31,7 @@ class Analyzer:
         self.knows_schema = False
         self.poison: bytes | None = None
         self.largest = 1 << 30
+        self.boot, self.window_end = "", 0
         self.requests = 0
         self.frames: list[bytes] = []
         self.open = asyncio.Event()
@@ -51,7 +52,7 @@ class Analyzer:
         if not self.knows_schema:
             return Answer(409, "schema", "need schema")
         self.frames += [part + b">" for part in body.replace(SCHEMA, b"").split(b">")[:-1]]
-        return Answer(200)
+        return Answer(200, boot=self.boot, window_end=self.window_end)
 
 
 class Clock:
@@ -338,6 +339,62 @@ async def test_frames_that_join_one_on_its_way_to_the_disk_are_kept_too(rig: Rig
     batch = rig.spool.batch(9, 1 << 20)
     assert batch is not None
     assert [record.data for record in batch.records] == [b"<1>", b"<2>", b"<3>"]
+
+
+async def _accepted_before_a_kill(rig: Rig, boot: str = "first") -> list[bytes]:
+    """Ten frames, of the times 1000, 2000, ... ms; then another process answers."""
+    rig.analyzer.boot = boot
+    for number in range(10):
+        rig.clock.now += 1.0
+        rig.pusher.offer([Outgoing(KEY, SCHEMA, b"<%d>" % number, (number + 1) * 1000)])
+        await rig.pusher.settle()
+    rig.number = 10
+    before, rig.analyzer.frames = rig.analyzer.frames, []
+    rig.analyzer.boot, rig.analyzer.knows_schema = "second", False
+    return before
+
+
+async def test_a_killed_analyzer_gets_again_what_its_snapshot_lacks(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "fleetowl.agent")
+    before = await _accepted_before_a_kill(rig)
+    rig.analyzer.window_end = 8_500
+    await rig.tick(3)
+    assert rig.analyzer.frames[0] == b"<10>", "live ones first"
+    assert sorted(rig.analyzer.frames) == sorted([*before[5:], b"<10>", b"<11>", b"<12>"])
+    assert [s.value for s in rig.pusher.samples() if s.name == "fleetowl_agent_frames_resent_total"] == [5.0]
+    assert ["gets 5 frames again" in record.message for record in caplog.records] == [True]
+    rig.analyzer.boot, rig.analyzer.window_end, rig.analyzer.frames = "third", 0, []
+    await rig.tick(2)
+    assert {*before, b"<10>", b"<11>", b"<12>"} <= set(rig.analyzer.frames), (
+        "killed again before its snapshot"
+    )
+
+
+async def test_an_agent_that_began_or_analyzers_that_take_turns_send_nothing_twice(rig: Rig) -> None:
+    await _accepted_before_a_kill(rig, boot="")
+    rig.analyzer.window_end = 0
+    await rig.tick(2)
+    assert rig.analyzer.frames == [b"<10>", b"<11>"], "it knew of no boot before"
+    rig.analyzer.boot = "third"
+    await rig.tick()
+    resent = rig.pusher.stats.resent
+    for turn in range(10):
+        rig.analyzer.boot = ("second", "third")[turn % 2]
+        await rig.tick()
+    assert rig.pusher.stats.resent == resent
+
+
+async def test_what_is_sent_again_costs_no_frame_that_was_never_delivered(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    await _accepted_before_a_kill(rig)
+    rig.spool.max_bytes = 10
+    await rig.tick()
+    assert rig.spool.frames == 0
+    assert rig.analyzer.frames == [b"<10>"]
+    assert "no room" in caplog.text
 
 
 async def test_a_frame_that_is_rejected_is_dropped_alone(rig: Rig) -> None:

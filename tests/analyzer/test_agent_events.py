@@ -15,7 +15,9 @@ from agent.main import Agent
 from agent.reading import Reading
 from agent.settings import AgentSettings
 from analyzer.service import Analyzer
+from analyzer.snapshots import SNAPSHOT
 from model.labels import NAME, Labels
+from model.matcher import Matcher, Op
 from model.metric import Metric
 from tests.analyzer.reading import Client
 
@@ -124,3 +126,34 @@ async def test_events_can_be_asked_for_by_node_and_type(
     for asked, count in wanted:
         assert len((await client.get("/api/v1/events", asked))["events"]) == count
     assert await client.error("/api/v1/events", {"limit": "x"})
+
+
+@pytest.mark.parametrize("killed", [True, False])
+async def test_an_analyzer_that_lost_its_window_gets_the_last_minute_again(
+    killed: bool, run_analyzer: Run, tmp_path: Path
+) -> None:
+    """As after kill -9: what agents delivered since the last snapshot is not on its disk.
+
+    After a stop it is, and nothing goes over the wire twice.
+    """
+    first = await run_analyzer()
+    async with Agent(settings_of(first, tmp_path / "spool")) as agent:
+        gpus = Gpus()
+        agent.add(gpus)
+        began = int(time.time() * 1000) - 30_000
+        for turn in range(10):
+            gpus.xids = float(turn)
+            await agent.tick(agent.beats[Gpus.interval], began + turn * 1000)
+            await agent.pushers[0].settle()
+        await first.stop()
+        if killed:
+            (tmp_path / "state" / SNAPSHOT).unlink()
+        second = await run_analyzer(analyzer={"listen": first.address})
+        agent.pushers[0]._retry_at = 0.0
+        await agent.tick(agent.beats[Gpus.interval], began + 10_000)
+        await agent.pushers[0].settle()
+        (selection,) = second.pipeline.window.select([Matcher(NAME, Op.EQUAL, "fleetowl_xid_total")])
+        times, values, present = selection.range(0, 2**60)
+    assert agent.pushers[0].stats.resent == (10 if killed else 0)
+    found = list(zip(times[present].tolist(), values[present].tolist(), strict=True))
+    assert found == [(began + turn * 1000, float(min(turn, 9))) for turn in range(11)]

@@ -51,6 +51,7 @@ def test_compose_gives_the_agent_its_gpus(deploy: Path, tool: Tool) -> None:
     agent = compose(deploy, tool, "docker-compose.gpu.yml")["services"]["agent"]
     (device,) = agent["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["utility"])
+    assert agent["devices"] == ["/dev/kmsg:/dev/kmsg:r"]
 
 
 def test_every_configuration_loads(deploy: Path) -> None:
@@ -122,7 +123,11 @@ def test_units_run_commands_that_exist_and_are_hardened(deploy: Path, name: str)
     assert (deploy / "systemd" / Path(path).name).is_file()
     for key in ("NoNewPrivileges", "RestrictNamespaces", "LockPersonality", "ProtectKernelModules"):
         assert service[key] == "yes"
-    assert (service["ProtectSystem"], service["CapabilityBoundingSet"]) == ("strict", "")
+    # The agent reads the kernel's log, and nothing else that needs a capability.
+    capability = "CAP_SYSLOG" if name == "fleetowl-agent" else ""
+    assert service["ProtectSystem"] == "strict"
+    assert service["CapabilityBoundingSet"] == service["AmbientCapabilities"] == capability
+    assert "ProtectKernelLogs" not in service or name != "fleetowl-agent"
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
 
 

@@ -15,7 +15,7 @@ from fleetowl.version import VERSION
 
 Tool = Callable[[Sequence[str]], str]
 Objects = dict[tuple[str, str], dict[str, Any]]
-FOLDERS = ("base", "overlays/cordon", "overlays/pods")
+FOLDERS = ("base", "overlays/cordon", "overlays/pods", "overlays/kernel-log")
 
 # What kustomize 2.0.3, the one inside Debian's kubectl 1.20, reads; a newer key would be dropped or refused.
 OLD_KEYS = {
@@ -106,6 +106,25 @@ def test_the_overlay_for_pods_makes_the_agent_root_without_capabilities_and_noth
     (container,) = after["containers"]
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert {**after, "securityContext": before["securityContext"]} == before
+
+
+@pytest.mark.peer
+def test_the_overlay_for_the_kernel_s_log_gives_its_device_to_a_privileged_agent_and_nothing_else(
+    rendered: Callable[[str], Objects], deploy: Path
+) -> None:
+    base, privileged = rendered("base"), rendered("overlays/kernel-log")
+    assert set(privileged) == set(base)
+    (changed,) = [key for key in base if base[key] != privileged[key]]
+    assert changed == ("DaemonSet", "fleetowl-agent")
+    before, after = (each[changed]["spec"]["template"]["spec"] for each in (base, privileged))
+    (container,), (plain,) = after["containers"], before["containers"]
+    assert container["securityContext"]["privileged"]
+    added = [mount for mount in container["volumeMounts"] if mount not in plain["volumeMounts"]]
+    assert added == [{"name": "kmsg", "mountPath": "/dev/kmsg", "readOnly": True}]
+    log = load(deploy / "kustomize" / "base" / "agent.fleetowl.yml", {}).agent.kernel_log
+    assert (log.enabled, str(log.path)) == (True, added[0]["mountPath"])
+    assert {key for key in after if after[key] != before[key]} == {"securityContext", "containers", "volumes"}
+    assert {key for key in container if container[key] != plain[key]} == {"securityContext", "volumeMounts"}
 
 
 @pytest.mark.peer

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from docs.generate import configuration_page, metrics, stale
+from agent.xid.catalogue import catalogue
+from docs.generate import configuration_page, metrics, stale, xid_page
 from rules.lint.registry import discover
 from rules.packs import shipped
 
@@ -42,6 +43,14 @@ def test_a_metric_is_listed_once() -> None:
     names = [metric.name for families in metrics().values() for metric in families]
     assert sorted(set(names)) == sorted(names)
     assert {"fleetowl_gpu_driver_devices", "fleetowl_gpu_status", "fleetowl_tick_step_seconds"} <= set(names)
+
+
+def test_every_xid_with_a_meaning_is_listed() -> None:
+    text = xid_page()
+    for code, entry in catalogue().items():
+        assert (f"| {code} | {entry.class_} |" in text) == (entry.action != "unknown"), code
+    assert "| 63 | P2 reset_idle | P3 ignore | P1 replace | P1 reboot_node | P1 drain_reset |" in text
+    assert "| 23001-23017 | yes |" in text
 
 
 def test_defaults_stand_as_in_the_file() -> None:

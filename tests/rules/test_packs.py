@@ -389,5 +389,5 @@ def test_the_text_says_nothing_that_is_not_there(pack_groups: list[RuleGroup]) -
                 *("instance", "job", "engine", "model_name", "node", "gpu", "UUID"),
                 *("Hostname", "hostname", "device", "mountpoint", "rack", "xid", "metric", "export", "port"),
                 *("namespace", "pod", "container", "condition", "call"),
-                *("file", "group", "collector", "receiver", "integration"),
+                *("file", "group", "collector", "receiver", "integration", "nvswitch", "sxid"),
             }, rule.name

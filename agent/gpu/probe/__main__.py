@@ -13,7 +13,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from agent.gpu.probe.sweep import Options, Probe
-from agent.gpu.protocol import OUTDATED, RELEASED, USAGE, Message, decode_request, encode
+from agent.gpu.protocol import OUTDATED, RELEASED, USAGE, Message, Occurrence, decode_request, encode
 
 _ARENAS = -8  # M_ARENA_MAX of malloc.h
 _STACK_BYTES = 512 * 1024
@@ -29,6 +29,11 @@ class Mouth:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
+
+    def call_out(self, occurrence: Occurrence) -> None:
+        """As `say`, for whom it does not matter whether anybody listens."""
+        with suppress(OSError):
+            self.say(occurrence)
 
     def say(self, message: Message, patience: float = -1) -> None:
         """Raises OSError if nobody listens any more. Gives up if others talk for `patience` seconds."""
@@ -88,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the agent
     signal.signal(signal.SIGTERM, _released)
-    probe = Probe(chosen, mouth.say)
+    probe = Probe(chosen, mouth.call_out)
     status = RELEASED
     with suppress(_Release, OSError):
         status = answer(probe, sys.stdin.buffer, mouth)

@@ -80,7 +80,8 @@ class Device:
     def look(self) -> DeviceReport:
         """Whether it answers, by the first question alone. Raises DriverGone."""
         try:
-            self._read(0, self._readers[0], {}, [])
+            if not self._read(0, self._readers[0], {}, []):
+                self.state, self.reason = "up", ""
         except _DeviceGone as gone:
             self.state, self.reason = gone.state, str(gone)
         return self.report(self.state, self.reason)

@@ -61,7 +61,7 @@ class Driver:
 
         It is opened anew only while the GPUs are `quiet`: shutting it down under a call is not safe.
         """
-        if not self.lane.wait(0) or (not self.ready and now < self._retry_at):
+        if self.lane.busy or (not self.ready and now < self._retry_at):
             return False
         anew = self._anew and quiet
         if anew:

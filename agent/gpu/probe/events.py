@@ -41,7 +41,10 @@ class Events:
         self._reason = ""
         self._refused: dict[str, str] = {}
         self._heard: dict[int, str] = {}
-        self._registered: set[str] = set()
+        self._epoch = 0
+        self._registered: dict[str, tuple[int, int]] = {}
+        """With which set, and by which handle."""
+        self._registering: set[str] = set()
 
     def start(self, nvml: Any) -> None:
         """Wait for events of the driver, which is open."""
@@ -55,6 +58,7 @@ class Events:
     def leave(self, seconds: float) -> bool:
         """Give the set back; False if the driver has not returned from the wait within these seconds."""
         self._open.clear()
+        self._joined.set()
         return self._idle.wait(seconds)
 
     @property
@@ -67,21 +71,30 @@ class Events:
 
     def register(self, calls: Calls, handle: Any, uuid: str) -> None:
         """In the lane of a GPU that has just answered: hear its events from now on."""
-        current = self._set
-        if current is None or uuid in self._registered:
+        where = (self._epoch, address(handle))
+        if self._registered.get(uuid) == where:
             return
-        self._registered.add(uuid)
+        self._registering.add(uuid)  # from here on the set is not freed
+        try:
+            current = self._set
+            if current is not None:
+                self._registered[uuid] = where
+                self._register(calls, handle, uuid, current)
+        finally:
+            self._registering.discard(uuid)
+
+    def _register(self, calls: Calls, handle: Any, uuid: str, current: Any) -> None:
         try:
             types = int(calls.nvmlDeviceGetSupportedEventTypes(handle)) & _WANTED
             if types:
                 calls.nvmlDeviceRegisterEvents(handle, types, current)
-            self._refused.pop(uuid, None)
-            if not types:
-                self._refused[uuid] = sentence(NOT_SUPPORTED)
-                return
         except calls.NVMLError as error:
             self._refused[uuid] = sentence(error.value)
             return
+        if not types:
+            self._refused[uuid] = sentence(NOT_SUPPORTED)
+            return
+        self._refused.pop(uuid, None)
         self._heard[address(handle)] = uuid
         self._joined.set()
 
@@ -105,7 +118,7 @@ class Events:
             self._renew(calls.nvmlEventSetCreate())
             while self._open.is_set():
                 # Nobody says what waiting for nothing does.
-                if self._joined.wait(_WAIT_MS / 1000):
+                if self._joined.wait(_WAIT_MS / 1000) and self._open.is_set():
                     self._wait(calls)
                     waits += 1
         except calls.NVMLError as error:
@@ -116,8 +129,8 @@ class Events:
     def _renew(self, event_set: Any) -> None:
         self._heard.clear()
         self._refused.clear()
-        self._registered.clear()
         self._joined.clear()
+        self._epoch += 1
         self._set = event_set
 
     def _wait(self, calls: Calls) -> None:
@@ -132,8 +145,8 @@ class Events:
 
     def _free(self, calls: Calls) -> None:
         event_set, self._set = self._set, None
-        if event_set is None:
-            return
+        if event_set is None or self._registering:
+            return  # better a leak than a set that is freed under a call
         with suppress(calls.NVMLError):  # there is nothing more to do about it
             calls.nvmlEventSetFree(event_set)
 

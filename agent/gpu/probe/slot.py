@@ -47,6 +47,8 @@ class Slot:
         self._blocked = blocked
         self._settled = False
         self._mig = False
+        self._unread = True
+        """Whether the slow readers have not been asked since the GPU was found."""
         self._at = 0  # address of the GPU's handle
 
     @property
@@ -62,7 +64,7 @@ class Slot:
 
     def due(self, now: float) -> bool:
         """Whether the slow readers have their turn."""
-        return now >= self.turn or not self._settled
+        return now >= self.turn or self._unread or not self._settled
 
     def ask(self, now: float, slow: bool | None) -> list[DeviceReport]:
         """In the lane: reports of the GPU and its instances. Raises DriverGone.
@@ -79,6 +81,7 @@ class Slot:
         if self.device is None:
             return []
         report = self.device.look() if slow is None else self.device.ask(now, slow)
+        self._unread = self._unread and not slow
         if self.device.state != "up":
             self.renew(opened=True)  # its handle may be stale
             return [report, *(each.report(self.device.state, self.device.reason) for each in self.instances)]
@@ -112,6 +115,7 @@ class Slot:
         if self.device is None or self.device.identity != identity or self._at != address(handle):
             self.device = self._device(identity, Target(self.calls, handle), self._readers)
             self.instances = []
+            self._unread = True
         self._at = address(handle)
         self._mig = self._in_mig_mode()
         self.device.target.mig = self._mig

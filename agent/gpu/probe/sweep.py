@@ -18,9 +18,10 @@ from agent.gpu.protocol import DeviceReport, DeviceState, Identity, Occurrence, 
 _GRACE = 0.02
 """Seconds that a GPU has the interpreter for itself. Threads that all come out of short calls at once fight
 over it, so GPUs are asked one after the other while they are quick; one that is not is overtaken."""
-_PATIENCE, _MOST_PATIENCE, _LITTLE_PATIENCE = 30.0, 600.0, 5.0
-"""Seconds that a GPU may be lost before the driver is opened anew, twice as many each time; if all are, the
-least."""
+_PATIENCE, _MOST_PATIENCE = 30.0, 600.0
+"""Seconds that a GPU may be lost before the driver is opened anew; twice as many each time."""
+_HASTE = 6
+"""So much sooner if all are lost: then there is nothing to lose."""
 _LEAVE = 1.0
 
 
@@ -67,18 +68,22 @@ class Probe:
         self._looking = request["do"] == "look"
         until = begun_at + request["deadline"]
         driver = self._driver
+        if driver.lane.busy and driver.lane.wait(0):
+            self._counted()  # late, but how else would a slow start come to an end?
         asked = driver.begin(begun_at, not self._busy())
         if asked and driver.lane.wait(_GRACE if self._slots and driver.ready else until - self._clock()):
             self._counted()
         fresh = self._ask_gpus(until) if driver.ready else {}
         if asked and driver.lane.busy and driver.lane.wait(until - self._clock()):
             self._counted()
-        self._reconsider(fresh)
-        return self._compose(request["number"], fresh)
+        sweep = self._compose(request["number"], fresh)
+        self._reconsider(sweep)
+        return sweep
 
     def release(self, seconds: float = 1.0) -> str:
         """Let go of the driver within about this time; what had to be left behind, empty if nothing."""
         until = self._clock() + seconds
+        self._events.leave(0)  # its thread takes a moment to hear of it
         for slot in (*self._slots, *self._left):
             slot.lane.wait(until - self._clock())
         stuck = [slot.calls.under_way for slot in (*self._slots, *self._left) if slot.lane.busy]
@@ -88,6 +93,9 @@ class Probe:
             lane.wait(max(seconds / 4, until - self._clock()))
         if lane.busy:
             stuck.append(self._driver.call)
+        for slot in (*self._slots, *self._left):
+            slot.lane.close()
+        lane.close()
         return f"calls that have not returned: {', '.join(stuck)}" if stuck else ""
 
     def _shut(self) -> int:
@@ -138,14 +146,15 @@ class Probe:
 
     def _ask_gpus(self, until: float) -> dict[str, DeviceReport]:
         """What those say that answer in time."""
-        begun = [slot for slot in self._slots if self._begin(slot, until)]
+        overtaken = (self._clock() + until) / 2  # from then on all are asked at once
+        begun = [slot for slot in self._slots if self._begin(slot, overtaken)]
         fresh: dict[str, DeviceReport] = {}
         for slot in begun:
             if slot.lane.wait(until - self._clock()):
                 fresh.update((report["uuid"], report) for report in self._taken(slot))
         return fresh
 
-    def _begin(self, slot: Slot, until: float) -> bool:
+    def _begin(self, slot: Slot, overtaken: float) -> bool:
         if not slot.lane.wait(0):
             return False
         now = self._clock()
@@ -153,7 +162,7 @@ class Probe:
         if slow:
             self._next_turn(slot, now)
         slot.lane.begin(lambda: slot.ask(now, slow), now)
-        slot.lane.wait(min(_GRACE, until - now))
+        slot.lane.wait(min(_GRACE, overtaken - now))
         return True
 
     def _next_turn(self, slot: Slot, now: float) -> None:
@@ -174,16 +183,19 @@ class Probe:
         slot.trouble = f"GPU {slot.index}: {type(error).__name__}: {error}"
         return [each.report("failing", slot.trouble) for each in slot.devices]
 
-    def _reconsider(self, fresh: dict[str, DeviceReport]) -> None:
+    def _reconsider(self, sweep: Sweep) -> None:
         """A GPU that is lost may be back after a reset; some drivers show that only when opened anew."""
-        gpus = [device for device in list(self._known.values()) if not device.identity["parent"]]
-        well = sum(device.uuid in fresh and device.state == "up" for device in gpus)
+        instances = {device.uuid for device in list(self._known.values()) if device.identity["parent"]}
+        states = [report["state"] for report in sweep["devices"] if report["uuid"] not in instances]
+        ill = sum(state in ("lost", "failing") for state in states)
         now = self._clock()
-        if well == len(gpus):
+        if not self._driver.ready:
+            return
+        if not ill:
             self._patience, self._ill_since = _PATIENCE, None
         elif self._ill_since is None:
             self._ill_since = now
-        elif now - self._ill_since >= (self._patience if well else min(self._patience, _LITTLE_PATIENCE)):
+        elif now - self._ill_since >= self._patience / (_HASTE if ill == len(states) else 1):
             self._ill_since, self._patience = now, min(2 * self._patience, _MOST_PATIENCE)
             self._driver.open_anew()
 

@@ -52,6 +52,44 @@ def test_every_help_says_its_unit() -> None:
         assert family["unit"].lower() in family["help"].lower(), name
 
 
+def test_the_page_is_the_contract(busy_page: str) -> None:
+    shown = families_of(busy_page)
+    assert {name for name, family in FAMILIES.items() if not family.get("optional")} <= set(shown)
+    for name, family in FAMILIES.items():
+        if name in shown:
+            kind, help_text, labels = shown[name]
+            assert (kind, help_text) == (family["type"], family["help"]), name
+            assert labels == {*LABELS["of_every_family"], *LABELS["hostname"]["Hostname"]}, name
+
+
+def test_the_page_is_what_a_real_exporter_says(busy_page: str, shared_data: Path) -> None:
+    """Family by family: name, TYPE, HELP and label names."""
+    real = families_of((shared_data / "captures" / "dcgm-exporter-real-L4-idle.prom").read_text())
+    ours = families_of(busy_page)
+    absent = {name for name in real if name not in ours}
+    assert absent <= {name for name, family in FAMILIES.items() if family.get("optional")}
+    for name in real.keys() - absent:
+        assert ours[name] == real[name]
+
+
+def test_values_are_in_the_contracts_units(busy_page: str) -> None:
+    """A busy H100: a wrong unit is off by a thousand."""
+    plausible = {
+        "DCGM_FI_DEV_SM_CLOCK": (1000, 2500),
+        "DCGM_FI_DEV_GPU_TEMP": (40, 95),
+        "DCGM_FI_DEV_POWER_USAGE": (100, 700),
+        "DCGM_FI_DEV_GPU_UTIL": (50, 100),
+        "DCGM_FI_DEV_FB_USED": (10_000, 82_000),
+        "DCGM_FI_PROF_GR_ENGINE_ACTIVE": (0.1, 1),
+        "DCGM_FI_PROF_DRAM_ACTIVE": (0.01, 1),
+        "DCGM_FI_PROF_PCIE_TX_BYTES": (1e4, 1e11),
+    }
+    for name, (low, high) in plausible.items():
+        for line in busy_page.splitlines():
+            if line.startswith(name + "{"):
+                assert low <= float(line.rpartition(" ")[2]) <= high, line
+
+
 def families_of(page: str) -> dict[str, tuple[str, str, set[str]]]:
     """Type, HELP and label names of each DCGM family of a page."""
     helps: dict[str, str] = {}

@@ -79,7 +79,7 @@ def test_a_gpu_that_is_lost_says_so_without_figures() -> None:
     (lost,) = seen.gpus
     assert (lost.state, lost.temperature_celsius) == ("lost", None)
     (finding,) = seen.wrong
-    assert (finding.severity, finding.subject) == ("broken", "GPU 3")
+    assert (finding.severity, finding.subject) == ("broken", "GPU 3 (GPU-3)")
 
 
 def test_clock_reasons_are_words_and_only_harm_is_trouble() -> None:
@@ -145,6 +145,22 @@ def test_the_worst_gpu_stands_first_and_mig_instances_stand_apart() -> None:
     ]
 
 
+def test_a_mig_instance_is_one_row_whichever_uuid_a_series_has() -> None:
+    status = 'fleetowl_gpu_device_status{gpu="2",uuid="%s",state="up"%s} 1\n'
+    of_instance = 'gpu="2",UUID="GPU-2",GPU_I_PROFILE="1g.10gb",GPU_I_ID="7"'
+    seen = node(
+        status % ("GPU-2", "")
+        + status % ("MIG-a", ',mig_profile="1g.10gb",mig_instance="7"')
+        + f"DCGM_FI_DEV_FB_USED{{{of_instance}}} 50\n"
+        + 'DCGM_FI_DEV_GPU_TEMP{gpu="2",UUID="GPU-2"} 50\n'
+        + 'fleetowl_gpu_process_memory_bytes{gpu="2",uuid="MIG-a",pid="7",process="python3"} 1024\n'
+    )
+    whole, part = seen.gpus
+    assert (whole.uuid, whole.mig_profile, whole.processes) == ("GPU-2", "", ())
+    assert (part.mig_instance, part.mig_profile, part.memory_used_bytes) == ("7", "1g.10gb", 50 * 2**20)
+    assert [(each.pid, each.name) for each in part.processes] == [(7, "python3")]
+
+
 def test_xids_pods_and_processes_find_their_gpu() -> None:
     one = gpu(
         'fleetowl_xid_total{gpu="3",uuid="GPU-3",xid="79"} 2\nfleetowl_xid_total{uuid="GPU-3",xid="31"} 0\n'
@@ -205,6 +221,8 @@ def test_an_engine_says_what_it_is_and_how_it_is() -> None:
     assert (ill.state, ill.reason) == ("ill", "its answer to health is a bad one")
     (starting,) = node(page.replace('state="up"', 'state="starting",reason="it loads"')).engines
     assert (starting.state, starting.reason) == ("starting", "it loads")
+    (down,) = node(page.replace('state="up"', 'state="down",reason="connection"')).engines
+    assert (down.state, down.reason) == ("down", "nothing answers at its address")
 
 
 def test_an_xid_is_as_urgent_as_its_verdict() -> None:
@@ -259,6 +277,24 @@ def test_what_is_not_seen_of_gpus_is_said() -> None:
         ("note", "GPUs", "the driver has no call for it: DCGM_A, DCGM_B"),
         ("note", "GPU 3", "no pod is known to use it: kubelet: timeout"),
     ]
+
+
+def test_a_driver_that_fails_is_wrong_and_one_that_is_absent_is_missing() -> None:
+    status = 'fleetowl_gpu_status{state="failing",reason="GPU 2 does not say who it is"} 1\n'
+    seen = node(f"DCGM_FI_DEV_GPU_TEMP{{{GPU}}} 60\n" + status)
+    assert [(each.subject, each.text) for each in seen.wrong] == [
+        ("NVIDIA driver", "failing: GPU 2 does not say who it is")
+    ]
+    assert seen.missing == ()
+    waiting = node(status.replace("failing", "waiting"))
+    assert waiting.wrong[0].severity == "warning"
+
+
+def test_a_gpu_on_the_bus_that_the_driver_does_not_list_is_said() -> None:
+    counts = "fleetowl_gpu_pci_devices 8\nfleetowl_gpu_driver_devices {}\n"
+    (finding,) = node(counts.format(7)).wrong
+    assert (finding.severity, finding.text) == ("broken", "lists 7 of the 8 GPUs on the PCI bus")
+    assert node(counts.format(8)).wrong == ()
 
 
 def test_an_agent_that_fell_silent_is_said() -> None:

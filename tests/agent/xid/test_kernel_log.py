@@ -219,7 +219,9 @@ async def test_a_log_that_is_not_there_is_said_once_and_tried_again(
         await asyncio.sleep(0.05)
         series = spell(log.samples())
         assert series["fleetowl_kernel_log_up{node=n1}"] == 0
-        status = "fleetowl_kernel_log_status{node=n1,reason=No such file or directory,state=absent}"
+        status = (
+            f"fleetowl_kernel_log_status{{node=n1,reason={path}: No such file or directory,state=absent}}"
+        )
         assert series[status] == 1
         path.write_text("it came while it was waited for\n")
         await until(lambda: bool(taken))

@@ -219,6 +219,16 @@ def test_the_field_goes_before_the_table_too(node: Node) -> None:
     assert node.verdicts()["62"] == [("P1", "reset_gpu")]
 
 
+def test_a_driver_that_was_loaded_anew_asks_for_nothing(node: Node) -> None:
+    node.xid(154, text=TO_RESET)
+    node.ledger.set_recovery("GPU-0", 0)  # not read yet since
+    assert node.book.recovery(GPUS[0]) == 1
+    node.ledger.set_recovery("GPU-0", 1)
+    node.ledger.set_recovery("GPU-0", 0)
+    assert node.book.recovery(GPUS[0]) == 0
+    assert node.series()["fleetowl_xid_recovery_action{gpu=0,node=n1,uuid=GPU-0}"] == 0
+
+
 def test_162_cancels_163(node: Node) -> None:
     node.xid(163)
     assert "163" in node.verdicts()

@@ -64,6 +64,10 @@ def test_devices_are_found_by_any_spelling_of_their_address(devices: KnownDevice
     assert devices.all() == [Device("3", UUID)]
     devices.update([], "")
     assert devices.driver() == "580.95.05"
+    moved = identity(index=1)
+    moved["pci_bus_id"] = "00000000:C3:00.0"
+    devices.update([moved], "")
+    assert devices.all() == [Device("1", UUID)]
 
 
 async def test_from_the_log_to_the_event_and_the_page(settings: AgentSettings, devices: KnownDevices) -> None:

@@ -42,7 +42,7 @@ PICTURE = """\
 1 broken, 0 to look at  {at}  http://127.0.0.1:9482  worst first
 
 n1
-GPU 1  lost: the driver does not answer for it
+GPU 1 (GPU-n1)  lost: the driver does not answer for it
 GPU  STATE  UTIL  LAST MINUTE   TEMP  UUID
 1    lost      -                   -  GPU-n1
 0    up     50 %            ▅▅  60 C  GPU-n1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import pty
 import select
@@ -10,35 +9,21 @@ import signal
 import subprocess
 import sys
 import termios
-import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.agent.whole import page_server
+
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 PAGE = b'DCGM_FI_DEV_GPU_UTIL{gpu="0",UUID="GPU-0",modelName="NVIDIA L4",Hostname="gpu-7"} 42\n'
 
 
-class Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(PAGE)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def url() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with page_server(PAGE) as url:
+        yield url
 
 
 class Session:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -190,14 +191,22 @@ class Bench:
         self.now = 1000.0
         self.events: list[Occurrence] = []
         self.load: Callable[[], Any] = lambda: nvml
-        self.probe = Probe(Options(**options), self.events.append, lambda: self.load(), lambda: self.now)
+        self.probe = Probe(Options(**options), self.events.append, lambda: self.load(), self.time)
         self._number = 0
+        self._runs_since: float | None = None
 
-    def sweep(self, deadline: float = 0.03) -> Sweep:
+    def time(self) -> float:
+        return self.now + (time.perf_counter() - self._runs_since if self._runs_since is not None else 0.0)
+
+    def runs(self) -> None:
+        """From now on the clock runs."""
+        self._runs_since = time.perf_counter()
+
+    def sweep(self, deadline: float = 0.2, do: Literal["sweep", "look"] = "sweep") -> Sweep:
         self._number += 1
-        return self.probe.sweep({"do": "sweep", "number": self._number, "deadline": deadline})
+        return self.probe.sweep({"do": do, "number": self._number, "deadline": deadline})
 
-    def states(self, deadline: float = 0.03) -> list[tuple[str, str]]:
+    def states(self, deadline: float = 0.2) -> list[tuple[str, str]]:
         return [(device["state"], device["reason"]) for device in self.sweep(deadline)["devices"]]
 
     def close(self) -> None:
