@@ -18,8 +18,11 @@ from agent import clock, outlet, push, registry
 from agent.beat import METRICS as BEAT_METRICS
 from agent.beat import Beat
 from agent.clock import ClockWatch
-from agent.engines import engine
+from agent.engines import engine, finder
 from agent.engines.engine import Engine
+from agent.engines.finder import Discovery, Finder
+from agent.engines.pod_discovery import PodDiscovery
+from agent.engines.port_discovery import PortDiscovery
 from agent.engines.settings import EngineSettings
 from agent.event import Event
 from agent.gpu.hold import Hold
@@ -50,6 +53,7 @@ OWN_METRICS = (
     *outlet.METRICS,
     *clock.METRICS,
     *engine.METRICS,
+    *finder.METRICS,
     *BEAT_METRICS,
     Metric("process_cpu_seconds_total", "counter", "Total user and system CPU time spent in seconds."),
     Metric("process_resident_memory_bytes", "gauge", "Resident memory size in bytes."),
@@ -94,6 +98,7 @@ class Agent:
         sources: list[Source] = [self._host, self.xids, *engines, *optional]
         for source in sources:
             self.add(source)
+        self.finder = self._finder()
         self.server = Server(settings.listen, Exposition(self._families), self._readings, self._health)
 
     def session(self) -> aiohttp.ClientSession:
@@ -127,6 +132,7 @@ class Agent:
         )
         if self.quiet:
             self.xids.start()
+            await self.finder.look()
             return self
         try:
             await self.server.start()
@@ -139,9 +145,11 @@ class Agent:
         self.xids.start()
         for beat in self.beats.values():
             self._start(beat)
+        self.finder.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.finder.close()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -230,9 +238,21 @@ class Agent:
         if self.gpus is not None:
             self.gpus.look()
 
-    def _engine(self, engine: EngineSettings) -> Engine:
+    def _engine(self, engine: EngineSettings, started: float | None = None) -> Engine:
         interval = engine.interval or self.settings.interval
-        return Engine(engine, self.settings.node, interval, self.session, self.settings.export_engines)
+        shown = self.settings.export_engines
+        return Engine(engine, self.settings.node, interval, self.session, shown, started=started)
+
+    def _finder(self) -> Finder:
+        """Finds engines by the ways that are configured."""
+        settings = self.settings.discovery
+        ways: list[Discovery] = []
+        if settings.pods.enabled:
+            ways.append(PodDiscovery(settings.pods, self.session))
+        if settings.ports:
+            ways.append(PortDiscovery(settings, self.settings.node, self.session))
+        known = self.settings.engines
+        return Finder(ways, known, settings.max_engines, self._engine, self.add, self.remove)
 
     def _pusher(self, url: str, session: aiohttp.ClientSession) -> Pusher:
         settings = self.settings.push
@@ -256,8 +276,8 @@ class Agent:
 
     def _own_samples(self) -> Iterable[Sample]:
         engines = [source for source in self.sources if isinstance(source, Engine)]
-        parts: list[Pusher | Engine | Beat | Outlet | ClockWatch]
-        parts = [*self.pushers, *engines, *self.beats.values(), self._outlet, self._clock]
+        parts: list[Pusher | Engine | Beat | Outlet | ClockWatch | Finder]
+        parts = [*self.pushers, *engines, *self.beats.values(), self._outlet, self._clock, self.finder]
         for part in parts:
             yield from part.samples()
         usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from agent.engines.discovery_settings import DiscoverySettings
 from agent.engines.settings import URL, EngineSettings
 from agent.gpu.settings import GpuSettings
 from agent.pods.settings import PodSettings
@@ -127,6 +128,9 @@ class AgentSettings(Settings):
     xid: XidSettings = Field(default_factory=XidSettings, description="What an XID means and asks for.")
     pods: PodSettings = Field(default_factory=PodSettings, description="Which pod has which GPU.")
     engines: list[EngineSettings] = Field([], description="Local engines and applications to scrape.")
+    discovery: DiscoverySettings = Field(
+        default_factory=DiscoverySettings, description="Local engines that are found and not listed."
+    )
     export_engines: bool = Field(
         True, description="Whether /metrics shows the scraped engines' series besides the host's."
     )

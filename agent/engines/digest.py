@@ -76,6 +76,10 @@ class Digest:
     lora: list[tuple[int, Labels]] = field(default_factory=list)
     models: tuple[str, ...] = ()
 
+    def has_served(self, values: Sequence[float]) -> bool:
+        """Whether anything was ever generated, as the page with these values tells."""
+        return any(values[row] > 0 for places in self.units.values() for row in places.progress)
+
 
 def unit_of(labels: Mapping[str, str]) -> Unit:
     """Whose series it is. SGLang calls the rank `dp_rank`, Triton the model `model`."""

@@ -168,7 +168,7 @@ class Engine:
         if ready:
             self.start.ready(now)
         elif ready is not None:
-            self.start.not_ready(now)
+            self.start.not_ready(now, self._digest.has_served(page.values))
         self.probes.ask_version(self._kind)
 
     def _follow_failure(self, failure: FetchFailed, at: int) -> None:

@@ -43,6 +43,7 @@ class Probes:
         self._timer = timer
         self._version_due = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
 
     def begin(self, kind: Kind | None) -> None:
         """Begin to ask what an engine of this kind answers, or what is configured."""
@@ -68,7 +69,9 @@ class Probes:
 
     def ask_version(self, kind: Kind | None) -> None:
         """Learn the version, if this kind tells it and it is not known yet."""
-        if kind is None or not kind.version or self.version or self._timer() < self._version_due:
+        if kind is None or not kind.version or self.version or self._closed:
+            return
+        if self._timer() < self._version_due:
             return
         self._version_due = self._timer() + _VERSION_AGAIN
         self._tasks = [task for task in self._tasks if not task.done()]
@@ -80,14 +83,15 @@ class Probes:
             yield from probe.samples()
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Ask no more, not even if a scrape that is under way would have it begin."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _begin(self, what: What, settings: HealthSettings, default: str) -> None:
         path = settings.path or default
-        if what in self.by_name or not settings.enabled or not path:
+        if what in self.by_name or not settings.enabled or not path or self._closed:
             return
         probe = Probe(what, self._who, settings, self._fetcher(path), self._known_down, self._timer)
         self.by_name[what] = probe

@@ -73,8 +73,13 @@ class ColdStart:
         elif self.phase is Phase.UNSEEN:
             self._begin(now if self._container is None else self._container)
 
-    def not_ready(self, now: float) -> None:
-        """It answers, and says that it is not ready."""
+    def not_ready(self, now: float, has_served: bool = False) -> None:
+        """It answers, and says that it is not ready.
+
+        One that has served before the agent saw it first is not about to start: something else is wrong.
+        """
+        if self.phase is Phase.UNSEEN and has_served:
+            self.phase = Phase.READY
         if self.phase is Phase.UNSEEN:
             self._begin(now if self._container is None else self._container, self._process)
         if self.phase is Phase.STARTING:

@@ -15,7 +15,7 @@ from fleetowl.version import VERSION
 
 Tool = Callable[[Sequence[str]], str]
 Objects = dict[tuple[str, str], dict[str, Any]]
-FOLDERS = ("base", "overlays/cordon", "overlays/pods", "overlays/kernel-log")
+FOLDERS = ("base", "overlays/cordon", "overlays/discovery", "overlays/pods", "overlays/kernel-log")
 
 # What kustomize 2.0.3, the one inside Debian's kubectl 1.20, reads; a newer key would be dropped or refused.
 OLD_KEYS = {
@@ -125,6 +125,33 @@ def test_the_overlay_for_the_kernel_s_log_gives_its_device_to_a_privileged_agent
     assert (log.enabled, str(log.path)) == (True, added[0]["mountPath"])
     assert {key for key in after if after[key] != before[key]} == {"securityContext", "containers", "volumes"}
     assert {key for key in container if container[key] != plain[key]} == {"securityContext", "volumeMounts"}
+
+
+@pytest.mark.peer
+def test_the_overlay_for_discovery_lets_the_agent_list_the_pods_of_its_node_and_nothing_else(
+    rendered: Callable[[str], Objects],
+) -> None:
+    base, discovery = rendered("base"), rendered("overlays/discovery")
+    role = ("ClusterRole", "fleetowl-kubelet-pods")
+    assert set(discovery) - set(base) == {role, ("ClusterRoleBinding", "fleetowl-kubelet-pods")}
+    assert discovery[role]["rules"] == [{"apiGroups": [""], "resources": ["nodes/pods"], "verbs": ["get"]}]
+    (changed,) = [key for key in base if base[key] != discovery[key]]
+    assert changed == ("DaemonSet", "fleetowl-agent")
+    pod = discovery[changed]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"]
+    (container,) = pod["containers"]
+    names = [entry["name"] for entry in container["env"]]
+    url = "FLEETOWL_AGENT__DISCOVERY__PODS__URL"
+    assert names.index("NODE_IP") < names.index(url), "a variable is known to those that come after it"
+    environment = {
+        entry["name"]: entry["value"].replace("$(NODE_IP)", "10.0.0.7")
+        for entry in container["env"]
+        if entry["name"].startswith("FLEETOWL_")
+    }
+    pods = load(None, environment).agent.discovery.pods
+    assert (pods.enabled, pods.url) == (True, "https://10.0.0.7:10250/pods")
+    assert pods.tls_config.insecure_skip_verify
+    assert str(pods.token_file) == "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
 @pytest.mark.peer

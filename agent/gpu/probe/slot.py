@@ -92,9 +92,17 @@ class Slot:
         if slow is None:
             return [each.report(each.state, each.reason) for each in self.instances]
         reports = [each.ask(now, slow) for each in self.instances]
-        if any(each.state != "up" for each in self.instances):
-            self._settled = False  # MIG was reconfigured
-        return reports
+        if all(each.state == "up" for each in self.instances):
+            return reports
+        try:
+            before = self.instances
+            self._find_instances()
+        except self.calls.NVMLError:
+            self._settled = False
+            return reports
+        # Those that are still there keep their report, and the new ones get one.
+        said = {report["uuid"]: report for report in reports}
+        return [said[each.uuid] if each in before else each.ask(now, True) for each in self.instances]
 
     def _unknown(self, code: int) -> list[DeviceReport]:
         if code in DRIVER_WIDE:

@@ -291,7 +291,7 @@ ON: dict[str, object] = {"health": {}, "readiness": {}}
 
 
 async def test_probes_version_and_cold_start(engine_server: Served, session: aiohttp.ClientSession) -> None:
-    engine_server.say("/metrics", "process_start_time_seconds 940\n" + PAGE)
+    engine_server.say("/metrics", "process_start_time_seconds 940\n" + PAGE.replace("1234.0", "0.0"))
     engine_server.say("/version", b'{"version": "0.32.0"}')
     engine_server.say("/health")
     engine_server.say("/v1/models", status=503)
@@ -366,3 +366,26 @@ async def test_probes_can_be_pointed_elsewhere(engine_server: Served, session: a
     await until(lambda: engine.probes.by_name["health"].state == "good")
     assert engine_server.requests[-1].path == "/v2/health/ready"
     await engine.close()
+
+
+async def test_one_that_served_before_the_agent_came_does_not_start_when_it_is_not_ready(
+    engine_server: Served, session: aiohttp.ClientSession
+) -> None:
+    engine_server.say("/metrics", "process_start_time_seconds 940\n" + PAGE)
+    engine_server.say("/v1/models", status=503)
+    engine = _engine(session, engine_server.url, **ON)
+    await engine.read(1_000_000)
+    await until(lambda: engine.probes.ready() is False)
+    reading = await engine.read(1_001_000)
+    assert not _of(reading, "fleetowl_engine_cold_start_seconds")
+    assert _of(reading, "fleetowl_engine_health")["probe=readiness"] == 0.0
+    await engine.close()
+
+
+async def test_an_engine_that_is_let_go_during_a_scrape_leaves_nothing_behind(
+    engine_server: Served, session: aiohttp.ClientSession
+) -> None:
+    engine = _engine(session, engine_server.url, **ON)
+    await engine.close()
+    await engine.read(0)
+    assert not engine.probes.by_name

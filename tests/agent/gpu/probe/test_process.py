@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -239,3 +241,25 @@ def test_arguments_that_it_does_not_know(nvml_stub: Callable[..., Stub], start: 
     child = start(nvml_stub(gpus=1), "--fast")
     assert child.process.wait(10) == USAGE
     assert child.complaint() == "probe: no argument is called '--fast'\n"
+
+
+def test_it_loads_nothing_that_it_can_do_without() -> None:
+    """A node without GPUs does not even load the bindings."""
+    heavy = (
+        "pynvml",
+        "pydantic",
+        "aiohttp",
+        "asyncio",
+        "yaml",
+        "dataclasses",
+        "inspect",
+        "logging",
+        "argparse",
+    )
+    code = f"""
+import sys
+import agent.gpu.probe.__main__, agent.gpu.families
+print([name for name in {heavy} if name in sys.modules])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
