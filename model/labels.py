@@ -26,14 +26,21 @@ class Labels(Mapping[str, str]):
     {a="1", b="2"}
     """
 
-    __slots__ = ("__dict__", "_map", "pairs")
+    __slots__ = ("__dict__", "_hash", "pairs")
 
     def __init__(self, labels: Mapping[str, str] | Collection[tuple[str, str]] = ()) -> None:
-        items = labels.items() if isinstance(labels, Mapping) else labels
-        self.pairs: tuple[tuple[str, str], ...] = tuple(
-            sorted((name, value) for name, value in items if value)
-        )
-        self._map = dict(self.pairs)
+        if isinstance(labels, Labels):
+            self.pairs: tuple[tuple[str, str], ...] = labels.pairs
+        else:
+            # Pairs that come as tuples are kept: a thousand series of a target share those of its labels.
+            items = labels.items() if isinstance(labels, Mapping) else labels
+            self.pairs = tuple(sorted([pair for pair in items if pair[1]]))
+        self._hash = hash(self.pairs)
+
+    @cached_property
+    def _map(self) -> dict[str, str]:
+        """Made at the first question: most series of an agent are never asked one."""
+        return dict(self.pairs)
 
     def __getitem__(self, name: str) -> str:
         return self._map[name]
@@ -46,10 +53,6 @@ class Labels(Mapping[str, str]):
 
     def __hash__(self) -> int:
         return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self.pairs)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Labels):
@@ -69,7 +72,7 @@ class Labels(Mapping[str, str]):
     @property
     def name(self) -> str:
         """The metric name, empty where there is none."""
-        return self._map.get(NAME, "")
+        return next((value for name, value in self.pairs if name == NAME), "")
 
     def only(self, names: Collection[str]) -> Labels:
         """These labels and no others: `by (...)`, `on (...)`."""

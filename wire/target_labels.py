@@ -16,6 +16,10 @@ def with_target_labels(exposed: Labels, target: Mapping[str, str], honor_labels:
     >>> with_target_labels(Labels({"__name__": "up", "job": "theirs"}), {"job": "ours"})
     up{exported_job="theirs", job="ours"}
     """
+    pairs = target.pairs if isinstance(target, Labels) else tuple(target.items())
+    taken = {name for name, _ in pairs}
+    if not any(name in taken for name, _ in exposed.pairs):
+        return Labels(exposed.pairs + pairs)  # mostly; and all series share the target's pairs
     theirs, ours = dict(exposed.pairs), dict(target)
     if honor_labels:
         return Labels({**ours, **theirs})

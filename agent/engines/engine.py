@@ -70,7 +70,7 @@ class Engine:
         self.reason = ""
         """Why the last scrape failed, empty if it did not."""
         instance = settings.instance or urlsplit(settings.url).netloc.rpartition("@")[2]
-        self.target = {**settings.labels, "job": settings.job, "instance": instance, "node": node}
+        self.target = Labels({**settings.labels, "job": settings.job, "instance": instance, "node": node})
         self.start = ColdStart(started)
         self.probes = Probes(settings, str(self), session, lambda: bool(self._failure), timer)
         fetcher = Fetcher(settings.url, settings, session)
