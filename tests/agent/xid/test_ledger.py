@@ -423,19 +423,16 @@ def test_the_samples_ahead_let_an_increase_be_seen(node: Node) -> None:
     node.xid(31)
     (event,) = node.events
     assert event.value == 1
-    counter = [
-        (str(ahead.labels), ahead.value, ahead.at)
-        for ahead in event.ahead
-        if ahead.labels.name.endswith("_total")
-    ]
-    series = (
+    before, counter, last = event.ahead
+    assert str(counter.labels) == (
         'fleetowl_xid_total{gpu="0", instance="n1", job="fleetowl-agent", node="n1", uuid="GPU-0", xid="31"}'
     )
-    assert counter == [(series, 0.0, event.at - 1), (series, 1.0, event.at)]
-    (last,) = [ahead for ahead in event.ahead if not ahead.labels.name.endswith("_total")]
+    assert (before.labels, before.value, before.at) == (counter.labels, 0.0, event.at - 1)
+    assert (counter.value, counter.at) == (1.0, event.at)
     assert (last.labels["tier"], last.labels["action"]) == ("P3", "restart_app")
+    assert last.value == 1_700_001_000
     # A series that has been pushed gets no zero.
-    node.teller.known = {(sample.name, sample.labels) for sample in node.ledger.samples()}
+    node.teller.known = {counter.labels}
     node.now += 2
     node.xid(31)
     assert [ahead.value for ahead in node.events[-1].ahead if ahead.labels.name.endswith("_total")] == [2.0]
