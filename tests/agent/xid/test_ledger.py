@@ -123,6 +123,14 @@ def test_a_late_line_still_says_more(node: Node) -> None:
     assert len(node.events) == 2
 
 
+def test_what_a_late_line_says_goes_before_what_the_number_said(node: Node) -> None:
+    node.driver(149)
+    assert node.verdicts()["149"] == [("P2", "ask_driver")]
+    node.now += 2
+    node.xid(149, text="NETIR_LINK_DOWN Nonfatal XC0 i0 Link 03 (0x02600011 0x0 0x0)")
+    assert node.verdicts()["149"] == [("P3", "ignore")]
+
+
 def test_a_storm_is_counted_and_told_once_a_second(node: Node) -> None:
     for _ in range(2000):
         node.xid(31)
@@ -292,6 +300,13 @@ def test_13_on_the_same_unit_may_be_the_hardware(
         node.xid(13, text=f"Graphics SM Warp Exception on (GPC {gpc}, TPC {tpc}, SM 0): Out Of Range Address")
         node.now += 3600
     assert repeated(node, 13) is expected
+
+
+def test_many_lines_of_one_failure_are_no_repetition(node: Node) -> None:
+    for _ in range(5):
+        node.xid(13, text="Graphics SM Warp Exception on (GPC 1, TPC 2, SM 0): x")
+        node.now += 5
+    assert not repeated(node, 13)
 
 
 def test_13_scattered_over_the_chip_is_the_software(node: Node) -> None:
