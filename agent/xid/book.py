@@ -65,6 +65,8 @@ class Book:
         self._said: dict[Device, int] = {}
         self._asked: dict[Device, int] = {}
         self._repeats = Repeats()
+        self._changes = 0
+        self._spelled: tuple[object, list[Sample]] = (None, [])
 
     def enter(self, device: Device, code: int, text: str, now: float, times: int) -> Entered:
         """So many occurrences, now; `text` is empty if only the number is known."""
@@ -90,6 +92,7 @@ class Book:
 
     def set_recovery(self, device: Device, action: int) -> None:
         """The driver's own verdict (field 230), which goes before the catalogue."""
+        self._changes += self._asked.get(device, 0) != action
         asked, self._asked[device] = self._asked.get(device, 0), action if action in RECOVERY else 0
         if asked and not self._asked[device] and device in self._said:
             # A driver that was loaded anew asks for nothing any more, and writes no XID 154 about it.
@@ -114,6 +117,7 @@ class Book:
 
     def rename(self, old: Device, new: Device) -> None:
         """What was entered under one name belongs to this GPU."""
+        self._changes += 1
         for code, kept in self._records.pop(old, {}).items():
             self._records_of(new, code).merge(kept)
         if old in self._said:
@@ -124,11 +128,18 @@ class Book:
         """Under what something was entered."""
         return list(self._records)
 
-    def samples(self) -> Iterator[Sample]:
-        """Every series."""
-        for device in self._devices.all():
-            for code in self._table.counted_from_zero():
-                self._records_of(device, code)
+    def samples(self) -> list[Sample]:
+        """Every series. Spelled anew only when something has changed, for there are some hundred."""
+        devices = self._devices.all()
+        state = self._changes, tuple(devices), self._wall.at(0.0)
+        if state != self._spelled[0]:
+            for device in devices:
+                for code in self._table.counted_from_zero():
+                    self._records_of(device, code)
+            self._spelled = state, list(self._spell())
+        return self._spelled[1]
+
+    def _spell(self) -> Iterator[Sample]:
         for device, records in self._records.items():
             for code, kept in records.items():
                 yield self.counter(device, code, kept.count)
@@ -154,6 +165,7 @@ class Book:
     def _judge(self, device: Device, code: int, text: str, at: float) -> Entered:
         entry = self._table[code]
         judgement = judge(entry, text, self._devices.driver())
+        self._changes += 1
         self._repeats.add(device, code, judgement.unit, at)
         rule = judgement.repeat
         repeated = rule is not None and self._repeats.meets(rule, device, code, judgement.unit, at)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from agent.event import Emit
 from agent.gpu.protocol import Occurrence
 from agent.reading import Naming, Reading
 from agent.settings import AgentSettings
-from agent.xid import book, kernel_log, ledger, switches, wall
+from agent.xid import book, kernel_log, ledger, switches
 from agent.xid.book import Book, Entered
 from agent.xid.catalogue import catalogue
 from agent.xid.devices import Device, Devices
@@ -24,11 +24,12 @@ from agent.xid.log_time import written
 from agent.xid.switches import Error, Switches
 from agent.xid.telling import Teller
 from agent.xid.wall import WallClock
+from model.labels import Labels
 from model.metric import Metric
 
 log = logging.getLogger("fleetowl.agent")
 
-METRICS = (*book.METRICS, *ledger.METRICS, *switches.METRICS, *kernel_log.METRICS, *wall.METRICS)
+METRICS = (*book.METRICS, *ledger.METRICS, *switches.METRICS, *kernel_log.METRICS)
 _TYPES = {metric.name: metric.type for metric in METRICS}
 
 
@@ -53,7 +54,7 @@ class XidSource:
         self.exported = True
         self._emit, self._clock = emit, clock
         self._naming = Naming(target)
-        self._node = node
+        self._series: Sequence[Labels] = ()
         self._wall = WallClock(clock, timer)
         table = catalogue(settings.xid.preset, settings.xid.codes)
         self._book = Book(node, table, devices, self._wall)
@@ -93,10 +94,12 @@ class XidSource:
             *self.ledger.samples(),
             *self._switches.samples(),
             *self.kernel_log.samples(),
-            *self._wall.samples(self._node),
         ]
-        self._teller.known = {(sample.name, sample.labels) for sample in samples}
-        return self._naming.reading(samples, _TYPES, at)
+        reading = self._naming.reading(samples, _TYPES, at)
+        if reading.series is not self._series:
+            self._series = reading.series
+            self._teller.known = frozenset(reading.series)
+        return reading
 
     async def close(self) -> None:
         """Let go of the kernel's log."""

@@ -19,11 +19,11 @@ _LONGEST = 160  # characters of the kernel's words in a sentence
 
 
 class Teller:
-    """Makes events. `known` are the series that have been pushed or shown, by name and labels."""
+    """Makes events. `known` are the series that have been pushed."""
 
     def __init__(self, node: str, target: Mapping[str, str], table: Catalogue) -> None:
         self._node, self._target, self._table = node, dict(target), table
-        self.known: Collection[tuple[str, Mapping[str, str]]] = frozenset()
+        self.known: Collection[Labels] = frozenset()
 
     def xid(
         self, book: Book, device: Device, line: XidLine, entered: Entered, untold: int, now: int
@@ -80,7 +80,7 @@ class Teller:
         for sample in series:
             labels = with_target_labels(Labels({**sample.labels, NAME: sample.name}), self._target)
             counter = sample.name.endswith("_total")
-            if counter and (sample.name, sample.labels) not in self.known:
+            if counter and labels not in self.known:
                 samples.append(Ahead(labels, max(0.0, sample.value - times), now - 1))
             samples.append(Ahead(labels, sample.value, now))
         return tuple(samples)

@@ -16,13 +16,27 @@ import pytest
 from aiohttp import web
 
 from agent.clock import ClockWatch
+from agent.gpu.protocol import Identity
 from agent.host import Host
 from agent.main import METRICS, OWN_METRICS, Agent, run
 from agent.settings import AgentSettings
 from model.labels import Labels
+from wire.event import unpack_event
 from wire.frames import Frame, Kind, Schema, decode_stream, unpack_schema, unpack_values
 from wire.text import TextDecoder
 
+IDENTITY: Identity = {
+    "uuid": "GPU-3",
+    "index": 3,
+    "pci_bus_id": "00000000:B3:00.0",
+    "minor": 3,
+    "name": "NVIDIA H200",
+    "serial": "",
+    "parent": "",
+    "profile": "",
+    "gpu_instance": -1,
+    "compute_instance": -1,
+}
 PAGE = '# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0"} 4\n'
 
 
@@ -44,7 +58,7 @@ class Sink:
         for frame in decode_stream(await request.read()):
             if frame.kind is Kind.SCHEMA:
                 self.schemas[frame.schema_hash] = unpack_schema(frame.payload)
-            elif frame.schema_hash not in self.schemas:
+            elif frame.kind is not Kind.EVENT and frame.schema_hash not in self.schemas:
                 return web.json_response({"need_schema": True}, status=409)
             else:
                 self.frames.append(frame)
@@ -195,6 +209,38 @@ async def test_who_has_the_gpus_has_frames_of_its_own_interval(
     (frame,) = [frame for frame in sink.of(Kind.VALUES) if (frame.time, frame.interval) == (2000, 120_000)]
     states = [labels for labels, value in sink.values(frame).items() if value and labels.value("state")]
     assert [labels.value("state") for labels in states] == ["no_kubelet"]
+
+
+async def test_an_xid_in_the_kernel_s_log_is_pushed_within_a_second(
+    host: Host, sink: Sink, tmp_path: Path
+) -> None:
+    path = tmp_path / "kern.log"
+    path.write_text("")
+    settings = _settings(host, sink, tmp_path / "spool", kernel_log={"path": str(path)})
+    async with Agent(settings) as agent:
+        agent.devices.update([IDENTITY], "580.95.05")
+        await _tick(agent, int(time.time() * 1000))
+        began = time.monotonic()
+        with path.open("a") as file:
+            file.write("Nov 26 13:00:00 gpu-7 kernel: NVRM: Xid (PCI:0000:b3:00): 79, pid=7, name=x, Ch 1\n")
+        for _ in range(200):
+            if sink.of(Kind.EVENT):
+                break
+            await asyncio.sleep(0.01)
+        assert time.monotonic() - began < 1
+        (frame,) = sink.of(Kind.EVENT)
+        event = unpack_event(frame.payload)
+        assert (event.type, event.value) == ("xid", 1.0)
+        assert event.labels == {"node": "gpu-7", "gpu": "3", "uuid": "GPU-3", "xid": "79"}
+        assert "fallen off the bus" in event.text
+        # The next frame says the same of the same series.
+        now = int(time.time() * 1000)
+        await _tick(agent, now)
+        pushed = [sink.values(each) for each in sink.of(Kind.VALUES) if each.time == now]
+        counted = [values[one.labels] for values in pushed for one in event.ahead if one.labels in values]
+        assert counted[0] == 1.0
+        _, page = await _get(agent, "/metrics")
+        assert 'fleetowl_xid_total{gpu="3",node="gpu-7",uuid="GPU-3",xid="79"} 1' in page
 
 
 async def test_the_exposition_can_be_read(host: Host, sink: Sink, tmp_path: Path) -> None:

@@ -123,6 +123,14 @@ def test_a_late_line_still_says_more(node: Node) -> None:
     assert len(node.events) == 2
 
 
+def test_what_a_late_line_says_goes_before_what_the_number_said(node: Node) -> None:
+    node.driver(149)
+    assert node.verdicts()["149"] == [("P2", "ask_driver")]
+    node.now += 2
+    node.xid(149, text="NETIR_LINK_DOWN Nonfatal XC0 i0 Link 03 (0x02600011 0x0 0x0)")
+    assert node.verdicts()["149"] == [("P3", "ignore")]
+
+
 def test_a_storm_is_counted_and_told_once_a_second(node: Node) -> None:
     for _ in range(2000):
         node.xid(31)
@@ -294,6 +302,13 @@ def test_13_on_the_same_unit_may_be_the_hardware(
     assert repeated(node, 13) is expected
 
 
+def test_many_lines_of_one_failure_are_no_repetition(node: Node) -> None:
+    for _ in range(5):
+        node.xid(13, text="Graphics SM Warp Exception on (GPC 1, TPC 2, SM 0): x")
+        node.now += 5
+    assert not repeated(node, 13)
+
+
 def test_13_scattered_over_the_chip_is_the_software(node: Node) -> None:
     for _ in range(3):
         for tpc in range(4):
@@ -423,19 +438,16 @@ def test_the_samples_ahead_let_an_increase_be_seen(node: Node) -> None:
     node.xid(31)
     (event,) = node.events
     assert event.value == 1
-    counter = [
-        (str(ahead.labels), ahead.value, ahead.at)
-        for ahead in event.ahead
-        if ahead.labels.name.endswith("_total")
-    ]
-    series = (
+    before, counter, last = event.ahead
+    assert str(counter.labels) == (
         'fleetowl_xid_total{gpu="0", instance="n1", job="fleetowl-agent", node="n1", uuid="GPU-0", xid="31"}'
     )
-    assert counter == [(series, 0.0, event.at - 1), (series, 1.0, event.at)]
-    (last,) = [ahead for ahead in event.ahead if not ahead.labels.name.endswith("_total")]
+    assert (before.labels, before.value, before.at) == (counter.labels, 0.0, event.at - 1)
+    assert (counter.value, counter.at) == (1.0, event.at)
     assert (last.labels["tier"], last.labels["action"]) == ("P3", "restart_app")
+    assert last.value == 1_700_001_000
     # A series that has been pushed gets no zero.
-    node.teller.known = {(sample.name, sample.labels) for sample in node.ledger.samples()}
+    node.teller.known = {counter.labels}
     node.now += 2
     node.xid(31)
     assert [ahead.value for ahead in node.events[-1].ahead if ahead.labels.name.endswith("_total")] == [2.0]
