@@ -34,6 +34,9 @@ def why(error: Exception) -> str:
     """The reason without the class's bookkeeping: "Connection refused", not the socket's address twice."""
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
-    if isinstance(error, OSError) and error.errno:
+    # An error of TLS is an OSError whose number is not the system's.
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not believed: {error.verify_message}"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)
     return str(error) or type(error).__name__

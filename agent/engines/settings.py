@@ -43,7 +43,7 @@ class HealthSettings(Settings):
     path: PathOrURL = Field(
         "",
         description="Path on the host and port of the metrics page, or a URL; default: that of the kind of "
-        "engine, `/health` for vLLM.",
+        "engine beside its page, `/health` for vLLM.",
     )
     interval: Duration = Field(5 * SECOND, ge=SECOND, description="Time between questions.")
     timeout: Duration = Field(2 * SECOND, gt=0, description="An answer that takes longer is a failure.")
@@ -55,7 +55,7 @@ class ReadinessSettings(HealthSettings):
     path: PathOrURL = Field(
         "",
         description="Path on the host and port of the metrics page, or a URL; default: that of the kind of "
-        "engine, `/v1/models` for vLLM. An inference is never asked for.",
+        "engine beside its page, `/v1/models` for vLLM. An inference is never asked for.",
     )
     interval: Duration = Field(
         15 * SECOND, ge=SECOND, description="Time between questions; those of `health` while it is not ready."
