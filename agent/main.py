@@ -23,6 +23,7 @@ from agent.engines.pod_discovery import PodDiscovery
 from agent.engines.port_discovery import PortDiscovery
 from agent.engines.settings import EngineSettings
 from agent.event import Event
+from agent.exposition import Exposition
 from agent.gpu.hold import Hold
 from agent.gpu.protocol import Sweep
 from agent.gpu.source import RECOVERY_ACTION, GpuSource, nobody
@@ -35,7 +36,7 @@ from agent.pods.source import PodSource
 from agent.post import HttpPost
 from agent.push import Backoff, Pusher
 from agent.reading import Outgoing, Reading
-from agent.server import Exposition, Server
+from agent.server import Server
 from agent.settings import AgentSettings
 from agent.source import Source
 from agent.spool import Spool
