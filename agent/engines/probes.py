@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from urllib.parse import urljoin
 
-from agent.engines.fetch import Fetcher, FetchFailed, SessionOf
+from agent.engines.fetch import Fetcher, FetchFailed
 from agent.engines.inventory import version_in
 from agent.engines.kinds import Kind, beside
 from agent.engines.probe import Probe, What
 from agent.engines.settings import EngineSettings, HealthSettings
+from agent.http.session import SessionOf
 from model.metric import Sample
 
 _VERSION_LIMIT = 1 << 20  # bytes
