@@ -52,10 +52,13 @@ class HttpPost:
 
     async def __call__(self, body: bytes) -> Answer:
         """What the analyzer answered; a failure to reach it is an answer with status 0."""
+        place = self._settings.token_file or "agent.push.token"
         try:
             token = read_secret(self._settings.token, self._settings.token_file)
-        except OSError as error:
-            return Answer(0, "token", f"the token cannot be read: {error}")
+        except (OSError, UnicodeDecodeError) as error:
+            return Answer(0, "token", f"the token in {place} cannot be read: {error}")
+        if token is not None and not (token.isascii() and token.isprintable()):
+            return Answer(0, "token", f"the token in {place} is not one line of printable ASCII: mend it")
         headers = {"Content-Type": CONTENT_TYPE}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
@@ -94,9 +97,9 @@ class HttpPost:
         """Seconds, from a number of them or from a date (RFC 9110, section 10.2.3)."""
         if header is None:
             return None
-        if header.strip().isdigit():
+        if header.isascii() and header.strip().isdecimal():
             return float(header)
         try:
             return max(0.0, parsedate_to_datetime(header).timestamp() - self._clock())
-        except ValueError:
+        except (ValueError, OverflowError):
             return None

@@ -110,6 +110,9 @@ async def test_frames_arrive_and_the_answer_is_understood(analyzer: Analyzer, ma
         (_status("413 Too Much", b"no"), "too_large", "it answered 413: no", None),
         (_status("429 Slow Down", b"", "Retry-After: 7"), "overload", "it answered 429: Slow Down", 7.0),
         (_status("503 Unavailable", b"", "Retry-After: soon"), "status", "answered 503: Unavailable", None),
+        (_status("429 No", b"", "Retry-After: \u0667"), "overload", "it answered 429: No", None),
+        (_status("429 No", b"", "Retry-After: ~").replace(b"~", b"\xb2"), "overload", "429: No", None),
+        (_status("429 No", b"", f"Retry-After: {'9' * 20} Jan 2030 00:00:00 GMT"), "overload", "", None),
         (_status("307 Elsewhere", b"", "Location: /x"), "status", "it answered 307: Elsewhere", None),
         (_status("500 Oh", b"x" * 200_000), "status", "it answered 500: x{300}$", None),
     ],
@@ -208,8 +211,19 @@ async def test_the_token_is_read_for_each_request(analyzer: Analyzer, make: Make
         token.write_text(f"{secret}\n")
         assert (await post(b"x")).status == 200
         assert f"Authorization: Bearer {secret}\r\n" in analyzer.requests[-1][0]
-    token.write_text("a\r\nX: y")
-    assert (await post(b"x")).status == 0, "no header can smuggle a line"
+    for wrong in (b"a\r\nX: y", b"abc\ndef\n", "t\u00f6ken".encode(), b"\xff\xfe", b"a\x00b"):
+        token.write_bytes(wrong)
+        requests = len(analyzer.requests)
+        answer = await post(b"x")
+        assert (answer.status, answer.kind) == (0, "token")
+        assert str(token) in answer.why, "the file is named"
+        assert len(analyzer.requests) == requests, "no header can smuggle a line"
+
+
+async def test_a_token_of_the_configuration_that_is_no_header_is_named_by_its_key(make: Make) -> None:
+    answer = await make(token="a\nb")(b"x")
+    assert (answer.status, answer.kind) == (0, "token")
+    assert "agent.push.token" in answer.why
 
 
 @pytest.mark.parametrize("make", ["lean"], indirect=True)
