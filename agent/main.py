@@ -181,9 +181,10 @@ class Agent:
 
     def emit(self, event: Event) -> None:
         """Send an event on its way to every analyzer, ahead of the next frame. For the loop's own thread."""
+        if self._outlet.is_news(event):
+            log.warning("%s", event.text)
         if not self._outlet.admit(event) or self._leaving:
             return
-        log.warning("%s", event.text)
         self._sequence += 1
         payload, now = pack_event(self._outlet.record(event, self._newest)), _now()
         frame = Frame(
