@@ -71,5 +71,7 @@ class PortDiscovery:
             return Refused(f"port {port}", "no_engine", "what answers there is no engine that is known")
         # Loopback is the same on every node: the instance must tell them apart.
         instance = f"{self._node}:{port}"
-        settings = EngineSettings(job=kind.name, url=url, instance=instance, follow_redirects=False)
+        settings = EngineSettings(
+            job=kind.name, url=url, instance=instance, follow_redirects=False, trusted=False
+        )
         return Found(("port", port), settings)

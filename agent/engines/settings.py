@@ -82,6 +82,12 @@ class EngineSettings(HTTPClientSettings):
     readiness: ReadinessSettings = Field(
         default_factory=ReadinessSettings, description="Whether it is ready to serve."
     )
+    trusted: bool = Field(
+        True,
+        description="Whether its page may show what belongs to the node or the cluster (`DCGM_*`, `node_*`, "
+        "`kube_*`, `ALERTS*` and what the rules record), as an exporter's does. Engines that discovery finds "
+        "never may, and none may show `fleetowl_*`, `scrape_*` or `up`: such samples are left out.",
+    )
     sample_limit: int = Field(
         10_000,
         gt=0,
