@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from agent.gpu.probe.calls import load
@@ -48,7 +48,10 @@ class Probe:
         self._events = Events(say)
         self._driver = Driver(load, lambda: self._events.leave(_LEAVE))
         self._slots: list[Slot] = []
-        self._left: list[Slot] = []
+        self._stuck: list[Slot] = []
+        """Those that were in a call already when the sweep began."""
+        self._stale: bool | None = None
+        """Whether the list of GPUs changed since they were arranged; true if the driver was opened anew."""
         self._known: dict[str, Device] = {}
         self._said: dict[str, tuple[Identity, dict[str, str]]] = {}
         self._patience = _PATIENCE
@@ -84,16 +87,16 @@ class Probe:
         """Let go of the driver within about this time; what had to be left behind, empty if nothing."""
         until = self._clock() + seconds
         self._events.leave(0)  # its thread takes a moment to hear of it
-        for slot in (*self._slots, *self._left):
+        for slot in self._slots:
             slot.lane.wait(until - self._clock())
-        stuck = [slot.calls.under_way for slot in (*self._slots, *self._left) if slot.lane.busy]
+        stuck = [slot.calls.under_way for slot in self._slots if slot.lane.busy]
         lane = self._driver.lane
         if lane.wait(until - self._clock()):
             lane.begin(self._shut, self._clock())
             lane.wait(max(seconds / 4, until - self._clock()))
         if lane.busy:
             stuck.append(self._driver.call)
-        for slot in (*self._slots, *self._left):
+        for slot in self._slots:
             slot.lane.close()
         lane.close()
         return f"calls that have not returned: {', '.join(stuck)}" if stuck else ""
@@ -103,10 +106,8 @@ class Probe:
         return 0
 
     def _busy(self) -> bool:
-        for slot in [slot for slot in self._left if slot.lane.wait(0)]:
-            slot.lane.close()
-            self._left.remove(slot)
-        return bool(self._left) or any(not slot.lane.wait(0) for slot in self._slots)
+        self._stuck = [slot for slot in self._slots if not slot.lane.wait(0)]
+        return bool(self._stuck)
 
     def _counted(self) -> None:
         """The driver has answered."""
@@ -117,35 +118,36 @@ class Probe:
             return
         if driver.opened != opened:
             self._events.start(driver.nvml)
-        self._arrange(driver.count, driver.opened != opened)
+        self._stale = bool(self._stale) or driver.opened != opened
 
     def _arrange(self, count: int, opened: bool) -> None:
-        """One slot an index, each to find out anew who is there. Who hangs is left behind in its thread."""
+        """One slot an index, each to find out anew who is there."""
         old, self._slots = self._slots, []
         for index in range(max(count, len(old))):
             slot = old[index] if index < len(old) else self._slot(index)
-            if not slot.lane.wait(0) and not self._left_behind(index):
-                self._left.append(slot)
-                slot = self._slot(index)
             if index < count:
                 slot.renew(opened)
                 self._slots.append(slot)
             else:
                 slot.lane.close()
 
-    def _left_behind(self, index: int) -> bool:
-        return any(slot.index == index for slot in self._left)
-
     def _slot(self, index: int) -> Slot:
         heard, blocked = self._events.register, self._blocked
         return Slot(index, self._driver.nvml, self._known, self._readers, heard, blocked)
 
     def _blocked(self, uuid: str) -> bool:
-        """Whether a thread that was left behind is still in a call to this GPU."""
-        return any(slot.device is not None and slot.device.uuid == uuid for slot in self._left)
+        """Whether a thread is still in an earlier call to this GPU."""
+        return any(slot.device is not None and slot.device.uuid == uuid for slot in self._stuck)
 
     def _ask_gpus(self, until: float) -> dict[str, DeviceReport]:
-        """What those say that answer in time."""
+        """What those say that answer in time.
+
+        While one hangs nobody knows which index is its now, and each call to it would hang too. So the slots
+        stay as they are until it answers, and the others are asked by the handles that they have.
+        """
+        if not self._busy() and self._stale is not None:
+            self._arrange(self._driver.count, self._stale)
+            self._stale = None
         overtaken = (self._clock() + until) / 2  # from then on all are asked at once
         begun = [slot for slot in self._slots if self._begin(slot, overtaken)]
         fresh: dict[str, DeviceReport] = {}
@@ -161,7 +163,8 @@ class Probe:
         slow = None if self._looking else slot.due(now)
         if slow:
             self._next_turn(slot, now)
-        slot.lane.begin(lambda: slot.ask(now, slow), now)
+        listed = self._stale is None
+        slot.lane.begin(lambda: slot.ask(now, slow, listed), now)
         slot.lane.wait(min(_GRACE, overtaken - now))
         return True
 
@@ -265,14 +268,7 @@ class Probe:
         return f"no longer listed by the driver: {self._driver.count} of {gpus}{before}"
 
     def _slot_of(self, device: Device) -> Slot | None:
-        for slot in self._holders():
-            if device in slot.devices:
-                return slot
-        return None
-
-    def _holders(self) -> Iterator[Slot]:
-        yield from self._left
-        yield from self._slots
+        return next((slot for slot in self._slots if device in slot.devices), None)
 
     def _add_news(self, sweep: Sweep, device: Device, report: DeviceReport) -> None:
         """Say what changed since it was last said."""

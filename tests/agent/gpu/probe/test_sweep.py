@@ -203,6 +203,39 @@ def test_a_list_that_shrinks_while_a_gpu_hangs(
         pass
 
 
+@pytest.mark.parametrize(("hung", "vanishes"), [(3, 5), (3, 1), (0, 5), (7, 0)])
+def test_a_gpu_that_hangs_gets_no_second_call_when_another_vanishes(
+    make: Callable[..., Bench], hung: int, vanishes: int
+) -> None:
+    from tests.agent.gpu.probe.conftest import FakeNvml
+
+    nvml = FakeNvml(8)
+    bench = make(nvml)
+    bench.sweep(deadline=2.0)
+    gpu = nvml.gpus[hung]
+    events = [gpu.hang(call) for call in ("nvmlDeviceGetHandleByIndex", TEMPERATURE, "nvmlDeviceGetUUID")]
+    bench.sweep()
+    asked = gpu.asked.total()
+    gone = nvml.gpus.pop(vanishes)
+    gone.error = 15
+    for _ in range(3):
+        bench.now += 31  # the slow readings find out who is where
+        sweep = bench.sweep()
+        assert (sweep["state"], sweep["count"]) == ("ready", 7), "the driver does not hang"
+        states = [each["state"] for each in sweep["devices"]]
+        assert (states.pop(max(hung, vanishes)), states.pop(min(hung, vanishes))) == (
+            ("hung", "lost") if hung > vanishes else ("lost", "hung")
+        )
+        assert states == ["up"] * 6
+    assert gpu.asked.total() == asked
+    gpu.hangs.clear()
+    for event in events:
+        event.set()
+    while [each["state"] for each in bench.sweep(deadline=2.0)["devices"]].count("up") < 7:
+        pass
+    assert bench.states()[vanishes][0] == "lost"
+
+
 def test_a_driver_call_that_hangs(bench: Bench, nvml: FakeNvml) -> None:
     bench.sweep()
     event = nvml.hangs["nvmlDeviceGetCount"] = threading.Event()
