@@ -57,6 +57,8 @@ class Probe:
         self._patience = _PATIENCE
         self._ill_since: float | None = None
         self._looking = False
+        self._gone = ""
+        """Why the driver as a whole went away under a GPU in this sweep, empty if it did not."""
         asked = tuple(r for r in READERS if options.processes or r not in processes.READERS)
         self._readers = (asked, tuple(reader for reader in asked if reader.instances))
 
@@ -69,6 +71,7 @@ class Probe:
         """Ask whoever can be asked, and say what is known when the deadline comes."""
         begun_at = self._clock()
         self._looking = request["do"] == "look"
+        self._gone = ""
         until = begun_at + request["deadline"]
         driver = self._driver
         if driver.lane.busy and driver.lane.wait(0):
@@ -180,6 +183,7 @@ class Probe:
             return slot.lane.result or []
         if isinstance(error, DriverGone):
             self._driver.gone(error.code, self._clock())
+            self._gone = str(error)
             return []
         traceback.print_exception(error)
         slot.renew()
@@ -225,6 +229,8 @@ class Probe:
             self._hangs(sweep, driver.call, now - driver.lane.since)
         for device in sorted(self._known.values(), key=_order):
             report = fresh.get(device.uuid) or self._without_answer(device, now)
+            if report["state"] in ("lost", "failing") and self._left_midway(fresh):
+                report = device.report("waiting", self._gone or driver.reason)
             self._add_news(sweep, device, report)
             sweep["devices"].append(report)
         return sweep
@@ -257,6 +263,10 @@ class Probe:
         if driver.state == "failing":
             return device.report("failing", driver.reason)
         return device.report("waiting", "not asked yet")
+
+    def _left_midway(self, fresh: dict[str, DeviceReport]) -> bool:
+        """Whether the driver went away in this sweep: who was asked late is as well as who was asked early."""
+        return bool(self._gone) or (bool(fresh) and not self._driver.ready)
 
     def _hanging(self, device: Device, call: str, seconds: float) -> DeviceReport:
         state: DeviceState = "hung" if seconds >= self._options.hung_after else "waiting"

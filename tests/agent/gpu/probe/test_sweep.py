@@ -379,6 +379,24 @@ def test_an_upgrade_asks_for_another_probe(bench: Bench, nvml: FakeNvml) -> None
     assert "the library and the loaded driver are of different versions (NVML 18)" in sweep["reason"]
 
 
+@pytest.mark.parametrize("code", [18, 1, 9])
+def test_a_driver_that_goes_away_in_a_sweep_takes_no_gpu_with_it(
+    bench: Bench, nvml: FakeNvml, code: int
+) -> None:
+    """Those that were asked before are well, so the others would be believed to be lost."""
+    bench.sweep()
+    nvml.gpus[1].error = code
+    up, unasked = bench.sweep()["devices"]
+    assert (up["state"], unasked["state"]) == ("up", "waiting")
+    assert f"(NVML {code})" in unasked["reason"]
+
+
+def test_what_a_gpu_says_while_the_driver_goes_away_is_not_believed(bench: Bench, nvml: FakeNvml) -> None:
+    bench.sweep()
+    nvml.gpus[0].error, nvml.gpus[1].error = 15, 18
+    assert [state for state, _ in bench.states()] == ["waiting", "waiting"]
+
+
 def test_a_mismatch_from_the_start_asks_for_another_probe_now_and_then(bench: Bench, nvml: FakeNvml) -> None:
     nvml.errors["nvmlInit"] = 18
     assert bench.sweep()["state"] == "failing"
