@@ -106,6 +106,7 @@ class GpuSource:
         companions: Sequence[Companion] = (),
         followers: Sequence[Callable[[Sweep], None]] = (),
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
         remember: bool = True,
     ) -> None:
         self.interval = settings.interval
@@ -127,7 +128,7 @@ class GpuSource:
         self._spelling = Spelling(settings.node, settings.gpu.hostname_label)
         self._bus = PciBus(str(settings.sysfs))
         self._last_seen = LastSeen(settings.gpu.last_seen, settings.node, remember)
-        self._presence = Presence(settings.gpu.forget_after, self._last_seen.load())
+        self._presence = Presence(settings.gpu.forget_after, self._last_seen.load(), timer)
         self._missing = status.Missing()
         self._refused = status.Refused()
         self._clocks: dict[str, ClockEvents] = {}
@@ -224,6 +225,7 @@ class GpuSource:
             self._refused.hear(report)
             if device is not None:
                 self._missing.hear(device, report)
+        self._refused.keep(report["uuid"] for report in sweep["devices"])
         self._settle()
         return sweep
 
@@ -282,7 +284,7 @@ class GpuSource:
         """Each device that there is something to say of."""
         for uuid, device in self._presence.devices.items():
             report = self._presence.heard.get(uuid)
-            if report is not None or (device.state == "lost" and trusted(sweep)):
+            if report is not None or (device.state in ("lost", "failing") and trusted(sweep)):
                 yield device, report
 
     def _values(self, device: Device, report: DeviceReport | None) -> Iterator[tuple[Block, Sequence[float]]]:
@@ -310,7 +312,7 @@ class GpuSource:
         names = self._names_of(device)
         yield from status.device_samples(device, report)
         if device.whole:
-            up = status.up_of(device.state)
+            up = status.up_of(device)
             if up is not None:
                 yield Sample("fleetowl_gpu_up", names.own, up)
             if self._history is not None:

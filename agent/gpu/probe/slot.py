@@ -39,6 +39,8 @@ class Slot:
         self.instances: list[Device] = []
         self.trouble = ""
         """Why the GPU does not say who it is."""
+        self.gone = False
+        """Whether that is because it is gone."""
         self.turn = float("-inf")
         """When the slow readers are due."""
         self._known = known
@@ -112,8 +114,9 @@ class Slot:
             raise DriverGone(code)
         self._settled = False
         self.trouble = f"GPU {self.index} does not say who it is: {sentence(code)}"
+        self.gone = code in GONE
         for each in self.devices:
-            each.state, each.reason = "lost" if code in GONE else "failing", sentence(code)
+            each.state, each.reason = "lost" if self.gone else "failing", sentence(code)
         return [each.report(each.state, each.reason) for each in self.devices]
 
     def _settle(self) -> None:

@@ -187,7 +187,7 @@ class Probe:
             return []
         traceback.print_exception(error)
         slot.renew()
-        slot.trouble = f"GPU {slot.index}: {type(error).__name__}: {error}"
+        slot.trouble, slot.gone = f"GPU {slot.index}: {type(error).__name__}: {error}", False
         return [each.report("failing", slot.trouble) for each in slot.devices]
 
     def _reconsider(self, sweep: Sweep) -> None:
@@ -233,6 +233,9 @@ class Probe:
                 report = device.report("waiting", self._gone or driver.reason)
             self._add_news(sweep, device, report)
             sweep["devices"].append(report)
+        # What was taken away is forgotten at the other end too, so it is said anew if it comes again.
+        for uuid in self._said.keys() - {report["uuid"] for report in sweep["devices"]}:
+            del self._said[uuid]
         return sweep
 
     def _say_who_is_unknown(self, sweep: Sweep, now: float) -> None:
@@ -243,6 +246,9 @@ class Probe:
                 return
             if slot.trouble and slot.device is None:
                 sweep["state"], sweep["reason"] = "failing", slot.trouble
+                state: DeviceState = "lost" if slot.gone else "failing"
+                unmet = sweep.setdefault("unmet", [])
+                unmet.append({"index": slot.index, "state": state, "reason": slot.trouble})
 
     def _hangs(self, sweep: Sweep, call: str, seconds: float) -> None:
         sweep["state"] = "hung" if seconds >= self._options.hung_after else "waiting"
@@ -265,7 +271,7 @@ class Probe:
         return device.report("waiting", "not asked yet")
 
     def _left_midway(self, fresh: dict[str, DeviceReport]) -> bool:
-        """Whether the driver went away in this sweep: who was asked late is as well as who was asked early."""
+        """Whether the driver went away in this sweep: who was asked late is as well as who was early."""
         return bool(self._gone) or (bool(fresh) and not self._driver.ready)
 
     def _hanging(self, device: Device, call: str, seconds: float) -> DeviceReport:

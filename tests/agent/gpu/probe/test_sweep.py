@@ -96,6 +96,19 @@ def test_a_gpu_that_hangs_before_it_says_who_it_is(bench: Bench, nvml: FakeNvml)
     assert bench.sweep()["state"] == "hung"
 
 
+@pytest.mark.parametrize(("code", "state"), [(15, "lost"), (28, "lost"), (4, "failing"), (10, "failing")])
+def test_only_what_is_gone_is_lost_before_it_says_who_it_is(
+    bench: Bench, nvml: FakeNvml, code: int, state: str
+) -> None:
+    nvml.gpus[1].error = code
+    sweep = bench.sweep()
+    reason = sweep["reason"]
+    assert sweep.get("unmet") == [{"index": 1, "state": state, "reason": reason}]
+    assert f"(NVML {code})" in reason
+    nvml.gpus[1].error = 0
+    assert "unmet" not in bench.sweep()
+
+
 def test_a_gpu_lost_before_it_says_who_it_is(bench: Bench, nvml: FakeNvml) -> None:
     nvml.gpus[1].error = 15
     sweep = bench.sweep()
