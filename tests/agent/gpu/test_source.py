@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -415,3 +416,51 @@ def test_families_are_declared_once_and_have_units() -> None:
     assert all((metric.type == "counter") == metric.name.endswith("_total") for metric in OWN_METRICS), (
         "promtool's rule"
     )
+
+
+async def test_a_look_that_fails_is_said_once_and_tried_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agent.gpu.source._WATCH", 0.001)
+    monkeypatch.setattr("agent.gpu.source._BETWEEN_LOOKS", 0.001)
+    looks, seen = 0, asyncio.Event()
+
+    def follow(sweep: Sweep) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 20:
+            seen.set()
+        if 1 < looks < 8:
+            raise KeyError("of somebody else")
+
+    source = make(FakeProbe(well()), followers=[follow])
+    source.interval = 5000
+    await source.read(1000)
+    source.look()
+    async with asyncio.timeout(5):
+        await seen.wait()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        "a look at the GPUs failed; it is tried again"
+    ]
+    await source.close()
+
+
+async def test_a_disk_that_hangs_keeps_nobody_from_ending(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("agent.gpu.source._WRITING", 0.01)
+    os.mkfifo(tmp_path / ".gpus.json.new")
+    source = make(FakeProbe(well(1), well(2), well(2)))
+    await source.read(0)
+    async with asyncio.timeout(1):
+        await source.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "which GPUs there are is not written down yet: no answer within 0.01 s"
+    ]
+    writer = source._disk._thread
+    assert writer is not None
+    assert writer.daemon, "the interpreter waits for no daemon"
+    await source.read(1000)
+    assert len(caplog.records) == 1, "no second one is begun beside it"
+    with (tmp_path / ".gpus.json.new").open("rb"):
+        writer.join(5)
