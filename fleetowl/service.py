@@ -60,29 +60,36 @@ async def _run_agent(path: Path | None) -> int:
     use_one_arena()
     settings, over, again, hold = load_agent(path), asyncio.Event(), asyncio.Event(), Hold()
     on_signals(over.set, again.set, hold)
-    while not over.is_set():
-        again.clear()
+    while True:
         stop = asyncio.Event()
         running = asyncio.create_task(_agent(settings, stop, hold))
+        taken = await _changed(path, running, over, again)
+        stop.set()
+        await running
+        if taken is None:
+            return 0
+        settings = taken
+
+
+async def _changed(
+    path: Path | None, running: asyncio.Task[None], over: asyncio.Event, again: asyncio.Event
+) -> AgentSettings | None:
+    """The settings to go on with after a SIGHUP; None when the agent is to end, or has.
+
+    A file that is wrong is said, and the agent runs on as it is.
+    """
+    while True:
+        again.clear()
         signals = [asyncio.create_task(over.wait()), asyncio.create_task(again.wait())]
         await asyncio.wait([running, *signals], return_when=asyncio.FIRST_COMPLETED)
         for waiting in signals:
             waiting.cancel()
-        stop.set()
-        await running
-        if again.is_set():
-            settings = _reloaded(path, settings)
-        else:
-            break
-    return 0
-
-
-def _reloaded(path: Path | None, old: AgentSettings) -> AgentSettings:
-    try:
-        return load_agent(path)
-    except ConfigurationError as error:
-        log.error("the configuration was not taken over:\n%s", error)
-        return old
+        if over.is_set() or not again.is_set():
+            return None
+        try:
+            return load_agent(path)
+        except ConfigurationError as error:
+            log.error("the configuration was not taken over:\n%s", error)
 
 
 async def _run_central(path: Path | None, *, with_agent: bool) -> int:

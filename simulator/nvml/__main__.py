@@ -38,6 +38,13 @@ class _WithScenarios(click.Command):
 @click.argument("scenario")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option(
+    "--at",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Let so much of the scenario have happened before COMMAND starts.",
+)
+@click.option(
     "--kmsg",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append the kernel's lines of XIDs to this file, instead of the one that the scenario names.",
@@ -48,7 +55,9 @@ class _WithScenarios(click.Command):
     help="Keep the compiled library in this folder, for the next time.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="Do not say on stderr what happens.")
-def main(scenario: str, command: tuple[str, ...], kmsg: Path | None, cache: Path | None, quiet: bool) -> None:
+def main(
+    scenario: str, command: tuple[str, ...], at: float, kmsg: Path | None, cache: Path | None, quiet: bool
+) -> None:
     """Play SCENARIO in real time on a stub NVIDIA driver, and run COMMAND on it.
 
     SCENARIO is one of those below, or a YAML file. COMMAND is anything that asks NVML; it finds the stub by
@@ -57,7 +66,7 @@ def main(scenario: str, command: tuple[str, ...], kmsg: Path | None, cache: Path
 
     \b
     Example:
-      python -m simulator.nvml lost-gpu -- fleetowl agent --once
+      python -m simulator.nvml --at 12 lost-gpu -- fleetowl agent --once
     """
     try:
         story = load_scenario(find_scenario(scenario))
@@ -67,7 +76,7 @@ def main(scenario: str, command: tuple[str, ...], kmsg: Path | None, cache: Path
             story.stub(Path(folder), cache=cache) as stub,
         ):
             say = _say_nothing if quiet else _say
-            status = _play(Player(story, stub, KernelLog(log) if log else None, say), stub, command)
+            status = _play(Player(story, stub, KernelLog(log) if log else None, say), stub, command, at)
         sys.exit(status)
     except ConfigurationError as error:
         for problem in error.problems:
@@ -86,9 +95,9 @@ def _say_nothing(at: float, event: Event) -> None:
     pass
 
 
-def _play(player: Player, stub: Stub, command: tuple[str, ...]) -> int:
+def _play(player: Player, stub: Stub, command: tuple[str, ...], at: float) -> int:
     stop = threading.Event()
-    player.advance(0)  # what is so from the beginning is so before the command looks
+    player.advance(at)  # at 0 too: what is so from the beginning is so before the command looks
     thread = threading.Thread(target=player.play, args=(stop,), daemon=True)
     thread.start()
     try:

@@ -61,8 +61,8 @@ class Player:
         return happened
 
     def play(self, stop: threading.Event) -> None:
-        """In real time, until the story is told or it is told to stop."""
-        start = time.monotonic()
+        """In real time from where it stands, until the story is told or it is told to stop."""
+        start = time.monotonic() - self._now
         while (due := self.next_at) is not None:
             if stop.wait(max(0.0, start + due - time.monotonic())):
                 return
