@@ -224,6 +224,8 @@ class Agent:
     def _know(self, sweep: Sweep) -> None:
         """Tell those who hear of GPUs from elsewhere who they are, and the driver's verdict on them."""
         self.devices.update(sweep["identities"], sweep["driver"])
+        if self.gpus is not None:
+            self.devices.keep(self.gpus.devices.keys() | {report["uuid"] for report in sweep["devices"]})
         for report in sweep["devices"]:
             action = report["values"].get(RECOVERY_ACTION)
             if action is not None:

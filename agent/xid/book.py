@@ -137,6 +137,17 @@ class Book:
             self._hear(new, self._said.pop(old))
         self._repeats.rename(old, new)
 
+    def forget(self, device: Device) -> None:
+        """It is gone for good."""
+        self._changes += 1
+        for kept in (self._records, self._said, self._asked):
+            kept.pop(device, None)
+        self._repeats.forget(device)
+
+    def has(self, device: Device) -> bool:
+        """Whether something was entered under it."""
+        return device in self._records
+
     def devices(self) -> list[Device]:
         """Under what something was entered."""
         return list(self._records)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from agent.gpu.protocol import Identity
@@ -17,7 +17,10 @@ class Device(NamedTuple):
 
 
 class Devices(Protocol):
-    """The GPUs of this node, as far as they are known by now; one that is lost stays known."""
+    """The GPUs of this node, as far as they are known by now.
+
+    One that is lost stays known; one that is known no more was replaced, or is gone for good.
+    """
 
     def by_pci(self, pci: str) -> Device | None:
         """The GPU at an address, in the spelling of agent.xid.pci.canonical."""
@@ -46,6 +49,10 @@ class KnownDevices:
                     del self._by_pci[pci]
                 self._by_pci[canonical(identity["pci_bus_id"])] = device
         self._driver = driver or self._driver
+
+    def keep(self, uuids: Collection[str]) -> None:
+        """Forget the GPUs that are not among these."""
+        self._by_pci = {pci: device for pci, device in self._by_pci.items() if device.uuid in uuids}
 
     def by_pci(self, pci: str) -> Device | None:
         """The GPU at an address."""

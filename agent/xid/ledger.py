@@ -34,6 +34,12 @@ FALLEN_OFF = 79
 PATIENCE = 0.25
 """Seconds that a driver's event waits for the kernel's line, which says more; well within a second."""
 
+_MOST_STRANGERS = 32
+_OTHER = Device("other", "")
+"""So many GPUs that the driver does not name are told apart: what a broken log invents goes to the rest."""
+
+_MOST_NAMED = 256  # addresses of which the kernel's log has said who is there
+
 TELL_EVERY = 1.0
 """Seconds between events of one code on one GPU; the counter has them all."""
 
@@ -61,6 +67,7 @@ class Ledger:
         self._node, self._book, self._devices = node, book, devices
         self._tell, self._timer = tell, timer
         self._uuids: dict[str, str] = {}
+        self._known: set[str] = set()
         self._held: list[_Held] = []
         self._pairing = Pairing()
         self._sightings: dict[Origin, int] = {"driver": 0, "kernel": 0, "words": 0}
@@ -70,9 +77,9 @@ class Ledger:
         code = occurrence["code"]
         if occurrence["kind"] != "xid" or not 0 < code <= MAX_CODE:
             return None
-        now, device = self._timer(), self._by_uuid(occurrence["uuid"])
+        now, device = self._timer(), self._admitted(self._by_uuid(occurrence["uuid"]))
         self._sightings["driver"] += 1
-        if not self._pairing.is_new((device, code), "driver", now):
+        if not self._pairing.new((device, code), "driver", now):
             return None
         if not wait:
             self._count(device, XidLine("", code))
@@ -94,9 +101,9 @@ class Ledger:
         if line is None:
             return
         origin: Origin = "words" if isinstance(finding, FallenOff) else "kernel"
-        device, now = self._at(line.pci), self._timer()
+        device, now = self._admitted(self._at(line.pci)), self._timer()
         self._sightings[origin] += line.times
-        new = sum(self._pairing.is_new((device, line.code), origin, now) for _ in range(line.times))
+        new = self._pairing.new((device, line.code), origin, now, line.times)
         new += self._let_go(device, line.code, line.times)
         if new:
             self._count(device, line, new)
@@ -109,7 +116,9 @@ class Ledger:
         """Something of this boot that was in the kernel's log when the agent began, from `at` (monotonic)."""
         line = self._line(finding)
         if line is not None:
-            self._book.remember(self._at(line.pci), line.code, line.text, min(at, self._timer()))
+            self._book.remember(
+                self._admitted(self._at(line.pci)), line.code, line.text, min(at, self._timer())
+            )
 
     def set_recovery(self, uuid: str, action: int) -> None:
         """The driver's own verdict on a GPU (field 230), which goes before the catalogue."""
@@ -137,7 +146,7 @@ class Ledger:
 
     def _line(self, finding: Finding) -> XidLine | None:
         """The finding as an XID; a name at an address is only noted, an error of a switch is none of ours."""
-        if isinstance(finding, GpuAt):
+        if isinstance(finding, GpuAt) and (finding.pci in self._uuids or len(self._uuids) < _MOST_NAMED):
             self._uuids[finding.pci] = finding.uuid
         if isinstance(finding, FallenOff):
             return XidLine(finding.pci, FALLEN_OFF, text="GPU has fallen off the bus", times=finding.times)
@@ -161,6 +170,7 @@ class Ledger:
     def _at(self, pci: str) -> Device:
         device = self._devices.by_pci(pci)
         if device is not None:
+            self._known.add(device.uuid)
             return device
         uuid = self._uuids.get(pci, "")
         return self._by_uuid(uuid, pci) if uuid else Device(pci, "")
@@ -169,11 +179,24 @@ class Ledger:
         found = next((device for device in self._devices.all() if device.uuid == uuid), None)
         return found or Device(pci, uuid)
 
+    def _admitted(self, device: Device) -> Device:
+        """It, unless nobody knows it and there are too many such."""
+        if self._book.has(device) or device in self._devices.all():
+            return device
+        strangers = set(self._book.devices()).difference(self._devices.all())
+        return device if len(strangers) < _MOST_STRANGERS else _OTHER
+
     def _adopt(self) -> None:
-        """Give what was counted under an address, or another number, to the GPU that it was."""
+        """Give what was counted under an address, or another number, to the GPU that it was.
+
+        What was counted for one that is known no more is forgotten.
+        """
         known = set(self._devices.all())
+        before, self._known = self._known, {device.uuid for device in known}
         for device in self._book.devices():
-            if device not in known:
+            if device.uuid in before - self._known:
+                self._book.forget(device)
+            elif device not in known:
                 found = self._by_uuid(device.uuid, device.gpu) if device.uuid else self._at(device.gpu)
                 if found != device:
                     self._book.rename(device, found)

@@ -29,22 +29,22 @@ class Pairing:
         self._window = window
         self._runs: dict[Hashable, list[_Run]] = {}
 
-    def is_new(self, key: Hashable, origin: Origin, now: float) -> bool:
-        """Whether nobody has told of it. Two from one source are two, but for plain words."""
+    def new(self, key: Hashable, origin: Origin, now: float, times: int = 1) -> int:
+        """Of how many of these nobody has told. Two from one source are two, but for plain words."""
         runs = self._recent(key, now)
-        known = next((run for run in runs if origin == "words" or origin not in run.told_by), None)
-        if known is None:
-            self._add(runs, now, frozenset((origin,)))
-            return True
-        if origin not in known.told_by:
-            known.number -= 1
-            self._add(runs, known.at, known.told_by | {origin})
-            self._runs[key] = [run for run in runs if run.number]
-        return False
-
-    def note(self, key: Hashable, now: float, *origins: Origin) -> None:
-        """An occurrence that all these have told of."""
-        self._add(self._recent(key, now), now, frozenset(origins))
+        left = 1 if origin == "words" else times
+        for run in list(runs):
+            if origin == "words" and origin in run.told_by:
+                return 0
+            if origin not in run.told_by:
+                paired = min(left, run.number)
+                left, run.number = left - paired, run.number - paired
+                self._add(runs, run.at, run.told_by | {origin}, paired)
+            if not left:
+                break
+        self._add(runs, now, frozenset((origin,)), left)
+        self._runs[key] = [run for run in runs if run.number]
+        return left
 
     def tidy(self, now: float) -> None:
         """Forget what is too old to be told again."""
@@ -58,9 +58,9 @@ class Pairing:
         return runs
 
     @staticmethod
-    def _add(runs: list[_Run], at: float, told_by: frozenset[Origin]) -> None:
+    def _add(runs: list[_Run], at: float, told_by: frozenset[Origin], number: int) -> None:
         for run in runs:
             if run.told_by == told_by and abs(at - run.at) < _RUN:
-                run.number += 1
+                run.number += number
                 return
-        runs.append(_Run(at, told_by, 1))
+        runs.append(_Run(at, told_by, number))

@@ -44,6 +44,11 @@ class Repeats:
                 if burst.device == old:
                     burst.device = new
 
+    def forget(self, device: Device) -> None:
+        """It is gone for good."""
+        for code, bursts in self._bursts.items():
+            self._bursts[code] = deque((each for each in bursts if each.device != device), maxlen=_KEPT)
+
     def meets(self, rule: RepeatSettings, device: Device, code: int, unit: str, now: float) -> bool:
         """Whether the code on this unit (empty: it names none) is a repetition under the rule."""
         if rule.same == "unit" and not unit:

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import aiohttp
 import pytest
@@ -18,7 +20,7 @@ from aiohttp import web
 
 from agent.clock import ClockWatch
 from agent.event import Event
-from agent.gpu.protocol import Identity
+from agent.gpu.protocol import Identity, Sweep
 from agent.host import Host
 from agent.main import METRICS, OWN_METRICS, Agent, run
 from agent.outlet import MOST_A_SECOND
@@ -40,6 +42,7 @@ IDENTITY: Identity = {
     "gpu_instance": -1,
     "compute_instance": -1,
 }
+REPORT = {"uuid": "GPU-3", "values": {}}
 PAGE = '# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{engine="0"} 4\n'
 
 
@@ -244,6 +247,24 @@ async def test_an_xid_in_the_kernel_s_log_is_pushed_within_a_second(
         assert counted[0] == 1.0
         _, page = await _get(agent, "/metrics")
         assert 'fleetowl_xid_total{gpu="3",node="gpu-7",uuid="GPU-3",xid="79"} 1' in page
+
+
+async def test_xids_of_a_gpu_are_kept_for_as_long_as_the_gpu(
+    host: Host, sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = cast(Sweep, {"identities": [IDENTITY], "driver": "", "devices": [REPORT]})
+    unnamed = cast(Sweep, {"identities": [], "driver": "", "devices": []})
+    async with Agent(_settings(host, sink, tmp_path / "spool")) as agent:
+        with monkeypatch.context() as patch:
+            devices: dict[str, None] = {}
+            patch.setattr(agent, "gpus", SimpleNamespace(devices=devices))
+            agent._know(sweep)  # reported of, and not yet taken in
+            devices["GPU-3"] = None
+            agent._know(unnamed)
+            assert [device.uuid for device in agent.devices.all()] == ["GPU-3"]
+            devices.clear()
+            agent._know(unnamed)
+            assert agent.devices.all() == []
 
 
 async def test_the_exposition_can_be_read(host: Host, sink: Sink, tmp_path: Path) -> None:

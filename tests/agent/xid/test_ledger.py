@@ -13,7 +13,7 @@ from agent.xid.catalogue import catalogue
 from agent.xid.devices import Device
 from agent.xid.kernel_text import FallenOff, XidLine
 from agent.xid.ledger import PATIENCE
-from agent.xid.pairing import WINDOW, Pairing
+from agent.xid.pairing import WINDOW, Origin, Pairing
 from agent.xid.settings import XidSettings
 from tests.agent.xid.node import GPUS, PCI, Node
 
@@ -171,6 +171,17 @@ def test_a_held_event_counts_with_the_plain_words(node: Node) -> None:
 def test_syslog_s_repetitions_count(node: Node) -> None:
     node.kernel(f"kernel: message repeated 3 times: [NVRM: Xid (PCI:{PCI[0]}): 31, Ch 1]")
     assert node.counts() == {("0", "31"): 3}
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_however_often_syslog_says_that_it_repeated_it_is_one_step(node: Node, held: bool) -> None:
+    for _ in range(3):
+        node.driver(31, wait=held)
+    node.kernel(f"kernel: message repeated 999999 times: [NVRM: Xid (PCI:{PCI[0]}): 31, Ch 1]")
+    assert node.counts() == {("0", "31"): 999_999}
+    assert sum(len(runs) for runs in node.ledger._pairing._runs.values()) <= 2
+    node.driver(31)
+    assert node.counts() == {("0", "31"): 999_999}
 
 
 def test_45_after_48_is_its_consequence(node: Node) -> None:
@@ -399,6 +410,46 @@ def test_a_gpu_that_nobody_knows_is_counted_under_its_address(node: Node) -> Non
     assert node.ledger.last("GPU-1") == 79
 
 
+def test_addresses_that_a_broken_log_invents_do_not_become_series_without_end(node: Node) -> None:
+    for bus in range(200):
+        node.kernel(f"NVRM: Xid (PCI:0001:{bus:02x}:00): 48, x")
+        node.kernel(f"NVRM: GPU at PCI:0002:{bus:02x}:00: GPU-b850f46d-d5ea-c752-ddf3-{bus:012x}")
+        node.kernel(f"NVRM: Xid (PCI:0002:{bus:02x}:00): 48, x")
+    counts = node.counts()
+    assert len(counts) == 33
+    assert sum(counts.values()) == 400
+    assert counts["other", "48"] == 368
+    node.xid(48)
+    assert node.counts()["0", "48"] == 1
+    assert len({name for name in node.series() if "gpu=other" in name}) < 5
+
+
+def test_addresses_that_are_only_named_do_not_fill_memory(node: Node) -> None:
+    for bus in range(10_000):
+        node.kernel(f"NVRM: GPU at PCI:{bus:04x}:00:00: GPU-b850f46d-d5ea-c752-ddf3-{bus:012x}")
+    assert len(node.ledger._uuids) <= 256
+
+
+@pytest.mark.parametrize("read_before", [True, False])
+def test_a_gpu_that_was_replaced_is_forgotten(node: Node, read_before: bool) -> None:
+    if read_before:
+        node.series()
+    node.xid(154, text=TO_REBOOT)
+    node.xid(31, gpu=1)
+    node.devices.known = [Device("0", "GPU-new"), GPUS[1], GPUS[2]]
+    series = node.series()
+    assert not any("GPU-0" in name for name in series)
+    assert series["fleetowl_xid_total{gpu=0,node=n1,uuid=GPU-new,xid=48}"] == 0
+    assert node.counts() == {("1", "31"): 1}
+    assert node.ledger.last("GPU-0") == 0
+    # Were it to come back, nothing would be known of it.
+    node.devices.known = list(GPUS)
+    node.now += 3600
+    node.xid(31)
+    assert not repeated(node, 31)
+    assert node.book.recovery(GPUS[0]) == 0
+
+
 def test_the_driver_names_who_is_at_an_address(node: Node) -> None:
     node.devices.known = []
     node.kernel(f"NVRM: GPU at PCI:{PCI[1]}: GPU-b850f46d-d5ea-c752-ddf3-c6c4a8c2a2f2")
@@ -547,10 +598,27 @@ def test_pairing_is_between_the_larger_number_and_the_sum(steps: list[tuple[str,
     for origin, code, pause in steps:
         now += pause
         told[origin, code] += 1
-        counted[code] += pairing.is_new(code, "driver" if origin == "driver" else "kernel", now)
+        counted[code] += pairing.new(code, "driver" if origin == "driver" else "kernel", now)
     for code in counted:
         numbers = told["driver", code], told["kernel", code]
         assert max(numbers) <= counted[code] <= sum(numbers)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["driver", "kernel", "words"]), st.integers(1, 5), st.sampled_from([0, 0.05, 2])
+        ),
+        max_size=30,
+    )
+)
+def test_many_at_once_are_as_many_one_by_one(steps: list[tuple[Origin, int, float]]) -> None:
+    at_once, one_by_one = Pairing(), Pairing()
+    now = 0.0
+    for origin, times, pause in steps:
+        now += pause
+        single = sum(one_by_one.new("k", origin, now) for _ in range(1 if origin == "words" else times))
+        assert at_once.new("k", origin, now, times) == single
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=60))
@@ -559,6 +627,6 @@ def test_what_both_tell_at_once_counts_once(pauses: list[float]) -> None:
     now, counted = 0.0, 0
     for pause in pauses:
         now += pause
-        counted += pairing.is_new("k", "kernel", now)
-        counted += pairing.is_new("k", "driver", now + 0.01)
+        counted += pairing.new("k", "kernel", now)
+        counted += pairing.new("k", "driver", now + 0.01)
     assert counted == len(pauses)

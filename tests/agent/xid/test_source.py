@@ -73,6 +73,10 @@ def test_devices_are_found_by_any_spelling_of_their_address(devices: KnownDevice
     moved["pci_bus_id"] = "00000000:C3:00.0"
     devices.update([moved], "")
     assert devices.all() == [Device("1", UUID)]
+    devices.keep({UUID})
+    assert devices.all() == [Device("1", UUID)]
+    devices.keep(set())
+    assert devices.all() == []
 
 
 async def test_from_the_log_to_the_event_and_the_page(settings: AgentSettings, devices: KnownDevices) -> None:
