@@ -141,7 +141,9 @@ class PodSource:
     def _note_unattributed(self, why: dict[str, str]) -> None:
         for uuid, reason in why.items():
             if self._unattributed.get(uuid) != reason:
-                log.info("no pod is known to have the GPU %s: %s", uuid, reason)
+                # On a node without a kubelet that is so, and no news.
+                level = logging.DEBUG if self.attribution.status.state == "no_kubelet" else logging.INFO
+                log.log(level, "no pod is known to have the GPU %s: %s", uuid, reason)
         self._unattributed = why
 
     def _note_hung(self, hung: bool) -> None:

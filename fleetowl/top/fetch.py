@@ -69,9 +69,14 @@ class Origin:
             raise Unreachable(f"{self.url} answers, but not with metrics: {error} ({self._hint})") from error
         labels = self._decoder.labels
         rows = [(labels[local], value) for local, value in zip(found.ids, found.values, strict=True)]
-        return Fetched(self._clock(), rows, own_node(rows))
+        own = own_node(rows)
+        if not own:
+            raise Unreachable(f"{self.url} answers, but no node reports there ({self._hint})")
+        return Fetched(self._clock(), rows, own)
 
     def _body(self) -> bytes:
+        if not self.url.startswith(("http://", "https://")):
+            raise Unreachable(f"{self.url!r} is no address: write for example http://127.0.0.1:9482")
         request = urllib.request.Request(self._request)  # noqa: S310 - the user's own URL
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310

@@ -96,6 +96,19 @@ def test_an_address_that_is_none_is_said() -> None:
     assert "gpu-7:9482" in result.stderr
 
 
+@pytest.mark.parametrize("url", ["foo", "127.0.0.1:9482", "ftp://x"])
+def test_what_is_no_url_is_said_with_an_example(url: str) -> None:
+    for origin in (agent_origin(url), analyzer_origin(url)):
+        with pytest.raises(Unreachable, match="no address: write for example http://"):
+            origin.fetch()
+
+
+def test_a_page_without_a_node_is_never_all_well(page: type[Page]) -> None:
+    page.text = 'vllm:num_requests_running{engine="0"} 1\n'
+    with pytest.raises(Unreachable, match="no node reports there"):
+        agent_origin(url_of(page)).fetch()
+
+
 def test_without_a_terminal_the_way_out_is_once(page: type[Page]) -> None:
     result = CliRunner().invoke(main, ["top", "--agent", url_of(page)])
     assert result.exit_code == 2
