@@ -113,7 +113,7 @@ async def test_without_the_kubelet_the_processes_tell_who_has_a_gpu(tmp_path: Pa
 async def test_a_gpu_in_use_without_an_owner_says_why(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, cgroup: str, says: bytes | Failure, reason: str
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, "fleetowl.agent")
     async with Scene(tmp_path) as scene:
         if cgroup == "pod":
             scene.node.log()
