@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,8 @@ def pods(deploy: Path) -> list[tuple[str, dict[str, Any]]]:
 @pytest.fixture(scope="module")
 def rendered(deploy: Path, tool: Tool) -> Callable[[str], Objects]:
     """A folder as `kubectl kustomize` builds it."""
-    return lambda folder: objects(tool(["kubectl", "kustomize", str(deploy / "kustomize" / folder)]))
+    build = cache(lambda folder: objects(tool(["kubectl", "kustomize", str(deploy / "kustomize" / folder)])))
+    return lambda folder: deepcopy(build(folder))
 
 
 @pytest.mark.peer
