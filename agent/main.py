@@ -12,8 +12,6 @@ import uuid
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from agent import clock, outlet, push, registry
 from agent.beat import METRICS as BEAT_METRICS
 from agent.beat import Beat
@@ -25,18 +23,20 @@ from agent.engines.pod_discovery import PodDiscovery
 from agent.engines.port_discovery import PortDiscovery
 from agent.engines.settings import EngineSettings
 from agent.event import Event
+from agent.exposition import Exposition
 from agent.gpu.hold import Hold
 from agent.gpu.protocol import Sweep
 from agent.gpu.source import RECOVERY_ACTION, GpuSource, nobody
 from agent.gpu.start import gpu_source
 from agent.host import labelled
 from agent.host_source import HostSource
+from agent.http.session import SharedSession
 from agent.outlet import Outlet
 from agent.pods.source import PodSource
 from agent.post import HttpPost
 from agent.push import Backoff, Pusher
 from agent.reading import Outgoing, Reading
-from agent.server import Exposition, Server
+from agent.server import Server
 from agent.settings import AgentSettings
 from agent.source import Source
 from agent.spool import Spool
@@ -83,7 +83,9 @@ class Agent:
         self._clock = ClockWatch(time.time, time.monotonic)
         self._outlet = Outlet(settings.node, time.monotonic)
         self._started_at = time.time()
-        self._session: aiohttp.ClientSession | None = None
+        self._running = False
+        self._session = SharedSession()
+        self._posts: list[HttpPost] = []
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._host = HostSource(settings, self._own_samples, OWN_METRICS)
         engines = [self._engine(each) for each in settings.engines]
@@ -101,16 +103,11 @@ class Agent:
         self.finder = self._finder()
         self.server = Server(settings.listen, Exposition(self._families), self._readings, self._health)
 
-    def session(self) -> aiohttp.ClientSession:
-        """The HTTP client that all of the agent shares; there is one while the agent runs."""
-        assert self._session is not None
-        return self._session
-
     def add(self, source: Source) -> None:
         """Read this source from now on, on the beat of its interval."""
         if source.interval not in self.beats:
             self.beats[source.interval] = Beat(source.interval, self.settings.node, self.boot_id)
-            if self._session is not None and not self.quiet:
+            if self._running and not self.quiet:
                 self._start(self.beats[source.interval])
         self.beats[source.interval].sources[next(self._numbers)] = source
 
@@ -127,20 +124,18 @@ class Agent:
         return [source for beat in self.beats.values() for source in beat.sources.values()]
 
     async def __aenter__(self) -> Agent:
-        self._session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=aiohttp.ClientTimeout()
-        )
+        self._running = True
         if self.quiet:
             self.xids.start()
             await self.finder.look()
             return self
+        await self.server.start()
         try:
-            await self.server.start()
-            self.pushers = [self._pusher(url, self._session) for url in self.settings.push.url]
+            self.pushers = [self._pusher(url) for url in self.settings.push.url]
             for pusher in self.pushers:
                 await asyncio.to_thread(pusher.spool.open)
         except BaseException:
-            await self._session.close()
+            await self.server.close()
             raise
         self.xids.start()
         for beat in self.beats.values():
@@ -158,8 +153,9 @@ class Agent:
         self._leaving = True
         farewell = self._farewell()
         await asyncio.gather(*(pusher.close(farewell) for pusher in self.pushers))
-        if self._session is not None:
-            await self._session.close()
+        for post in self._posts:
+            post.close()
+        await self._session.close()
 
     async def wait(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or a beat ends with an error, which is raised."""
@@ -185,9 +181,10 @@ class Agent:
 
     def emit(self, event: Event) -> None:
         """Send an event on its way to every analyzer, ahead of the next frame. For the loop's own thread."""
+        if self._outlet.is_news(event):
+            log.warning("%s", event.text)
         if not self._outlet.admit(event) or self._leaving:
             return
-        log.warning("%s", event.text)
         self._sequence += 1
         payload, now = pack_event(self._outlet.record(event, self._newest)), _now()
         frame = Frame(
@@ -241,27 +238,29 @@ class Agent:
     def _engine(self, engine: EngineSettings, started: float | None = None) -> Engine:
         interval = engine.interval or self.settings.interval
         shown = self.settings.export_engines
-        return Engine(engine, self.settings.node, interval, self.session, shown, started=started)
+        return Engine(engine, self.settings.node, interval, self._session, shown, started=started)
 
     def _finder(self) -> Finder:
         """Finds engines by the ways that are configured."""
         settings = self.settings.discovery
         ways: list[Discovery] = []
         if settings.pods.enabled:
-            ways.append(PodDiscovery(settings.pods, self.session))
+            ways.append(PodDiscovery(settings.pods, self._session))
         if settings.ports:
-            ways.append(PortDiscovery(settings, self.settings.node, self.session))
+            ways.append(PortDiscovery(settings, self.settings.node, self._session))
         known = self.settings.engines
         return Finder(ways, known, settings.max_engines, self._engine, self.add, self.remove)
 
-    def _pusher(self, url: str, session: aiohttp.ClientSession) -> Pusher:
+    def _pusher(self, url: str) -> Pusher:
         settings = self.settings.push
+        post = HttpPost(self._session, url, settings, time.time)
+        self._posts.append(post)
         name = urlsplit(url).netloc
         # One folder an analyzer: what one has taken another may still miss.
         folder = settings.spool.directory / name.replace(":", "_")
         return Pusher(
             name,
-            HttpPost(session, url, settings, time.time),
+            post,
             Spool(folder, settings.spool.max_bytes),
             Backoff(settings.min_backoff / 1000, settings.max_backoff / 1000),
             settings.spool.backfill_rate,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -26,33 +26,60 @@ METRICS = (
 )
 
 MOST_A_SECOND = 10
+"""Of one type, where nothing else is said."""
+MOST_OF_TYPE = {"gpu_lost": 64, "gpu_back": 64, "probe_hung": 64}
+"""Of what befalls all GPUs of a node together: 8 of them, each cut in up to 7 instances, and some room."""
+MOST_LINES = 100
+"""In the log, of one type."""
 _SECOND = 1.0
 _FAR = 60_000
 """A sample older by so much (ms) than a frame is left as it is: the clock was set."""
 
 
+class _Gate:
+    """Lets the first of a kind pass within a second, and of one type no more than `most`."""
+
+    def __init__(self, most: Callable[[str], int]) -> None:
+        self._most = most
+        self._passed: dict[tuple[str, Labels], float] = {}  # within the last second, in order
+        self._of_type: Counter[str] = Counter()
+
+    def passes(self, event: Event, now: float) -> bool:
+        while self._passed and now - next(iter(self._passed.values())) >= _SECOND:
+            oldest = next(iter(self._passed))
+            del self._passed[oldest]
+            self._of_type[oldest[0]] -= 1
+        kind = (event.type, Labels(event.labels))
+        if kind in self._passed or self._of_type[event.type] >= self._most(event.type):
+            return False
+        self._passed[kind] = now
+        self._of_type[event.type] += 1
+        return True
+
+
 class Outlet:
-    """Lets the first of a kind pass, and no more than MOST_A_SECOND. `timer` gives seconds."""
+    """Lets the first of a kind pass, and no more than so many of one type in a second.
+
+    `timer` gives seconds.
+    """
 
     def __init__(self, node: str, timer: Callable[[], float]) -> None:
         self._node = node
         self._timer = timer
-        self._left: deque[tuple[float, tuple[str, Labels]]] = deque()  # of the last second
+        self._gate = _Gate(lambda kind: MOST_OF_TYPE.get(kind, MOST_A_SECOND))
+        self._lines = _Gate(lambda _: MOST_LINES)
         self._sent: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
 
     def admit(self, event: Event) -> bool:
         """Whether it leaves. In a storm of one kind the first one does, and room is left for another kind."""
-        now = self._timer()
-        while self._left and now - self._left[0][0] >= _SECOND:
-            self._left.popleft()
-        kind = (event.type, Labels(event.labels))
-        if len(self._left) >= MOST_A_SECOND or any(kind == one for _, one in self._left):
-            self._dropped[event.type] += 1
-            return False
-        self._left.append((now, kind))
-        self._sent[event.type] += 1
-        return True
+        passes = self._gate.passes(event, self._timer())
+        (self._sent if passes else self._dropped)[event.type] += 1
+        return passes
+
+    def is_news(self, event: Event) -> bool:
+        """Whether the log is to say it; also of one that does not leave, unless just such a one was said."""
+        return self._lines.passes(event, self._timer())
 
     def record(self, event: Event, newest: int) -> EventRecord:
         """What is sent of it, when the newest frame is of the time `newest` (ms)."""

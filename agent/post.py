@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-import aiohttp
-
-from agent.client import TLS, why
+from agent.http.answer import Answer as HttpAnswer
+from agent.http.answer import MalformedAnswer
+from agent.http.plain import PlainClient
+from agent.http.session import SessionOf
+from agent.http.tls import TLS, why
 from agent.push import Answer
 from agent.settings import PushSettings
 from model.settings import read_secret
@@ -24,6 +26,7 @@ _KINDS = {
     413: "too_large",
     429: "overload",
 }
+_MOST_ANSWER = 64 * 1024  # bytes; an analyzer of ours says a line, a proxy before it a page
 _SAID_BYTES = 300  # of an error page that are worth a line in the log
 
 
@@ -35,7 +38,7 @@ class HttpPost:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: SessionOf,
         url: str,
         settings: PushSettings,
         clock: Callable[[], float],
@@ -44,50 +47,59 @@ class HttpPost:
         self._url = url.rstrip("/") + _PATH
         self._settings = settings
         self._clock = clock
+        self._plain = PlainClient(self._url) if PlainClient.can(self._url) else None
         self._tls = TLS(HTTPClientSettings(tls_config=settings.tls_config), url)
 
     async def __call__(self, body: bytes) -> Answer:
         """What the analyzer answered; a failure to reach it is an answer with status 0."""
+        place = self._settings.token_file or "agent.push.token"
         try:
             token = read_secret(self._settings.token, self._settings.token_file)
-        except OSError as error:
-            return Answer(0, "token", f"the token cannot be read: {error}")
+        except (OSError, UnicodeDecodeError) as error:
+            return Answer(0, "token", f"the token in {place} cannot be read: {error}")
+        if token is not None and not (token.isascii() and token.isprintable()):
+            return Answer(0, "token", f"the token in {place} is not one line of printable ASCII: mend it")
         headers = {"Content-Type": CONTENT_TYPE}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:
             async with asyncio.timeout(self._settings.timeout / 1000):
-                return await self._post(body, headers)
+                return self._judged(await self._post(body, headers))
         except TimeoutError:
             return Answer(0, "timeout", f"no answer within {self._settings.timeout} ms")
-        except (aiohttp.ClientError, OSError) as error:
+        except (OSError, ValueError, MalformedAnswer) as error:
             return Answer(0, "connection", why(error))
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
-        async with self._session.post(
-            self._url,
-            data=body,
-            headers=headers,
-            ssl=self._tls.context(),
-            server_hostname=self._tls.server_hostname,
-            allow_redirects=False,
-        ) as answer:
-            said = await answer.content.read(_SAID_BYTES)
-            if answer.status == 200:
-                end = answer.headers.get(WINDOW_END, "")
-                window_end = int(end) if end.isdecimal() and len(end) < 16 else 0
-                return Answer(200, boot=answer.headers.get(BOOT, ""), window_end=window_end)
-            text = f"it answered {answer.status}: {said.decode(errors='replace').strip() or answer.reason}"
-            kind = _KINDS.get(answer.status, "status")
-            return Answer(answer.status, kind, text, self._retry_after(answer.headers.get("Retry-After")))
+    def close(self) -> None:
+        """End the connections that are kept."""
+        if self._plain is not None:
+            self._plain.close()
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> HttpAnswer:
+        if self._plain is not None:
+            # The frames may arrive twice: the analyzer knows them by their boot and sequence.
+            return await self._plain.post(body, headers, _MOST_ANSWER)
+        from agent.http import by_aiohttp
+
+        return await by_aiohttp.post(self._session(), self._url, body, headers, self._tls, _MOST_ANSWER)
+
+    def _judged(self, answer: HttpAnswer) -> Answer:
+        if answer.status == 200:
+            end = answer.headers.get(WINDOW_END.lower(), "")
+            window_end = int(end) if end.isdecimal() and len(end) < 16 else 0
+            return Answer(200, boot=answer.headers.get(BOOT.lower(), ""), window_end=window_end)
+        said = answer.body[:_SAID_BYTES].decode(errors="replace").strip()
+        text = f"it answered {answer.status}: {said or answer.reason}"
+        kind = _KINDS.get(answer.status, "status")
+        return Answer(answer.status, kind, text, self._retry_after(answer.headers.get("retry-after")))
 
     def _retry_after(self, header: str | None) -> float | None:
         """Seconds, from a number of them or from a date (RFC 9110, section 10.2.3)."""
         if header is None:
             return None
-        if header.strip().isdigit():
+        if header.isascii() and header.strip().isdecimal():
             return float(header)
         try:
             return max(0.0, parsedate_to_datetime(header).timestamp() - self._clock())
-        except ValueError:
+        except (ValueError, OverflowError):
             return None

@@ -56,7 +56,7 @@ METRICS = (
     Metric(
         "fleetowl_agent_push_failures_total",
         "counter",
-        "Requests that failed: connection, timeout, token, unauthorized, overload, schema or status.",
+        "Requests that failed: connection, timeout, token, unauthorized, overload, schema, status, internal.",
         ("analyzer", "reason"),
     ),
     Metric(
@@ -85,6 +85,7 @@ _NEED_SCHEMA = 409
 _TOO_LARGE = 413
 _MALFORMED = 400
 _OVERLOAD = 429
+_INTERNAL = "internal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +255,9 @@ class Pusher:
                     await self._send([farewell])
         except (TimeoutError, _Failed):
             log.info("the analyzer %s did not hear the agent's goodbye", self.name)
+        # A goodbye that fails for a fault of ours must not keep the rest from the disk.
+        except Exception:
+            log.exception("the agent could not say goodbye to the analyzer %s", self.name)
         finally:
             for each in self._pending():
                 self._keep(each)
@@ -268,6 +272,11 @@ class Pusher:
                     return
         except _Failed as failure:
             self._note_failure(failure.answer)
+        # The supervisor boundary: whatever goes wrong, the next frame tries again after a pause.
+        except Exception as error:
+            if self._reason != _INTERNAL:
+                log.exception("the delivery to the analyzer %s failed", self.name)
+            self._note_failure(Answer(0, _INTERNAL, f"{type(error).__name__}: {error}"))
 
     async def _send_live(self, lane: _Lane) -> None:
         live, lane.waiting = lane.waiting, None
@@ -275,8 +284,8 @@ class Pusher:
         lane.in_flight = live
         try:
             await self._send(live.frames)
-        except (_Failed, asyncio.CancelledError):
-            # What was offered before it comes before it in the spool too.
+        except BaseException:
+            # Also a fault of ours, or the end. What was offered before it comes before it in the spool too.
             for each in self._pending():
                 if each.number <= live.number:
                     self._keep(each)

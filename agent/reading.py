@@ -98,7 +98,7 @@ class Stream:
         self.boot_id = boot_id
         self._columns: dict[Labels, int] = {}
         self._types: dict[str, str] = {}
-        self._schema: Schema | None = None
+        self._key: bytes | None = None
         self._encoded_schema = b""
         self._placed: dict[int, tuple[Sequence[Labels], Places]] = {}
         self._shown: tuple[list[Places], int] = ([], -1)
@@ -125,16 +125,14 @@ class Stream:
                 for column, value in zip(places, values, strict=True):
                     floats[column] = value
         payload = pack_columns(self._present([places for places, _ in placed]), floats)
-        schema = self._current_schema(at)
-        frame = Frame(Kind.VALUES, self.boot_id, sequence, at, self.interval, schema.schema_hash, payload)
-        return Outgoing(schema.schema_hash, self._encoded_schema, encode(frame), at)
+        key = self._current_schema(at)
+        frame = Frame(Kind.VALUES, self.boot_id, sequence, at, self.interval, key, payload)
+        return Outgoing(key, self._encoded_schema, encode(frame), at)
 
     @property
     def announcement(self) -> tuple[bytes, bytes]:
         """Hash and encoded frame of the newest schema; no hash and nothing before the first frame."""
-        if self._schema is None:
-            return NO_SCHEMA, b""
-        return self._schema.schema_hash, self._encoded_schema
+        return (NO_SCHEMA, b"") if self._key is None else (self._key, self._encoded_schema)
 
     def _places(self, source: int, reading: Reading) -> Places:
         known = self._placed.get(source)
@@ -146,7 +144,7 @@ class Stream:
             if column is None:
                 column = self._columns[labels] = len(self._columns)
                 self._types[labels.name] = reading.types.get(labels.name, "unknown")
-                self._schema = None
+                self._key = None
             columns.append(column)
         places = _as_range(columns)
         self._placed[source] = (reading.series, places)
@@ -160,11 +158,13 @@ class Stream:
             self._bitmap = bitmap_of(chain.from_iterable(placed), count)
         return self._bitmap
 
-    def _current_schema(self, at: int) -> Schema:
-        if self._schema is None:
-            self._schema = Schema(self.node, tuple(self._columns), dict(self._types))
-            self._encoded_schema = encode(schema_frame(self._schema, self.boot_id, 0, at, self.interval))
-        return self._schema
+    def _current_schema(self, at: int) -> bytes:
+        """The hash; the schema itself is not kept, for it is large."""
+        if self._key is None:
+            schema = Schema(self.node, tuple(self._columns), dict(self._types))
+            self._encoded_schema = encode(schema_frame(schema, self.boot_id, 0, at, self.interval))
+            self._key = schema.schema_hash
+        return self._key
 
     def _tidy(self, readings: Iterable[Reading]) -> None:
         used = {labels for reading in readings for labels in reading.series}
@@ -172,4 +172,4 @@ class Stream:
             self._columns.clear()
             self._types.clear()
             self._placed.clear()
-            self._schema = None
+            self._key = None

@@ -16,8 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from agent.exposition import Exposition
 from agent.reading import Naming, Reading, Stream
-from agent.server import Exposition, Server
+from agent.server import Server
 from bench.agent.processes import usage
 from bench.agent.world import engine_page
 from model.labels import Labels

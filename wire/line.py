@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 
 from model.labels import NAME
@@ -139,7 +140,7 @@ def _parse_sample(line: bytes, openmetrics: bool) -> SampleLine:
     if name is not None:
         if any(key == NAME for key, _ in pairs):
             raise MalformedLine("a second name")
-        pairs.insert(0, (NAME, name.decode()))
+        pairs.insert(0, (NAME, _text(name)))
     if not pairs or pairs[0][0] != NAME:
         raise MalformedLine("a series without a name")
     if not block and not rest.startswith((b" ", b"\t")):
@@ -217,7 +218,8 @@ def _unescape(raw: bytes) -> bytes:
 
 
 def _text(raw: bytes) -> str:
+    """Interned: a page says the same few names and values on hundreds of lines."""
     try:
-        return raw.decode()
+        return sys.intern(raw.decode())
     except UnicodeDecodeError as error:
         raise MalformedLine(f"{excerpt(raw)} is not valid UTF-8") from error

@@ -41,7 +41,7 @@ class Repeat:
         self._values = values
 
     def changed(self, lines: list[bytes]) -> tuple[list[int], list[bytes]] | None:
-        """The rows that have a new number, and the numbers; None if more than numbers changed."""
+        """The rows with something new after the prefix, mostly a number; None if more than that changed."""
         if len(lines) != len(self._lines):
             return None
         differs = list(map(ne, lines, self._lines))
@@ -49,8 +49,7 @@ class Repeat:
         if not all(map(bytes.startswith, new, compress(self._prefixes, differs))):
             return None
         numbers = [line[cut:] for line, cut in zip(new, compress(self._cuts, differs), strict=True)]
-        # A space is a timestamp, or spelling for the careful parser to judge.
-        return None if b" " in b"".join(numbers) else (list(compress(self._rows, differs)), numbers)
+        return list(compress(self._rows, differs)), numbers
 
     def renew(self, lines: list[bytes], rows: Sequence[int], values: Sequence[float]) -> list[float]:
         """All values, these rows having new ones; `lines` is the body to compare with from now on."""

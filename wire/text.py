@@ -124,6 +124,7 @@ class TextDecoder:
         self._known: dict[bytes, int] = {}  # what stands before a number, the last space included
         self._comments: set[bytes] = {b""}
         self._by_labels: dict[Labels, int] = {}
+        self._pairs: dict[tuple[str, str], tuple[str, str]] = {}  # one object a pair, for all series
         self._blankable: set[int] = set()  # ids of DCGM_* series, which may hold a sentinel
         self._seen: list[int] = []
         self._previous: list[int] = []
@@ -187,14 +188,13 @@ class TextDecoder:
         self._repeat = None
         if rows.times or rows.refused:
             return
+        own = dict(zip(self._known, self._known, strict=True))  # the objects that are there already
         prefixes: list[bytes | None] = []
         places, row = [], 0
         for line in lines:
-            cut = line.rfind(b" ") + 1
-            known = line[:cut] in self._known
-            prefixes.append(line[:cut] if known else None)
+            prefixes.append(own.get(line[: line.rfind(b" ") + 1]))
             places.append(row)
-            row += known
+            row += prefixes[-1] is not None
         if row == len(rows.ids):
             self._repeat = openmetrics, Repeat(lines, prefixes, places, rows.ids, values.copy())
 
@@ -249,7 +249,7 @@ class TextDecoder:
         if reason:
             rows.refused[reason] += 1
             return
-        local = self._local_id(Labels(parsed.pairs))
+        local = self._local_id(Labels([self._pairs.setdefault(pair, pair) for pair in parsed.pairs]))
         if parsed.plain:
             self._known[line[: -len(parsed.number)]] = local
         if parsed.time is not None:
@@ -331,6 +331,7 @@ class TextDecoder:
         self._forget_comments()
 
     def _forget_comments(self) -> None:
+        self._pairs.clear()
         self._repeat = None  # it takes comments for known, and its ids may be others now
         self._comments = {b""}
         self._families.clear()

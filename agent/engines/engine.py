@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from agent.engines import inventory, probe, progress, scrape, start
 from agent.engines.digest import Digest, digest
-from agent.engines.fetch import Fetcher, FetchFailed, SessionOf
+from agent.engines.fetch import Fetcher, FetchFailed
 from agent.engines.inventory import Inventory, adapters
 from agent.engines.kinds import kind_named, kind_of_job
 from agent.engines.probes import Probes
@@ -18,6 +18,7 @@ from agent.engines.progress import Progress
 from agent.engines.scrape import Page, ScrapeFailed, Scraper
 from agent.engines.settings import EngineSettings
 from agent.engines.start import ColdStart
+from agent.http.session import SessionOf
 from agent.reading import Naming, Reading
 from model.labels import Labels
 from model.metric import Metric, Sample

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import aiohttp
-
-from agent.client import TLS, why
-from agent.engines.http import Answer, MalformedAnswer, PlainClient, TooLarge
+from agent.http.answer import Answer, MalformedAnswer, TooLarge
+from agent.http.plain import PlainClient
+from agent.http.session import SessionOf
+from agent.http.tls import TLS, why
 from wire.scrape import HTTPClientSettings
 
 _REDIRECTS = (301, 302, 303, 307, 308)
-_CHUNK = 256 * 1024
-
-SessionOf = Callable[[], aiohttp.ClientSession]
 
 
 class FetchFailed(Exception):
@@ -56,7 +53,7 @@ class Fetcher:
             raise FetchFailed("malformed", f"it is no HTTP server: {error}") from error
         # OSError: refused, reset, or a file of credentials that cannot be read. ValueError: an engine may
         # redirect to what is no host name at all.
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             refused = _is_refused(error)
             raise FetchFailed(
                 "connection", os.strerror(errno.ECONNREFUSED) if refused else why(error), refused
@@ -78,26 +75,14 @@ class Fetcher:
         return await self._get_by_aiohttp(headers, limit)
 
     async def _get_by_aiohttp(self, headers: Mapping[str, str], limit: int) -> Answer:
-        async with self._session().get(
-            self._url,
-            headers=headers,
-            ssl=self._tls.context(),
-            server_hostname=self._tls.server_hostname,
-            allow_redirects=self._settings.follow_redirects,
-        ) as answer:
-            body = bytearray()
-            async for chunk in answer.content.iter_chunked(_CHUNK):
-                body += chunk
-                if len(body) > limit:
-                    raise TooLarge(f"its answer is larger than {limit} bytes")
-            found = {name.lower(): value for name, value in answer.headers.items()}
-            return Answer(answer.status, found, bytes(body))
+        from agent.http import by_aiohttp
+
+        follow = self._settings.follow_redirects
+        return await by_aiohttp.get(self._session(), self._url, headers, self._tls, limit, follow)
 
 
 def _is_refused(error: Exception) -> bool:
     """A name with several addresses fails without an errno of its own, each address in the text."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        error = error.os_error
     return isinstance(error, OSError) and (
         error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
 
 KindName = Literal["", "vllm", "sglang", "tensorrt_llm", "lmdeploy", "tgi", "triton", "ray"]
 
@@ -57,3 +58,18 @@ def kind_of_page(names: Iterable[str]) -> Kind | None:
             if name.startswith(kind.families):
                 return kind
     return None
+
+
+def beside(page: str, path: str) -> str:
+    """The URL of what an engine answers besides its page: under the same prefix, where a proxy has one.
+
+    TensorRT-LLM shows its page at /prometheus/metrics and answers at the root.
+
+    >>> beside("http://h:8000/metrics", "/health"), beside("http://h/llama/metrics", "/health")
+    ('http://h:8000/health', 'http://h/llama/health')
+    >>> beside("http://h:8000/prometheus/metrics/", "/health")
+    'http://h:8000/health'
+    """
+    parts = urlsplit(page)
+    prefix = parts.path.rstrip("/").removesuffix("/metrics").removesuffix("/prometheus")
+    return urlunsplit((parts.scheme, parts.netloc, prefix + path, "", ""))

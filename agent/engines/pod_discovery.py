@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from agent.engines.discovery_settings import PodDiscoverySettings
-from agent.engines.fetch import Fetcher, FetchFailed, SessionOf
+from agent.engines.fetch import Fetcher, FetchFailed
 from agent.engines.found import DiscoveryFailed, Findings
 from agent.engines.pod_list import engines_of
+from agent.http.session import SessionOf
 from wire.scrape import Authorization, HTTPClientSettings
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}

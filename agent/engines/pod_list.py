@@ -84,6 +84,7 @@ def _engine_of(pod: Mapping[str, Any]) -> Found | None:
             url=url,
             labels={key: _text(value) for key, value in own.items() if value},
             follow_redirects=False,
+            trusted=False,
         )
     except ValidationError as error:
         raise _Unfit("invalid", f"{url} cannot be scraped") from error

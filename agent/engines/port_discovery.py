@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable
 
 from agent.engines.discovery_settings import DiscoverySettings
-from agent.engines.fetch import Fetcher, FetchFailed, SessionOf
+from agent.engines.fetch import Fetcher, FetchFailed
 from agent.engines.found import Findings, Found, Refused
 from agent.engines.kinds import kind_of_page
 from agent.engines.settings import EngineSettings
+from agent.http.session import SessionOf
 from wire.scrape import HTTPClientSettings
 from wire.text import MalformedExposition, TextDecoder
 
@@ -70,5 +71,7 @@ class PortDiscovery:
             return Refused(f"port {port}", "no_engine", "what answers there is no engine that is known")
         # Loopback is the same on every node: the instance must tell them apart.
         instance = f"{self._node}:{port}"
-        settings = EngineSettings(job=kind.name, url=url, instance=instance, follow_redirects=False)
+        settings = EngineSettings(
+            job=kind.name, url=url, instance=instance, follow_redirects=False, trusted=False
+        )
         return Found(("port", port), settings)

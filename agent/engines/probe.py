@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from agent.engines.fetch import Fetcher, FetchFailed
-from agent.engines.http import Answer
 from agent.engines.settings import HealthSettings
+from agent.http.answer import Answer
 from model.labels import Labels
 from model.metric import Metric, Sample
 

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from urllib.parse import urljoin
 
-from agent.engines.fetch import Fetcher, FetchFailed, SessionOf
+from agent.engines.fetch import Fetcher, FetchFailed
 from agent.engines.inventory import version_in
-from agent.engines.kinds import Kind
+from agent.engines.kinds import Kind, beside
 from agent.engines.probe import Probe, What
 from agent.engines.settings import EngineSettings, HealthSettings
+from agent.http.session import SessionOf
 from model.metric import Sample
 
 _VERSION_LIMIT = 1 << 20  # bytes
@@ -90,10 +91,13 @@ class Probes:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _begin(self, what: What, settings: HealthSettings, default: str) -> None:
-        path = settings.path or default
-        if what in self.by_name or not settings.enabled or not path or self._closed:
+        if what in self.by_name or not settings.enabled or self._closed:
             return
-        probe = Probe(what, self._who, settings, self._fetcher(path), self._known_down, self._timer)
+        if not settings.path and not default:
+            return
+        page = self._settings.url
+        url = urljoin(page, settings.path) if settings.path else beside(page, default)
+        probe = Probe(what, self._who, settings, self._fetcher(url), self._known_down, self._timer)
         self.by_name[what] = probe
         self._tasks.append(asyncio.create_task(probe.run(lambda: self._interval(probe, settings))))
 
@@ -104,12 +108,13 @@ class Probes:
         return settings.interval
 
     async def _learn_version(self, path: str) -> None:
+        url = beside(self._settings.url, path)
         try:
-            answer = await self._fetcher(path).get({}, _VERSION_LIMIT, _VERSION_TIMEOUT)
+            answer = await self._fetcher(url).get({}, _VERSION_LIMIT, _VERSION_TIMEOUT)
         except FetchFailed:
             return  # the scrape and the probes tell of it; a version is nice to have
         if answer.status == 200:
             self.version = version_in(answer.body)
 
-    def _fetcher(self, path: str) -> Fetcher:
-        return Fetcher(urljoin(self._settings.url, path), self._settings, self._session, keep=False)
+    def _fetcher(self, url: str) -> Fetcher:
+        return Fetcher(url, self._settings, self._session, keep=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.engines.fetch import Fetcher, FetchFailed
 from agent.engines.limit import cut
+from agent.engines.names import reserved
 from agent.engines.settings import EngineSettings
 from model.labels import Labels
 from model.metric import Metric
@@ -87,11 +88,14 @@ class Scraper:
         self._ids: list[int] = []
         self._generation = -1
         self._series: list[Labels] = []
+        self._allowed: list[int] | None = None
+        self._reserved = ""
 
     @property
     def types(self) -> dict[str, str]:
         """The types that the page declares."""
-        return self._decoder.types
+        trusted = self._settings.trusted
+        return {name: kind for name, kind in self._decoder.types.items() if not reserved(name, trusted)}
 
     async def scrape(self) -> Page:
         """Raises FetchFailed or ScrapeFailed; it is counted."""
@@ -122,5 +126,30 @@ class Scraper:
         # Mostly the series are those of the scrape before; then their label sets are reused as they are.
         if found.ids != self._ids or found.generation != self._generation:
             self._ids, self._generation = found.ids, found.generation
-            self._series = [self._decoder.labels[local] for local in found.ids]
-        return Page(self._series, found.values, refused)
+            self._see([self._decoder.labels[local] for local in found.ids])
+        if self._allowed is None:
+            return Page(self._series, found.values, refused)
+        self.stats.refused["reserved_name"] += len(found.values) - len(self._allowed)
+        return Page(self._series, [found.values[row] for row in self._allowed], refused)
+
+    def _see(self, series: list[Labels]) -> None:
+        """Take the series of a page that shows others than before, but for names that are not its own."""
+        trusted = self._settings.trusted
+        allowed = [row for row, labels in enumerate(series) if not reserved(labels.name, trusted)]
+        whole = len(allowed) == len(series)
+        self._series = series if whole else [series[row] for row in allowed]
+        self._allowed = None if whole else allowed
+        self._say(next((labels.name for labels in series if reserved(labels.name, trusted)), ""))
+
+    def _say(self, name: str) -> None:
+        """One line in the log when it begins to show such names, and one when it ends."""
+        if name and not self._reserved:
+            log.warning(
+                "%s shows names that are not its own, such as %s: they are left out%s",
+                self._settings.url,
+                name,
+                "" if self._settings.trusted else "; an exporter belongs in agent.engines",
+            )
+        elif self._reserved and not name:
+            log.info("%s shows no names any more that are not its own", self._settings.url)
+        self._reserved = name

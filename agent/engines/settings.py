@@ -43,7 +43,7 @@ class HealthSettings(Settings):
     path: PathOrURL = Field(
         "",
         description="Path on the host and port of the metrics page, or a URL; default: that of the kind of "
-        "engine, `/health` for vLLM.",
+        "engine beside its page, `/health` for vLLM.",
     )
     interval: Duration = Field(5 * SECOND, ge=SECOND, description="Time between questions.")
     timeout: Duration = Field(2 * SECOND, gt=0, description="An answer that takes longer is a failure.")
@@ -55,7 +55,7 @@ class ReadinessSettings(HealthSettings):
     path: PathOrURL = Field(
         "",
         description="Path on the host and port of the metrics page, or a URL; default: that of the kind of "
-        "engine, `/v1/models` for vLLM. An inference is never asked for.",
+        "engine beside its page, `/v1/models` for vLLM. An inference is never asked for.",
     )
     interval: Duration = Field(
         15 * SECOND, ge=SECOND, description="Time between questions; those of `health` while it is not ready."
@@ -81,6 +81,12 @@ class EngineSettings(HTTPClientSettings):
     )
     readiness: ReadinessSettings = Field(
         default_factory=ReadinessSettings, description="Whether it is ready to serve."
+    )
+    trusted: bool = Field(
+        True,
+        description="Whether its page may show what belongs to the node or the cluster (`DCGM_*`, `node_*`, "
+        "`kube_*`, `ALERTS*` and what the rules record), as an exporter's does. Engines that discovery finds "
+        "never may, and none may show `fleetowl_*`, `scrape_*` or `up`: such samples are left out.",
     )
     sample_limit: int = Field(
         10_000,

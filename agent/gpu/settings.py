@@ -34,7 +34,8 @@ class GpuSettings(Settings):
     )
     hostname_label: Literal["Hostname", "hostname", "both"] = Field(
         "Hostname",
-        description="Host label of DCGM_* series: dcgm-exporter's, `hostname` from May 2026 on.",
+        description="Spelling of the host label on DCGM_* series; dcgm-exporter wrote `Hostname` until "
+        "May 2026 and writes `hostname` since.",
     )
     processes: bool = Field(True, description="Whether processes and their GPU memory are exported.")
     resume_after: Duration = Field(

@@ -16,9 +16,11 @@ import pytest
 from aiohttp import web
 
 from agent.clock import ClockWatch
+from agent.event import Event
 from agent.gpu.protocol import Identity
 from agent.host import Host
 from agent.main import METRICS, OWN_METRICS, Agent, run
+from agent.outlet import MOST_A_SECOND
 from agent.settings import AgentSettings
 from model.labels import Labels
 from wire.event import unpack_event
@@ -319,3 +321,16 @@ async def test_a_taken_address_is_an_error(host: Host, sink: Sink, tmp_path: Pat
 
 def _wall() -> int:
     return int(time.time() * 1000)
+
+
+async def test_an_event_that_may_not_leave_is_in_the_log(
+    host: Host, sink: Sink, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Agent(_settings(host, sink, tmp_path / "spool")) as agent:
+        for gpu in range(20):
+            agent.emit(Event("xid", {"gpu": str(gpu)}, 63.0, 1000, f"XID 63 on GPU {gpu}"))
+        await agent.pushers[0].settle()
+    assert len(sink.of(Kind.EVENT)) == MOST_A_SECOND
+    assert [text for text in caplog.messages if "XID" in text] == [
+        f"XID 63 on GPU {gpu}" for gpu in range(20)
+    ]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.event import Ahead, Event
-from agent.outlet import MOST_A_SECOND, Outlet, after
+from agent.outlet import MOST_A_SECOND, MOST_LINES, MOST_OF_TYPE, Outlet, after
 from model.labels import NAME, Labels
 from wire.event import MOST_AHEAD, pack_event, unpack_event
 
@@ -49,6 +49,29 @@ def test_no_more_than_ten_leave_within_any_second() -> None:
             left.append(timer.now)
     assert len(left) > 60
     assert all(later - earlier >= 1 for earlier, later in zip(left, left[MOST_A_SECOND:], strict=False))
+
+
+def test_all_gpus_of_a_node_may_be_lost_at_once_beside_their_xids() -> None:
+    outlet = Outlet("n1", Timer())
+    assert all(outlet.admit(event(gpu, "xid", 79)) for gpu in range(8))
+    for kind in ("gpu_lost", "gpu_back", "probe_hung"):
+        assert all(outlet.admit(event(gpu, kind)) for gpu in range(8)), kind
+        assert not outlet.admit(event(0, kind))
+        assert [outlet.admit(event(gpu, kind)) for gpu in range(200)].count(True) == MOST_OF_TYPE[kind] - 8
+
+
+def test_the_log_says_also_what_does_not_leave_but_not_the_same_again() -> None:
+    timer = Timer()
+    outlet = Outlet("n1", timer)
+    for xid in range(MOST_A_SECOND + 5):
+        assert outlet.is_news(event(xid=xid))
+        assert outlet.admit(event(xid=xid)) == (xid < MOST_A_SECOND)
+    assert not outlet.is_news(event(xid=MOST_A_SECOND + 1))
+    assert [outlet.is_news(event(xid=xid)) for xid in range(9_999)].count(
+        True
+    ) == MOST_LINES - MOST_A_SECOND - 5
+    timer.now += 1
+    assert outlet.is_news(event(xid=MOST_A_SECOND + 1))
 
 
 XIDS = Labels({NAME: "xids_total"})

@@ -32,6 +32,7 @@ class Analyzer:
         self.poison: bytes | None = None
         self.largest = 1 << 30
         self.boot, self.window_end = "", 0
+        self.fault: Exception | None = None
         self.requests = 0
         self.frames: list[bytes] = []
         self.open = asyncio.Event()
@@ -41,6 +42,8 @@ class Analyzer:
         self.requests += 1
         await self.open.wait()
         await asyncio.sleep(0)
+        if self.fault is not None:
+            raise self.fault
         if self.status != 200:
             kind = {0: "connection", 401: "unauthorized", 429: "overload"}.get(self.status, "status")
             return Answer(self.status, kind, f"it answered {self.status}", self.retry_after)
@@ -218,6 +221,39 @@ async def test_retry_after_is_respected(rig: Rig) -> None:
     assert rig.analyzer.requests == 1
     await rig.tick(2)
     assert set(rig.analyzer.frames) == rig.all_frames()
+
+
+async def test_a_fault_of_ours_loses_nothing_and_is_told_once(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.analyzer.fault = RuntimeError("a bug")
+    await rig.tick(3)
+    event = await _hurry(rig)
+    assert rig.pusher.away
+    assert rig.spool.frames == 4
+    assert rig.pusher.stats.failures == {"internal": 2}, "it backs off as after any failure"
+    assert len([each for each in caplog.records if each.exc_info]) == 1
+    rig.analyzer.fault = None
+    rig.clock.now += 10
+    await rig.tick()
+    assert set(rig.analyzer.frames) == rig.all_frames() - {b"<3>"} | {event}
+
+
+async def test_a_fault_of_ours_as_the_agent_stops_keeps_what_was_under_way(rig: Rig) -> None:
+    await rig.tick()
+    rig.analyzer.fault = RuntimeError("a bug")
+    await rig.tick(wait=False)
+    await rig.pusher.close(_frame(9))
+    rig.begin()
+    assert rig.spool.frames == 1
+
+
+async def test_a_goodbye_that_fails_for_a_fault_of_ours_ends_all_the_same(rig: Rig) -> None:
+    await rig.tick()
+    rig.analyzer.fault = RuntimeError("a bug")
+    await rig.pusher.close(_frame(9))
+    rig.begin()
+    assert rig.spool.frames == 0
 
 
 async def test_a_hung_analyzer_holds_nothing_in_memory(rig: Rig) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wire.text import Exposition, MalformedExposition, TextDecoder
+from wire.text import Exposition, MalformedExposition, TextDecoder, TextLimits
 
 LINES = (
     b"# TYPE a counter",
@@ -77,6 +77,18 @@ def test_a_value_handed_out_stays_as_it_was() -> None:
     before = decoder.decode(b"a 2\nb 1\n")
     decoder.decode(b"a 3\nb 1\n")
     assert before.values == [2.0, 1.0]
+
+
+def test_series_that_are_given_new_ids_are_still_themselves() -> None:
+    decoder = TextDecoder(TextLimits(keep_scrapes=2), repeats=True)
+    junk = b"".join(b"junk%d 1\n" % number for number in range(300))
+    for step in range(12):
+        body = b"# TYPE a counter\na %d\nb 1\n" % step
+        found = decoder.decode((junk if step < 2 else b"") + body)
+        last = [str(decoder.labels[local]) for local in found.ids[-2:]]
+        assert (last, found.values[-2:]) == (["a", "b"], [step, 1.0])
+        assert decoder.types["a"] == "counter"
+    assert len(decoder.labels) == 2
 
 
 def test_real_captures_in_a_row(shared_data: Path) -> None:

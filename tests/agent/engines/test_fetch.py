@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
 import aiohttp
 import pytest
 from aiohttp import web
@@ -57,3 +62,43 @@ async def test_a_file_that_is_missing_is_not_refused(
     with pytest.raises(FetchFailed, match="No such file") as caught:
         await fetcher.get({}, 1000, 1000)
     assert not caught.value.refused
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that a kubelet might have signed itself; `key.pem` lies beside it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "2", "-subj", "/CN=gpu-7", "-addext", "subjectAltName=DNS:gpu-7",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "cert.pem"
+
+
+async def test_https_believes_whom_it_is_told_to(certificate: Path, session: aiohttp.ClientSession) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    app = web.Application()
+
+    async def pods(_: web.Request) -> web.Response:
+        return web.Response(text="{}")
+
+    app.router.add_get("/pods", pods)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    url = f"https://127.0.0.1:{runner.addresses[0][1]}/pods"
+    named = {"ca_file": str(certificate), "server_name": "gpu-7"}
+    for tls in ({"insecure_skip_verify": True}, named):
+        answer = await _fetcher(session, url, tls_config=tls).get({}, 1000, 5000)
+        assert (answer.status, answer.body) == (200, b"{}")
+    for tls in ({}, {**named, "server_name": "gpu-8"}):
+        with pytest.raises(FetchFailed, match="certificate") as caught:
+            await _fetcher(session, url, tls_config=tls).get({}, 1000, 5000)
+        assert (caught.value.kind, caught.value.refused) == ("connection", False)
+    await runner.cleanup()

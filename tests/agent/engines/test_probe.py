@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from agent.engines.fetch import Fetcher
-from agent.engines.http import Answer
 from agent.engines.probe import Probe, judge
 from agent.engines.settings import HealthSettings
+from agent.http.answer import Answer
 from tests.agent.engines.conftest import Served, until
 from wire.scrape import HTTPClientSettings
 

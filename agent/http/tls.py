@@ -1,11 +1,9 @@
-"""What the agent's two HTTP clients share: TLS made when it is first needed, and errors in plain words."""
+"""What the agent's HTTP clients share: TLS made when it is first needed, and errors in plain words."""
 
 from __future__ import annotations
 
 import os
 import ssl
-
-import aiohttp
 
 from wire.scrape import HTTPClientSettings
 
@@ -32,8 +30,9 @@ class TLS:
 
 def why(error: Exception) -> str:
     """The reason without the class's bookkeeping: "Connection refused", not the socket's address twice."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        error = error.os_error
-    if isinstance(error, OSError) and error.errno:
+    # An error of TLS is an OSError whose number is not the system's.
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not believed: {error.verify_message}"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)
     return str(error) or type(error).__name__

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.engines.http import Answer, AnswerReader, MalformedAnswer, PlainClient, TooLarge
+from agent.http.answer import Answer, AnswerReader, MalformedAnswer, TooLarge
+from agent.http.plain import PlainClient
 
 LIMIT = 1 << 20
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from agent.exposition import Exposition
 from agent.reading import Reading
-from agent.server import Exposition
 from model.labels import NAME, Labels
 from model.metric import Metric
 
