@@ -10,6 +10,9 @@ from model.labels import Labels
 from model.metric import Metric
 from wire.render import Families, PageRenderer
 
+_SPARE = 2000
+"""So many families that nobody shows any more may stay declared."""
+
 _SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 
 
@@ -18,12 +21,16 @@ class Exposition:
 
     def __init__(self, metrics: Callable[[], Iterable[Metric]]) -> None:
         self._metrics = metrics
+        self._met: list[Mapping[str, str]] = []
+        self._page = b""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know no family yet."""
         self._families = Families()
         self._renderer = PageRenderer(self._families)
         self._declared: set[str] = set()
-        self._met: list[Mapping[str, str]] = []
         self._readings: list[Reading] = []
-        self._page = b""
 
     def render(self, readings: Sequence[Reading]) -> bytes:
         """The series of all readings, grouped by family; the page before if the readings are those before."""
@@ -34,10 +41,13 @@ class Exposition:
         return self._page
 
     def _declare_all(self, readings: Sequence[Reading]) -> None:
+        types = [reading.types for reading in readings]
+        changed = not _same(types, self._met)
+        if changed and len(self._declared) > 2 * sum(map(len, types)) + _SPARE:
+            self._begin()  # the names of pages that change all the time would never end
         for metric in self._metrics():
             self._declare(metric)
-        types = [reading.types for reading in readings]
-        if _same(types, self._met):
+        if not changed:
             return
         self._met = types
         for reading in readings:

@@ -72,7 +72,8 @@ class HostSource:
         return self._naming.reading(samples, self._types, at)
 
     async def close(self) -> None:
-        """Nothing to let go of: a thread that hangs ends with the process."""
+        """Let the threads end; one that hangs does when its call returns."""
+        self._worker.close(self._round.close)
 
     def _leave_behind(self) -> None:
         culprit = self._round.current
@@ -80,6 +81,7 @@ class HostSource:
             return  # it has just ended
         log.warning("the collector %s hangs; the others go on without it", culprit.name)
         self._hung[culprit.name] = self._worker
+        self._worker.close(self._round.close)
         # The thread that hangs still holds the old host and collectors, so the others get new ones.
         self._host = self._host.again()
         self._begin()
@@ -88,9 +90,9 @@ class HostSource:
         returned = [name for name, worker in self._hung.items() if not worker.busy]
         for name in returned:
             log.info("the collector %s has returned", name)
-            self._hung.pop(name).close()
+            del self._hung[name]
         if returned:
-            self._worker.close()
+            self._worker.close(self._round.close)
             self._begin()
 
     def _hung_samples(self) -> Iterable[Sample]:

@@ -9,7 +9,7 @@ import os
 import resource
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from urllib.parse import urlsplit
 
 from agent import clock, outlet, push, registry
@@ -144,18 +144,18 @@ class Agent:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.finder.close()
+        await _close(self.finder.close())
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await asyncio.gather(*(source.close() for source in self.sources))
-        await self.server.close()
+        await _close(*(source.close() for source in self.sources))
+        await _close(self.server.close())
         self._leaving = True
         farewell = self._farewell()
-        await asyncio.gather(*(pusher.close(farewell) for pusher in self.pushers))
+        await _close(*(pusher.close(farewell) for pusher in self.pushers))
         for post in self._posts:
             post.close()
-        await self._session.close()
+        await _close(self._session.close())
 
     async def wait(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, or a beat ends with an error, which is raised."""
@@ -307,6 +307,13 @@ async def run(settings: AgentSettings, stop: asyncio.Event, hold: Hold | None = 
     async with Agent(settings, hold=hold) as agent:
         log.info("the agent of %s answers on http://%s/metrics", settings.node, agent.server.address)
         await agent.wait(stop)
+
+
+async def _close(*parts: Awaitable[None]) -> None:
+    """Wait until they have ended; one that cannot must not keep the others open."""
+    for outcome in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            log.error("a part of the agent did not end as it should", exc_info=outcome)
 
 
 def _now() -> int:

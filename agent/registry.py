@@ -58,6 +58,9 @@ class Collector(ABC):
     def collect(self) -> Iterable[Sample]:
         """The samples of this moment. Raises NoData if there is nothing; any other exception is a failure."""
 
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """Let go of threads. It is not asked again."""
+
 
 _registered: dict[str, type[Collector]] = {}
 _Class = TypeVar("_Class", bound=type[Collector])
@@ -129,6 +132,11 @@ class Round:
         self.current = None
         samples += self._reports()
         return samples
+
+    def close(self) -> None:
+        """Let all collectors go. Not while one is being asked."""
+        for collector in self.collectors:
+            collector.close()
 
     def metrics(self) -> list[Metric]:
         """The families of all collectors and of the framework itself."""

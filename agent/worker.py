@@ -56,8 +56,10 @@ class Worker:
             raise DeadlinePassed(f"no answer within {deadline:g} s")
         return future.result()
 
-    def close(self) -> None:
-        """Let the thread end after the call that it is in, if any. No calls after this."""
+    def close(self, last: Callable[[], object] | None = None) -> None:
+        """Let the thread, if any, end after the call that it is in and `last`. No calls after this."""
+        if last is not None:
+            self._todo.put((Future(), last))
         self._todo.put(None)
 
     def _submit(self, function: Callable[[], _Result]) -> Future[_Result]:

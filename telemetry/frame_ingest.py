@@ -139,7 +139,7 @@ class FrameReceiver:
                 self._end_early(node, now, now)
                 for interval in node.streams:
                     self._end_stream(node, interval, max(now, node.last_time + 1))
-                sentences.append(f"node {node.name} has sent nothing for {silence / 1000:.1f} s: up is 0")
+                sentences.append(f"node {node.name} has sent no readings for {silence / 1000:.1f} s: up is 0")
                 log.warning(sentences[-1])
             elif now - node.reported_at < node.interval:
                 continue
@@ -209,7 +209,8 @@ class FrameReceiver:
         if not node.first_time(frame):
             self.stats.duplicates += 1
             return
-        node.last_seen = now
+        if frame.kind is Kind.VALUES:  # an event says nothing of the rest of the node
+            node.last_seen = now
         if live:
             if frame.boot_id != node.boot:
                 self._next_boot(node, frame)

@@ -98,6 +98,11 @@ class Filesystem(Collector):
             yield Sample("node_filesystem_files_free", labels, float(answer.f_ffree))
             yield Sample("node_filesystem_readonly", labels, float(mount.read_only))
 
+    def close(self) -> None:
+        """Let the threads end; one that hangs does when its call returns."""
+        for worker in (self._worker, *self._stuck.values()):
+            worker.close()
+
     def _mounts(self) -> list[_Mount]:
         mounts: dict[Labels, _Mount] = {}
         for line in self._table().decode(errors="surrogateescape").splitlines():

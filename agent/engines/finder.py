@@ -126,8 +126,8 @@ class Finder:
             self._note(way, "failed", failure.kind, str(failure))
             return
         taken, refused = self._choose(way, findings)
-        await self._apply(way, taken)
-        self._note_refused(way, (*findings.refused, *refused))
+        broken = await self._apply(way, taken)
+        self._note_refused(way, (*findings.refused, *refused, *broken))
         full = sum(each.reason == "max_engines" for each in refused)
         if full:
             why = f"{full} more than max_engines ({self._most}) are left out"
@@ -156,7 +156,9 @@ class Finder:
                 names.add(_name(found.settings))
         return taken, refused
 
-    async def _apply(self, way: _Way, taken: Iterable[Found]) -> None:
+    async def _apply(self, way: _Way, taken: Iterable[Found]) -> list[Refused]:
+        """Watch these and no others. Those that cannot be, for a fault of ours, cost the others nothing."""
+        broken = []
         wanted = {found.key: found for found in taken}
         for key, (found, engine) in list(way.taken.items()):
             if key not in wanted or wanted[key].settings != found.settings:
@@ -168,10 +170,15 @@ class Finder:
                 self._tell_start(way.taken[key][1], found)
                 way.taken[key] = (found, way.taken[key][1])
                 continue
-            engine = self._make(found.settings, found.started)
+            try:
+                engine = self._make(found.settings, found.started)
+                self._add(engine)
+            except Exception as error:
+                broken.append(Refused(found.settings.url, "invalid", f"it cannot be watched: {error!r}"))
+                continue
             way.taken[key] = (found, engine)
             log.info("the engine %s was found by %s", engine, way.kind)
-            self._add(engine)
+        return broken
 
     def _tell_start(self, engine: Engine, found: Found) -> None:
         if found.started is not None:

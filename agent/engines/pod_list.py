@@ -25,6 +25,7 @@ _NAME_LABELS = ("app.kubernetes.io/name", "app")
 _VERSION_LABEL = "app.kubernetes.io/version"
 _LONGEST = 200
 _PATH = re.compile(r"/[!-~]*")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 _NO_VERSION = ("", "latest")
 
 
@@ -100,7 +101,7 @@ def _port(notes: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> 
     """The annotated port, else the only one that the pod declares."""
     text = _note(notes, "port")
     if text:
-        if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= 65_535):
+        if not (_PORT.fullmatch(text) and int(text) <= 65_535):
             raise _Unfit("invalid_port", f"its annotation port is {text[:40]!r}: write a number")
         return int(text)
     declared = [port for container in containers for port in _ports(container)]

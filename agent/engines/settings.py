@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -17,8 +17,17 @@ _RESERVED = ("job", "instance", "node")
 _MIB = 1 << 20
 
 
+def _has_fit_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
+    if not _has_fit_port(parts):
+        raise ValueError(f"{value[:200]!r}: its port must be from 1 to 65535")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{value!r} is not an http:// or https:// URL")
     if parts.username is not None or parts.password is not None:

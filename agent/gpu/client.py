@@ -157,7 +157,12 @@ class ProbeClient:
             await self._until_free()
             await self._until_alone()
             began = self._timer()
-            ending = await self._live()
+            try:
+                ending = await self._live()
+            # Nobody waits for this task: whatever it is, no probe would be started ever again.
+            except Exception as error:
+                log.exception("the GPU probe was given up")
+                ending = Ending("failure", repr(error))
             self._forget()
             if ending.kind == "released":
                 continue

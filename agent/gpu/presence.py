@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_type_hints
 
 from agent.gpu.protocol import DeviceReport, DeviceState, Identity, Sweep
+from model.moment import HOUR, SECOND
 
 log = logging.getLogger("fleetowl.agent")
 
 _VERSION = 1
 _FIELDS = get_type_hints(Identity)
-_ABSENCES = 2  # sweeps without a GPU from before that make it a lost one
-_STORE_EVERY = 3_600_000  # ms between writes of when each was last seen
+_ABSENT = 0.9
+"""Seconds between two sweeps without a GPU from before that make it a lost one: a beat of a second, less what
+it may be early. A driver that has just been loaded finds them one after another."""
+_STORE_EVERY = HOUR  # between writes of when each was last seen
+_OBSERVED = HOUR  # that a GPU from before must be missed in this life, at least, to be forgotten
 
 
 @dataclass(slots=True)
@@ -33,7 +38,10 @@ class Device:
     """It was told to be lost, and not yet to be back."""
     stuck: bool = False
     """It was told to hang, and not yet to answer."""
-    absences: int = 0
+    answered: float | None = None
+    """As `seen`, by a timer that nobody sets; None before it was heard of in this life."""
+    absent_since: float | None = None
+    """Since when the sweeps have been without it, by that timer."""
 
     @property
     def whole(self) -> bool:
@@ -69,10 +77,20 @@ def believed(sweep: Sweep) -> list[DeviceReport]:
 
 
 class Presence:
-    """Follows the sweeps, and believes of them what `believed` does."""
+    """Follows the sweeps, and believes of them what `believed` does.
 
-    def __init__(self, forget_after: int, remembered: Iterable[Device] = ()) -> None:
+    `timer` gives seconds that never run backwards: a clock that is set must not make a GPU old.
+    """
+
+    def __init__(
+        self,
+        forget_after: int,
+        remembered: Iterable[Device] = (),
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._forget_after = forget_after
+        self._timer = timer
+        self._began = timer()
         self._identities: dict[str, Identity] = {}
         self.heard: dict[str, DeviceReport] = {}
         """What the last sweep said of each device, as far as it is believed."""
@@ -87,7 +105,17 @@ class Presence:
         if trusted(sweep):
             self._forget(at)
             changes += self._miss(sweep)
+        else:
+            for device in self.devices.values():
+                device.absent_since = None
+        self._prune(sweep)
         return changes
+
+    def _prune(self, sweep: Sweep) -> None:
+        """The probe says once who a device is: for as long as it reports of it, that is kept."""
+        kept = self.devices.keys() | {report["uuid"] for report in sweep["devices"]}
+        for uuid in self._identities.keys() - kept:
+            del self._identities[uuid]
 
     def _device(self, report: DeviceReport, at: int) -> Device | None:
         """None of one that has not said who it is, or that was forgotten and is still lost."""
@@ -96,7 +124,7 @@ class Presence:
         if identity is None or (device is None and report["state"] == "lost"):
             return device
         if device is None:
-            device = self.devices[uuid] = Device(identity, at)
+            device = self.devices[uuid] = Device(identity, at, answered=self._timer())
         device.identity = identity
         return device
 
@@ -104,14 +132,14 @@ class Presence:
         device = self._device(report, at)
         if device is None:
             return
-        device.state, device.reason, device.absences = report["state"], report["reason"], 0
+        device.state, device.reason, device.absent_since = report["state"], report["reason"], None
         if device.state == "lost":
             yield from _lose(device)
         elif device.state == "hung" and not device.stuck:
             device.stuck = True
             yield Change("hung", device, device.reason, report["call"])
         elif device.state == "up":
-            device.seen = at
+            device.seen, device.answered = at, self._timer()
             if device.missed:
                 yield Change("back", device, "")
             elif device.stuck:
@@ -125,19 +153,19 @@ class Presence:
             for uuid, device in self.devices.items()
         )
         missed = self._missed()
-        if there == sweep["count"]:
-            reason = "seen before and no longer listed by the driver"
-        elif sweep["state"] == "failing" and there + len(missed) == sweep["count"]:
-            # A new process gets no handle for a GPU that is lost; all that is left is that it is counted.
-            reason = f"seen before; {sweep['reason']}"
-        else:
+        unlisted = there == sweep["count"]
+        # A new process gets no handle for a GPU that is lost; all that is left is that it is counted.
+        if not unlisted and (sweep["state"] != "failing" or there + len(missed) != sweep["count"]):
             return
+        now = self._timer()
         for device in missed:
-            device.absences += 1
-            # A driver that has just been loaded finds them one after another.
-            if device.absences == _ABSENCES and device.state != "lost":
-                device.state, device.reason = "lost", reason
-                yield from _lose(device)
+            if device.absent_since is None:
+                device.absent_since = now
+            elif now - device.absent_since >= _ABSENT:
+                state, reason = _UNLISTED if unlisted else _unmet(device, sweep)
+                if device.state != state:
+                    device.state, device.reason = state, reason
+                    yield from _lose(device) if state == "lost" else ()
 
     def _missed(self) -> list[Device]:
         return [device for uuid, device in self.devices.items() if device.whole and uuid not in self.heard]
@@ -157,9 +185,29 @@ class Presence:
             elif slot in taken:
                 log.info("GPU %s is replaced: another one is in its slot %s", uuid, slot)
                 del self.devices[uuid]
-            elif device.state == "lost" and at - device.seen > self._forget_after:
+            elif device.state == "lost" and self._long_ago(device, at):
                 log.info("GPU %s has been lost for long and is missed no more", uuid)
                 del self.devices[uuid]
+
+    def _long_ago(self, device: Device, at: int) -> bool:
+        now = self._timer()
+        if device.answered is not None:
+            return (now - device.answered) * SECOND > self._forget_after
+        # Its time is another life's, of a clock that may have been set since.
+        observed = (now - self._began) * SECOND > min(self._forget_after, _OBSERVED)
+        return observed and at - device.seen > self._forget_after
+
+
+_UNLISTED: tuple[DeviceState, str] = ("lost", "seen before and no longer listed by the driver")
+
+
+def _unmet(device: Device, sweep: Sweep) -> tuple[DeviceState, str]:
+    """What is said of the GPU at its index, else of all that are unmet: not lost if one of them is not."""
+    unmet = sweep.get("unmet", [])
+    there = [each for each in unmet if each["index"] == device.identity["index"]] or unmet
+    lost = bool(there) and all(each["state"] == "lost" for each in there)
+    reason = there[0]["reason"] if there else sweep["reason"]
+    return "lost" if lost else "failing", f"seen before; {reason}"
 
 
 def _lose(device: Device) -> Iterator[Change]:
@@ -192,7 +240,7 @@ class LastSeen:
             devices = [_device(each) for each in found["gpus"]]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             log.warning("%s cannot be read (%s): GPUs lost before now are not missed", self._path, error)
             return []
         self._stored = {each.identity["uuid"]: each.seen for each in devices}

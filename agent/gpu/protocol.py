@@ -25,7 +25,8 @@ Failing: the driver as a whole answers with errors, or a GPU that it counts does
 
 DeviceState = Literal["up", "waiting", "hung", "lost", "failing"]
 """Lost: the driver names an error that means that the GPU is gone, or lists it no more. Failing: it answers
-nothing but errors. Waiting and hung: an earlier call has not returned, and no new one is made."""
+nothing but other errors, or that it must be reset. Waiting and hung: an earlier call has not returned, and no
+new one is made."""
 
 
 class Request(TypedDict):
@@ -90,6 +91,15 @@ class DeviceReport(TypedDict):
     """Values that no device can have, by family, counted since the probe began."""
 
 
+class Unmet(TypedDict):
+    """A GPU that the driver counts and that does not say who it is."""
+
+    index: int
+    state: DeviceState
+    """Lost or failing."""
+    reason: str
+
+
 class Sweep(TypedDict):
     """The answer to a sweep."""
 
@@ -109,6 +119,8 @@ class Sweep(TypedDict):
     """Of the devices that are new or have changed."""
     devices: list[DeviceReport]
     """Of every GPU that was ever seen and of each MIG instance that there is, in the driver's order."""
+    unmet: NotRequired[list[Unmet]]
+    """If there are any."""
     events: str
     """Why the driver's events are not heard, empty if they are."""
 

@@ -22,6 +22,7 @@ from agent.host import labelled
 from agent.pods.owner import Owner, Owners
 from agent.reading import Naming, Reading
 from agent.settings import AgentSettings
+from agent.worker import DeadlinePassed, StillBusy, Worker
 from model.labels import Labels
 from model.metric import Metric, Sample
 
@@ -44,6 +45,7 @@ _BETWEEN_LOOKS = 0.4  # seconds
 _WATCH = 0.7  # seconds between looks where the beat is slower than a second
 _SECOND = 1000
 _MOST_PATIENCE = 1.0  # seconds beyond the deadline, where the interval leaves room
+_WRITING = 2.0  # seconds that the disk has for a file of a few kilobytes, and an agent that ends waits for it
 
 
 class Probe(Protocol):
@@ -106,6 +108,7 @@ class GpuSource:
         companions: Sequence[Companion] = (),
         followers: Sequence[Callable[[Sweep], None]] = (),
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
         remember: bool = True,
     ) -> None:
         self.interval = settings.interval
@@ -127,7 +130,7 @@ class GpuSource:
         self._spelling = Spelling(settings.node, settings.gpu.hostname_label)
         self._bus = PciBus(str(settings.sysfs))
         self._last_seen = LastSeen(settings.gpu.last_seen, settings.node, remember)
-        self._presence = Presence(settings.gpu.forget_after, self._last_seen.load())
+        self._presence = Presence(settings.gpu.forget_after, self._last_seen.load(), timer)
         self._missing = status.Missing()
         self._refused = status.Refused()
         self._clocks: dict[str, ClockEvents] = {}
@@ -139,7 +142,9 @@ class GpuSource:
         self._looks = 0
         self._looking: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._disk = Worker("gpus-last-seen")
         self._writing: asyncio.Task[None] | None = None
+        self._fault = ""
 
     def metrics(self) -> Iterable[Metric]:
         """The families that its readings may hold."""
@@ -193,11 +198,12 @@ class GpuSource:
         await self._probe.close()
         if self._writing is not None:
             await self._writing
+        self._disk.close()
 
     async def _look(self) -> None:
         while self._looks:
             self._looks -= 1
-            await self._observe(int(self._clock() * 1000), look=True)
+            await self._glance()
             await asyncio.sleep(_BETWEEN_LOOKS)
 
     async def _watch(self) -> None:
@@ -205,7 +211,19 @@ class GpuSource:
         while True:
             await asyncio.sleep(_WATCH)
             if self._presence.heard:
-                await self._observe(int(self._clock() * 1000), look=True)
+                await self._glance()
+
+    async def _glance(self) -> None:
+        """Between the beats. What goes wrong, said once, costs this look and none of those after it."""
+        try:
+            await self._observe(int(self._clock() * 1000), look=True)
+        # Nobody waits for these looks: whatever it is, it would end them without a word.
+        except Exception as error:
+            fault, self._fault = self._fault, repr(error)
+            if fault != self._fault:
+                log.exception("a look at the GPUs failed; it is tried again")
+        else:
+            self._fault = ""
 
     async def _observe(self, at: int, look: bool = False) -> Sweep | None:
         """Ask once; take in the answer and send off what has changed."""
@@ -224,6 +242,7 @@ class GpuSource:
             self._refused.hear(report)
             if device is not None:
                 self._missing.hear(device, report)
+        self._refused.keep(report["uuid"] for report in sweep["devices"])
         self._settle()
         return sweep
 
@@ -235,10 +254,17 @@ class GpuSource:
             self._clocks = {uuid: clocks for uuid, clocks in self._clocks.items() if uuid in devices}
             self._sheet.forget(devices)
         self._missing.keep(devices)
-        if self._writing is None or self._writing.done():
+        if not self._disk.busy and (self._writing is None or self._writing.done()):
             data = self._last_seen.due(devices)
             if data is not None:
-                self._writing = asyncio.create_task(asyncio.to_thread(self._last_seen.write, data))
+                self._writing = asyncio.create_task(self._write(data))
+
+    async def _write(self, data: bytes) -> None:
+        """In a thread that nobody waits for longer: a disk that hangs must not keep the agent from ending."""
+        try:
+            await self._disk.call_async(lambda: self._last_seen.write(data), _WRITING)
+        except (DeadlinePassed, StillBusy) as error:
+            log.warning("which GPUs there are is not written down yet: %s", error)
 
     def _follow(self, condition: Condition, at: int) -> None:
         """One line in the log for each change of the driver's state, and an event if it hangs."""
@@ -282,7 +308,7 @@ class GpuSource:
         """Each device that there is something to say of."""
         for uuid, device in self._presence.devices.items():
             report = self._presence.heard.get(uuid)
-            if report is not None or (device.state == "lost" and trusted(sweep)):
+            if report is not None or (device.state in ("lost", "failing") and trusted(sweep)):
                 yield device, report
 
     def _values(self, device: Device, report: DeviceReport | None) -> Iterator[tuple[Block, Sequence[float]]]:
@@ -310,7 +336,7 @@ class GpuSource:
         names = self._names_of(device)
         yield from status.device_samples(device, report)
         if device.whole:
-            up = status.up_of(device.state)
+            up = status.up_of(device)
             if up is not None:
                 yield Sample("fleetowl_gpu_up", names.own, up)
             if self._history is not None:

@@ -16,8 +16,8 @@ METRICS = (
     Metric(
         "fleetowl_gpu_up",
         "gauge",
-        "1 if the driver answered for this GPU, 0 if it named an error or no longer lists the GPU; "
-        "absent while that is unknown, as when a call hangs.",
+        "1 if the driver answered for this GPU, 0 if it says that the GPU is gone or no longer lists it; "
+        "absent while that is unknown, as when a call hangs or nothing but other errors come back.",
         OWN_DEVICE,
     ),
     Metric("fleetowl_gpu_driver_devices", "gauge", "GPUs that the driver lists, if known."),
@@ -75,7 +75,7 @@ METRICS = (
     ),
 )
 
-_UP: Mapping[DeviceState, float] = {"up": 1.0, "waiting": 1.0, "lost": 0.0, "failing": 0.0}
+_UP: Mapping[DeviceState, float] = {"up": 1.0, "waiting": 1.0, "lost": 0.0}
 
 
 def condition_of(sweep: Sweep | None, otherwise: Condition) -> Condition:
@@ -123,12 +123,15 @@ def _instance(device: Device) -> Iterator[tuple[str, str]]:
         yield "mig_instance", f"{identity['gpu_instance']}{part}"
 
 
-def up_of(state: DeviceState) -> float | None:
+def up_of(device: Device) -> float | None:
     """The value of fleetowl_gpu_up; None while it is unknown.
 
     A call that merely takes long says nothing new about the GPU; one that hangs makes what was known old.
+    A GPU that answers other errors than that it is gone is not lost, unless it was.
     """
-    return _UP.get(state)
+    if device.missed and device.state in ("waiting", "failing"):
+        return 0.0
+    return _UP.get(device.state)
 
 
 def _hung(labels: Mapping[str, str], seconds: float) -> Iterator[Sample]:
@@ -192,6 +195,12 @@ class Refused:
             before = self._last.get((report["uuid"], family), 0)
             self._total[family] += count - before if count >= before else count
             self._last[report["uuid"], family] = count
+
+    def keep(self, uuids: Iterable[str]) -> None:
+        """Forget the counts of devices that are none of these: of which the probe reports no more."""
+        kept = set(uuids)
+        for key in [key for key in self._last if key[0] not in kept]:
+            del self._last[key]
 
     def samples(self) -> Iterator[Sample]:
         """By family."""

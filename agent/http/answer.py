@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _MOST_HEAD = 64 * 1024
 _MOST_CHUNK_LINE = 1024
+_MOST_DIGITS = 15
 _EMPTY = (204, 304)
 
 
@@ -125,7 +126,7 @@ class AnswerReader:
             self._chunked = True
         elif "content-length" in headers:
             length = headers["content-length"]
-            if not (length.isascii() and length.isdigit()):
+            if not (length.isascii() and length.isdigit() and len(length) <= _MOST_DIGITS):
                 raise MalformedAnswer(f"a Content-Length of {length[:40]!r}")
             self._left = int(length)
             if not self._cut:

@@ -7,10 +7,13 @@ takes; a client that does not read costs one piece and not one page more.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import resource
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import Any
 
 import h11
 
@@ -20,12 +23,17 @@ PLAIN = "text/plain; charset=utf-8"
 
 _MOST_HEAD = 16 * 1024
 _MOST_BODY = 64 * 1024  # of a request; no page wants one
-_MOST_CONNECTIONS = 256
+_MOST_CONNECTIONS = 100
+_SHARE = 4  # connections get no more than this part of the files that the process may open
 _PIECE = 256 * 1024  # bytes that are handed to a connection at once
 _REQUEST = 10.0  # seconds that a request may take to arrive
 _ANSWER = 60.0  # seconds that a client may take to read its answer
-_IDLE = 310.0  # seconds; Prometheus itself ends a connection that was idle for 300
+_IDLE = 75.0  # seconds between requests: beyond the minute that is the longest usual interval of scrapes
 _GRACE = 1.0  # seconds for answers under way at the end
+_SAY_EVERY = 60.0  # seconds between lines in the log about too many connections
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors at which asyncio stops accepting for a second (asyncio.selector_events)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +50,30 @@ Pages = Mapping[str, Callable[[], Page]]
 
 
 class PageServer:
-    """Serves `pages`; each is made when it is asked for."""
+    """Serves `pages`; each is made when it is asked for.
+
+    Of too many connections the one that has waited longest for a request gives way, so that who asks is
+    answered.
+    """
 
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
-        self.connections: set[_Connection] = set()
+        self.connections: dict[_Connection, None] = {}
+        """By when they last began to wait for a request, or to answer one."""
         self.closing = False
         self._server: asyncio.Server | None = None
+        self._most = _MOST_CONNECTIONS
+        self._said = -_SAY_EVERY
+        self._otherwise: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
 
     async def start(self, host: str | None, port: int) -> tuple[str, int]:
         """Listen; the address that it got. Raises OSError if that is taken."""
         loop = asyncio.get_running_loop()
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._most = min(_MOST_CONNECTIONS, max(4, files // _SHARE if files >= 0 else _MOST_CONNECTIONS))
         self._server = await loop.create_server(lambda: _Connection(self), host, port)
+        self._otherwise = loop.get_exception_handler()
+        loop.set_exception_handler(self._on_fault)
         bound = self._server.sockets[0].getsockname()
         return bound[0], bound[1]
 
@@ -63,6 +83,7 @@ class PageServer:
             return
         self.closing = True
         self._server.close()
+        asyncio.get_running_loop().set_exception_handler(self._otherwise)
         for connection in list(self.connections):
             connection.leave()
         ends = [connection.lost for connection in self.connections]
@@ -72,6 +93,49 @@ class PageServer:
             connection.abort()
         await asyncio.gather(*ends)
         await self._server.wait_closed()
+
+    def admit(self, connection: _Connection) -> None:
+        """A new one; it, or another, has to go if there are too many."""
+        self.connections[connection] = None
+        if len(self.connections) > self._most:
+            self._say("%d connections, more than %d", len(self.connections), self._most)
+            self._end(self._least_missed() or connection)
+
+    def touch(self, connection: _Connection) -> None:
+        """It begins to wait, or to answer."""
+        if connection in self.connections:
+            del self.connections[connection]
+            self.connections[connection] = None
+
+    def _least_missed(self) -> _Connection | None:
+        """Who has waited longest for a request, else who takes too long over its answer."""
+        *others, _ = self.connections
+        late = asyncio.get_running_loop().time() - _REQUEST
+        waiting = (each for each in others if not each.answering)
+        return next(waiting, None) or next((each for each in others if each.since < late), None)
+
+    def _end(self, connection: _Connection) -> None:
+        self.connections.pop(connection, None)  # not counted again before asyncio says that it is lost
+        connection.abort()
+
+    def _on_fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Without files for a new connection asyncio says so every second, with a traceback."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED and "accept" in context["message"]:
+            self._say("no connection can be accepted, with %d: %s", len(self.connections), error.strerror)
+            waiting = [each for each in self.connections if not each.answering]
+            for connection in waiting[: len(waiting) // 2 + 1]:
+                self._end(connection)
+        elif self._otherwise is not None:
+            self._otherwise(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    def _say(self, text: str, *values: object) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._said >= _SAY_EVERY:
+            self._said = now
+            log.warning("agent.listen: " + text + "; those that ask for nothing are ended", *values)
 
 
 class _Connection(asyncio.Protocol):
@@ -85,24 +149,25 @@ class _Connection(asyncio.Protocol):
         self._request: h11.Request | None = None
         self._body = 0
         self._begun = False
-        self._answering = False
+        self.answering = False
+        self.since = 0.0
+        """When it last began to wait, or to answer; in the event loop's time."""
         self._rest = memoryview(b"")
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._server.connections.add(self)
-        if len(self._server.connections) > _MOST_CONNECTIONS or self._server.closing:
+        self._allow(_REQUEST)
+        self._server.admit(self)
+        if self._server.closing:
             self.abort()
-        else:
-            self._allow(_REQUEST)
 
     def connection_lost(self, _: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._rest = memoryview(b"")
-        self._server.connections.discard(self)
+        self._server.connections.pop(self, None)
         self.lost.set_result(None)
 
     def abort(self) -> None:
@@ -111,7 +176,7 @@ class _Connection(asyncio.Protocol):
 
     def leave(self) -> None:
         """End it, after the answer that is under way."""
-        if not self._answering:
+        if not self.answering:
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -138,11 +203,14 @@ class _Connection(asyncio.Protocol):
         """From now on it has so long."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+        loop = asyncio.get_running_loop()
+        self.since = loop.time()
+        self._timer = loop.call_later(seconds, self.abort)
+        self._server.touch(self)
 
     def _go(self) -> None:
         """Take what has come, request by request, until one's answer has to wait for the client."""
-        while not self._answering and not self._transport.is_closing():
+        while not self.answering and not self._transport.is_closing():
             try:
                 event = self._http.next_event()
             except h11.RemoteProtocolError as error:
@@ -187,7 +255,7 @@ class _Connection(asyncio.Protocol):
             *([("Allow", "GET, HEAD")] if page.status == 405 else []),
             *([("Connection", "close")] if close or self._server.closing else []),
         ]
-        self._answering = True
+        self.answering = True
         # h11 is told of the body but does not get to copy it.
         self._transport.write(self._http.send(h11.Response(status_code=page.status, headers=headers)) or b"")
         if self._request is None or self._request.method != b"HEAD":
@@ -195,7 +263,7 @@ class _Connection(asyncio.Protocol):
             self._rest = memoryview(page.body)
         self._http.send(h11.EndOfMessage())
         self._send_rest()
-        if self._answering:
+        if self.answering:
             self._allow(_ANSWER)
             self._transport.pause_reading()
 
@@ -203,11 +271,11 @@ class _Connection(asyncio.Protocol):
         while self._rest and not self._paused and not self._transport.is_closing():
             piece, self._rest = self._rest[:_PIECE], self._rest[_PIECE:]
             self._transport.write(piece)
-        if self._answering and not self._rest:
+        if self.answering and not self._rest:
             self._end_answer()
 
     def _end_answer(self) -> None:
-        self._answering = False
+        self.answering = False
         self._request = None
         through = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
         if not through or self._server.closing:

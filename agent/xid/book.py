@@ -41,6 +41,9 @@ METRICS = (
 CONSEQUENCE = 10.0
 """Seconds within which a code that follows others (45) is taken for the consequence of the one before."""
 
+SETTLED = 30.0
+"""Seconds after an XID 154 from which the driver's field, read in each sweep, knows of it too."""
+
 _MOST_CODES = 64
 _OVERFLOW = 0
 """A GPU has no more codes beyond the catalogue's than these: what a broken log invents goes to the code 0."""
@@ -56,13 +59,20 @@ class Entered(NamedTuple):
     """The code that it follows, 0 if none."""
 
 
+class _Said(NamedTuple):
+    """What an XID 154 said, and when."""
+
+    action: int
+    at: float
+
+
 class Book:
     """Times are monotonic seconds."""
 
     def __init__(self, node: str, table: Catalogue, devices: Devices, wall: WallClock) -> None:
         self._node, self._table, self._devices, self._wall = node, table, devices, wall
         self._records: dict[Device, dict[int, Record]] = {}
-        self._said: dict[Device, int] = {}
+        self._said: dict[Device, _Said] = {}
         self._asked: dict[Device, int] = {}
         self._repeats = Repeats()
         self._changes = 0
@@ -85,22 +95,25 @@ class Book:
         return self._judge(device, code, text, now)
 
     def remember(self, device: Device, code: int, text: str, at: float) -> None:
-        """An occurrence from before the agent began."""
+        """An occurrence from before the agent began, since the node booted."""
         code = self._accepted(device, code)
         self._records_of(device, code).remember(at)
         self._judge(device, code, text, at)
 
-    def set_recovery(self, device: Device, action: int) -> None:
+    def set_recovery(self, device: Device, action: int, now: float) -> None:
         """The driver's own verdict (field 230), which goes before the catalogue."""
         self._changes += self._asked.get(device, 0) != action
         asked, self._asked[device] = self._asked.get(device, 0), action if action in RECOVERY else 0
-        if asked and not self._asked[device] and device in self._said:
+        said = self._said.get(device)
+        if action == 0 and said is not None and said.action and (asked or now - said.at >= SETTLED):
             # A driver that was loaded anew asks for nothing any more, and writes no XID 154 about it.
-            self._said[device] = 0
+            self._said[device] = _Said(0, now)
+            self._changes += 1
 
     def recovery(self, device: Device) -> int:
         """What the driver asks for, by its XID 154 or by its field; 0 for nothing."""
-        return self._said.get(device, 0) or self._asked.get(device, 0)
+        said = self._said.get(device)
+        return (said.action if said is not None else 0) or self._asked.get(device, 0)
 
     def action(self, device: Device, verdict: Verdict) -> str:
         """What is to be done about an occurrence: what the driver asks for, if anything is to be done."""
@@ -121,7 +134,7 @@ class Book:
         for code, kept in self._records.pop(old, {}).items():
             self._records_of(new, code).merge(kept)
         if old in self._said:
-            self._said[new] = self._said.pop(old)
+            self._hear(new, self._said.pop(old))
         self._repeats.rename(old, new)
 
     def devices(self) -> list[Device]:
@@ -145,8 +158,8 @@ class Book:
                 yield self.counter(device, code, kept.count)
                 for verdict, occasion in kept.verdicts.items():
                     yield self.time(device, code, verdict, occasion)
-        for device, action in self._said.items():
-            yield Sample("fleetowl_xid_recovery_action", self.labels(device), float(action))
+        for device, said in self._said.items():
+            yield Sample("fleetowl_xid_recovery_action", self.labels(device), float(said.action))
 
     def counter(self, device: Device, code: int, count: int) -> Sample:
         """The counter of a code."""
@@ -176,12 +189,17 @@ class Book:
         kept = self._records_of(device, code)
         kept.hold(verdict, at)
         if judgement.recovery is not None:
-            self._said[device] = judgement.recovery
+            self._hear(device, _Said(judgement.recovery, at))
             kept.cancel(code, at, verdict)
         for cancelled in entry.cancels:
             if cancelled in self._records.get(device, {}):
                 self._records[device][cancelled].cancel(code, at)
         return Entered(judgement, verdict, kept, cause)
+
+    def _hear(self, device: Device, said: _Said) -> None:
+        # A log that is opened anew tells its history once more, which ends nothing that came since.
+        if device not in self._said or said.at >= self._said[device].at:
+            self._said[device] = said
 
     def _before(self, device: Device, code: int, at: float) -> int:
         """The newest other code of the GPU within the last seconds that follows none itself."""

@@ -33,7 +33,8 @@ METRICS = (
     Metric(
         "fleetowl_kernel_log_lost_total",
         "counter",
-        "Records that the kernel overwrote before they were read, or that were cut off.",
+        "Records that were overwritten before they were read, cut off, skipped because too many "
+        "waited, or on which the agent failed.",
         ("node",),
     ),
 )
@@ -42,6 +43,8 @@ RETRY = 30.0
 """Seconds between attempts to open a log that cannot be read."""
 POLL = 0.25
 """Seconds between looks at a file, which cannot be waited for; a fault is told within a second."""
+CATCH_UP = 0.05
+"""Seconds that the rest of the agent has to itself between turns at a file of which more is there at once."""
 
 State = Literal["reading", "off", "denied", "absent", "failing"]
 
@@ -58,6 +61,9 @@ class Reader(Protocol):
 
     lost: int
     """Records that could not be read, since it was opened."""
+
+    more: bool
+    """Of what must be polled: whether the last turn ended before what there is did."""
 
     @property
     def waited_for(self) -> int | None:
@@ -80,6 +86,7 @@ class KernelLog:
         self._last_sequence = -1
         self._missing = False
         self._records = self._lost = 0
+        self._faults: set[type[Exception]] = set()
         self.state: State = "off"
         self.reason = "agent.kernel_log.enabled is false"
 
@@ -137,7 +144,7 @@ class KernelLog:
         try:
             for text, uptime, new in reader.records():
                 self._records += 1
-                self._take(text, uptime, new)
+                self._hand_on(text, uptime, new)
         except OSError as error:
             self._shut()
             self._failed(error)
@@ -145,7 +152,17 @@ class KernelLog:
         if isinstance(reader, MessageDevice):
             self._last_sequence = reader.sequence
         if reader.waited_for is None:
-            self._again(POLL, self._read)
+            self._again(CATCH_UP if reader.more else POLL, self._read)
+
+    def _hand_on(self, text: str, uptime: float | None, new: bool) -> None:
+        try:
+            self._take(text, uptime, new)
+        # The supervisor boundary: a record that we cannot handle must not end the reading of the others.
+        except Exception as error:
+            self._lost += 1
+            if type(error) not in self._faults:
+                self._faults.add(type(error))
+                log.exception("a record of the kernel's log could not be handled: %.200r", text)
 
     def _again(self, delay: float, what: Callable[[], None]) -> None:
         if self._later is not None:

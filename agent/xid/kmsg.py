@@ -68,6 +68,7 @@ class MessageDevice:
         self.sequence = seen
         """Of the newest record read."""
         self.lost = 0
+        self.more = False
 
     @property
     def waited_for(self) -> int | None:

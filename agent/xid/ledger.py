@@ -106,14 +106,14 @@ class Ledger:
                 self._tell(device, line, entered, 0)
 
     def from_history(self, finding: Finding, at: float) -> None:
-        """Something that was in the kernel's log when the agent began, from `at` (monotonic seconds)."""
+        """Something of this boot that was in the kernel's log when the agent began, from `at` (monotonic)."""
         line = self._line(finding)
         if line is not None:
-            self._book.remember(self._at(line.pci), line.code, line.text, at)
+            self._book.remember(self._at(line.pci), line.code, line.text, min(at, self._timer()))
 
     def set_recovery(self, uuid: str, action: int) -> None:
         """The driver's own verdict on a GPU (field 230), which goes before the catalogue."""
-        self._book.set_recovery(self._by_uuid(uuid), action)
+        self._book.set_recovery(self._by_uuid(uuid), action, self._timer())
 
     def last(self, uuid: str) -> int:
         """The code that a GPU had last, 0 if it had none; as DCGM_FI_DEV_XID_ERRORS."""

@@ -118,10 +118,15 @@ class XidSource:
                     self.ledger.from_history(finding, at)
 
     def _moment(self, text: str, uptime: float | None) -> float | None:
-        """When a line from before the agent was written; None if that cannot be known."""
+        """When a line from before the agent was written; None if that was before the boot, or nobody knows.
+
+        A log file outlives a boot; what the driver asked for until then, the boot has done.
+        """
         date = written(text, datetime.fromtimestamp(self._clock()))
         if date is not None:
-            return self._wall.moment(date)
+            moment = self._wall.moment(date)
+            # Monotonic time begins with the boot; dates are in whole seconds.
+            return moment if moment >= -1.0 else None
         return uptime if uptime is not None else uptime_of(text)
 
     def _tell_xid(self, device: Device, line: XidLine, entered: Entered, untold: int) -> None:

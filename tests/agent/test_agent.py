@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -334,3 +335,33 @@ async def test_an_event_that_may_not_leave_is_in_the_log(
     assert [text for text in caplog.messages if "XID" in text] == [
         f"XID 63 on GPU {gpu}" for gpu in range(20)
     ]
+
+
+async def test_what_cannot_be_closed_keeps_nothing_else_open(
+    host: Host, sink: Sink, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("does not close")
+
+    agent = Agent(_settings(host, sink, tmp_path / "spool"))
+    async with agent:
+        await _tick(agent, 1000)
+        session = agent._session()
+        agent.finder.close = broken  # type: ignore[method-assign]
+        agent.sources[0].close = broken  # type: ignore[method-assign]
+        agent.server.close, server = broken, agent.server.close  # type: ignore[method-assign]
+    assert sink.frames[-1].kind is Kind.BYE
+    assert session.closed
+    assert len([each for each in caplog.records if each.exc_info]) == 3
+    await server()
+
+
+async def test_an_agent_that_has_stopped_leaves_no_thread(host: Host, sink: Sink, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    async with Agent(_settings(host, sink, tmp_path / "spool", collectors={})) as agent:
+        await _tick(agent, 1000)
+        ours = {each for each in set(threading.enumerate()) - before if each.name in ("collect", "statvfs")}
+        assert {each.name for each in ours} == {"collect", "statvfs"}
+    for thread in ours:
+        thread.join(5.0)
+        assert not thread.is_alive(), thread.name

@@ -41,3 +41,17 @@ def test_the_page_is_kept_until_a_reading_changes() -> None:
     metrics.append(Metric("more", "gauge", "Met later."))
     assert exposition.render([one, other]) == page
     assert b"# TYPE more" in exposition.render([Reading(0, [Labels({NAME: "more"})], [1.0])])
+
+
+def test_families_that_change_all_the_time_are_forgotten() -> None:
+    own = Metric("run", "gauge", "Running.")
+    exposition = Exposition(lambda: [own])
+    for number in range(60):
+        names = [f"m_{number}_{place}" for place in range(200)]
+        series = [Labels({NAME: name}) for name in (*names, "run")]
+        reading = Reading(number, series, [1.0] * 201, dict.fromkeys(names, "counter"))
+        page = exposition.render([reading]).decode()
+        assert page.count("# TYPE") == 201
+        assert "# HELP run Running.\n# TYPE run gauge\nrun 1.0\n" in page
+    assert len(exposition._declared) < 3000
+    assert len(exposition._families._headers) < 3000

@@ -78,3 +78,19 @@ async def test_series_have_the_targets_labels(host: Host) -> None:
     assert first.types["node_load1"] == "gauge"
     assert first.types["node_memory_MemTotal_bytes"] == "gauge"
     assert second.series is first.series, "unchanged series keep their list"
+
+
+async def test_a_hung_round_lets_all_its_threads_end_when_it_returns(host: Host, stuck: type[Stuck]) -> None:
+    settings = AgentSettings.model_validate({"node": "gpu-7"})
+    before = set(threading.enumerate())
+    source = HostSource(settings, list, (), host)
+    source._deadline = 0.2
+    await source.read(0)
+    assert "stuck" in source._hung
+    await source.read(1000)
+    await source.close()
+    stuck.free.set()
+    for thread in set(threading.enumerate()) - before:
+        if thread.name in ("collect", "statvfs"):
+            thread.join(5.0)
+            assert not thread.is_alive(), thread.name

@@ -74,6 +74,26 @@ def test_every_configuration_loads(deploy: Path) -> None:
         assert section.token_file is not None, name
 
 
+@pytest.mark.parametrize("name", ["compose", "kustomize/base", "systemd"])
+def test_the_agent_writes_only_where_it_can(deploy: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its root is read-only everywhere; what it remembers belongs into the volume or the state directory."""
+    path = "agent.yml" if name == "systemd" else "agent.fleetowl.yml"
+    if name == "systemd":
+        state = f"/var/lib/{unit(deploy, 'fleetowl-agent')['Service']['StateDirectory']}"
+        monkeypatch.setenv("STATE_DIRECTORY", state)  # as systemd does
+    elif name == "compose":
+        services = yaml.safe_load((deploy / name / "docker-compose.yml").read_text())["services"]
+        (state,) = [one[6:] for one in services["agent"]["volumes"] if one.startswith("spool:")]
+    else:
+        daemons = yaml.safe_load((deploy / name / "agent.yaml").read_text())["spec"]["template"]["spec"]
+        (state,) = [
+            one["mountPath"] for one in daemons["containers"][0]["volumeMounts"] if one["name"] == "spool"
+        ]
+    agent = load(deploy / name / path, {}).agent
+    assert agent.gpu.last_seen.is_relative_to(state)
+    assert agent.push.spool.directory.is_relative_to(state)
+
+
 def test_no_token_lies_in_the_repository(deploy: Path) -> None:
     assert (deploy / "compose" / ".gitignore").read_text() == "token\n"
 

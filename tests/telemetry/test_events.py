@@ -13,7 +13,7 @@ from model.labels import NAME, Labels
 from model.matcher import Matcher, Op
 from model.moment import MINUTE
 from telemetry.event_log import MOST, OTHER
-from telemetry.frame_ingest import FrameReceived, FrameReceiver
+from telemetry.frame_ingest import JOB, FrameReceived, FrameReceiver
 from telemetry.window import Window, WindowLimits
 from wire.event import AheadSample, EventRecord, pack_event
 from wire.frames import Frame, Kind, Schema, encode, pack_values, schema_frame
@@ -277,3 +277,20 @@ def test_in_whatever_order_they_come_no_sample_is_lost_or_counted_twice(
     assert rig.receiver.stats.refused == {}
     events = sum(events for events, _ in turns)
     assert len(rig.receiver.events.newest()) == events
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_node_that_sends_only_events_is_down(rig: Rig, instant: Instant, known: bool) -> None:
+    """Whose collection hangs may see XIDs all the same."""
+    if known:
+        rig.take(rig.values(T0, 0.5, 0.0), T0)
+    said = []
+    for now in range(T0 + STEP, T0 + 20 * STEP, STEP):
+        rig.take(rig.event(now), now)
+        said += rig.receiver.expire(now)
+    assert len(said) == 1
+    assert "up is 0" in said[0]
+    up = Labels({NAME: "up", "job": JOB, "instance": "n1", "node": "n1"})
+    assert instant(rig.window, now)[up] == 0.0
+    rig.take(rig.values(now, 0.5, 0.0), now + 1)
+    assert instant(rig.window, now + 1)[up] == 1.0

@@ -20,7 +20,7 @@ class Slot:
     """Asks the GPU at one index, in a lane of its own.
 
     `known` are the devices that were ever seen; `heard` has a GPU's events listened to; `blocked` tells
-    whether another thread is still in a call to this GPU, so that it must not be asked.
+    whether another thread is still in an earlier call to this GPU, so that it must not be asked.
     """
 
     def __init__(
@@ -39,6 +39,8 @@ class Slot:
         self.instances: list[Device] = []
         self.trouble = ""
         """Why the GPU does not say who it is."""
+        self.gone = False
+        """Whether that is because it is gone."""
         self.turn = float("-inf")
         """When the slow readers are due."""
         self._known = known
@@ -66,13 +68,16 @@ class Slot:
         """Whether the slow readers have their turn."""
         return now >= self.turn or self._unread or not self._settled
 
-    def ask(self, now: float, slow: bool | None) -> list[DeviceReport]:
+    def ask(self, now: float, slow: bool | None, listed: bool = True) -> list[DeviceReport]:
         """In the lane: reports of the GPU and its instances. Raises DriverGone.
 
-        `slow` is whether the slow readers are asked too; None: nothing but whether the GPU answers.
+        `slow` is whether the slow readers are asked too; None: nothing but whether the GPU answers. Unless
+        `listed` the index may be another GPU's by now, and only the handle of before is asked.
         """
         try:
-            if not self._settled:
+            if not listed:
+                pass
+            elif not self._settled:
                 self._settle()
             elif slow:
                 self._check()
@@ -109,8 +114,9 @@ class Slot:
             raise DriverGone(code)
         self._settled = False
         self.trouble = f"GPU {self.index} does not say who it is: {sentence(code)}"
+        self.gone = code in GONE
         for each in self.devices:
-            each.state, each.reason = "lost" if code in GONE else "failing", sentence(code)
+            each.state, each.reason = "lost" if self.gone else "failing", sentence(code)
         return [each.report(each.state, each.reason) for each in self.devices]
 
     def _settle(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from agent.gpu.probe.calls import load
@@ -48,12 +48,17 @@ class Probe:
         self._events = Events(say)
         self._driver = Driver(load, lambda: self._events.leave(_LEAVE))
         self._slots: list[Slot] = []
-        self._left: list[Slot] = []
+        self._stuck: list[Slot] = []
+        """Those that were in a call already when the sweep began."""
+        self._stale: bool | None = None
+        """Whether the list of GPUs changed since they were arranged; true if the driver was opened anew."""
         self._known: dict[str, Device] = {}
         self._said: dict[str, tuple[Identity, dict[str, str]]] = {}
         self._patience = _PATIENCE
         self._ill_since: float | None = None
         self._looking = False
+        self._gone = ""
+        """Why the driver as a whole went away under a GPU in this sweep, empty if it did not."""
         asked = tuple(r for r in READERS if options.processes or r not in processes.READERS)
         self._readers = (asked, tuple(reader for reader in asked if reader.instances))
 
@@ -66,6 +71,7 @@ class Probe:
         """Ask whoever can be asked, and say what is known when the deadline comes."""
         begun_at = self._clock()
         self._looking = request["do"] == "look"
+        self._gone = ""
         until = begun_at + request["deadline"]
         driver = self._driver
         if driver.lane.busy and driver.lane.wait(0):
@@ -84,16 +90,16 @@ class Probe:
         """Let go of the driver within about this time; what had to be left behind, empty if nothing."""
         until = self._clock() + seconds
         self._events.leave(0)  # its thread takes a moment to hear of it
-        for slot in (*self._slots, *self._left):
+        for slot in self._slots:
             slot.lane.wait(until - self._clock())
-        stuck = [slot.calls.under_way for slot in (*self._slots, *self._left) if slot.lane.busy]
+        stuck = [slot.calls.under_way for slot in self._slots if slot.lane.busy]
         lane = self._driver.lane
         if lane.wait(until - self._clock()):
             lane.begin(self._shut, self._clock())
             lane.wait(max(seconds / 4, until - self._clock()))
         if lane.busy:
             stuck.append(self._driver.call)
-        for slot in (*self._slots, *self._left):
+        for slot in self._slots:
             slot.lane.close()
         lane.close()
         return f"calls that have not returned: {', '.join(stuck)}" if stuck else ""
@@ -103,10 +109,8 @@ class Probe:
         return 0
 
     def _busy(self) -> bool:
-        for slot in [slot for slot in self._left if slot.lane.wait(0)]:
-            slot.lane.close()
-            self._left.remove(slot)
-        return bool(self._left) or any(not slot.lane.wait(0) for slot in self._slots)
+        self._stuck = [slot for slot in self._slots if not slot.lane.wait(0)]
+        return bool(self._stuck)
 
     def _counted(self) -> None:
         """The driver has answered."""
@@ -117,35 +121,36 @@ class Probe:
             return
         if driver.opened != opened:
             self._events.start(driver.nvml)
-        self._arrange(driver.count, driver.opened != opened)
+        self._stale = bool(self._stale) or driver.opened != opened
 
     def _arrange(self, count: int, opened: bool) -> None:
-        """One slot an index, each to find out anew who is there. Who hangs is left behind in its thread."""
+        """One slot an index, each to find out anew who is there."""
         old, self._slots = self._slots, []
         for index in range(max(count, len(old))):
             slot = old[index] if index < len(old) else self._slot(index)
-            if not slot.lane.wait(0) and not self._left_behind(index):
-                self._left.append(slot)
-                slot = self._slot(index)
             if index < count:
                 slot.renew(opened)
                 self._slots.append(slot)
             else:
                 slot.lane.close()
 
-    def _left_behind(self, index: int) -> bool:
-        return any(slot.index == index for slot in self._left)
-
     def _slot(self, index: int) -> Slot:
         heard, blocked = self._events.register, self._blocked
         return Slot(index, self._driver.nvml, self._known, self._readers, heard, blocked)
 
     def _blocked(self, uuid: str) -> bool:
-        """Whether a thread that was left behind is still in a call to this GPU."""
-        return any(slot.device is not None and slot.device.uuid == uuid for slot in self._left)
+        """Whether a thread is still in an earlier call to this GPU."""
+        return any(slot.device is not None and slot.device.uuid == uuid for slot in self._stuck)
 
     def _ask_gpus(self, until: float) -> dict[str, DeviceReport]:
-        """What those say that answer in time."""
+        """What those say that answer in time.
+
+        While one hangs nobody knows which index is its now, and each call to it would hang too. So the slots
+        stay as they are until it answers, and the others are asked by the handles that they have.
+        """
+        if not self._busy() and self._stale is not None:
+            self._arrange(self._driver.count, self._stale)
+            self._stale = None
         overtaken = (self._clock() + until) / 2  # from then on all are asked at once
         begun = [slot for slot in self._slots if self._begin(slot, overtaken)]
         fresh: dict[str, DeviceReport] = {}
@@ -161,7 +166,8 @@ class Probe:
         slow = None if self._looking else slot.due(now)
         if slow:
             self._next_turn(slot, now)
-        slot.lane.begin(lambda: slot.ask(now, slow), now)
+        listed = self._stale is None
+        slot.lane.begin(lambda: slot.ask(now, slow, listed), now)
         slot.lane.wait(min(_GRACE, overtaken - now))
         return True
 
@@ -177,10 +183,11 @@ class Probe:
             return slot.lane.result or []
         if isinstance(error, DriverGone):
             self._driver.gone(error.code, self._clock())
+            self._gone = str(error)
             return []
         traceback.print_exception(error)
         slot.renew()
-        slot.trouble = f"GPU {slot.index}: {type(error).__name__}: {error}"
+        slot.trouble, slot.gone = f"GPU {slot.index}: {type(error).__name__}: {error}", False
         return [each.report("failing", slot.trouble) for each in slot.devices]
 
     def _reconsider(self, sweep: Sweep) -> None:
@@ -222,8 +229,13 @@ class Probe:
             self._hangs(sweep, driver.call, now - driver.lane.since)
         for device in sorted(self._known.values(), key=_order):
             report = fresh.get(device.uuid) or self._without_answer(device, now)
+            if report["state"] in ("lost", "failing") and self._left_midway(fresh):
+                report = device.report("waiting", self._gone or driver.reason)
             self._add_news(sweep, device, report)
             sweep["devices"].append(report)
+        # What was taken away is forgotten at the other end too, so it is said anew if it comes again.
+        for uuid in self._said.keys() - {report["uuid"] for report in sweep["devices"]}:
+            del self._said[uuid]
         return sweep
 
     def _say_who_is_unknown(self, sweep: Sweep, now: float) -> None:
@@ -234,6 +246,9 @@ class Probe:
                 return
             if slot.trouble and slot.device is None:
                 sweep["state"], sweep["reason"] = "failing", slot.trouble
+                state: DeviceState = "lost" if slot.gone else "failing"
+                unmet = sweep.setdefault("unmet", [])
+                unmet.append({"index": slot.index, "state": state, "reason": slot.trouble})
 
     def _hangs(self, sweep: Sweep, call: str, seconds: float) -> None:
         sweep["state"] = "hung" if seconds >= self._options.hung_after else "waiting"
@@ -255,6 +270,10 @@ class Probe:
             return device.report("failing", driver.reason)
         return device.report("waiting", "not asked yet")
 
+    def _left_midway(self, fresh: dict[str, DeviceReport]) -> bool:
+        """Whether the driver went away in this sweep: who was asked late is as well as who was early."""
+        return bool(self._gone) or (bool(fresh) and not self._driver.ready)
+
     def _hanging(self, device: Device, call: str, seconds: float) -> DeviceReport:
         state: DeviceState = "hung" if seconds >= self._options.hung_after else "waiting"
         return device.report(state, f"{call or 'the driver'} has not returned", call, seconds)
@@ -265,14 +284,7 @@ class Probe:
         return f"no longer listed by the driver: {self._driver.count} of {gpus}{before}"
 
     def _slot_of(self, device: Device) -> Slot | None:
-        for slot in self._holders():
-            if device in slot.devices:
-                return slot
-        return None
-
-    def _holders(self) -> Iterator[Slot]:
-        yield from self._left
-        yield from self._slots
+        return next((slot for slot in self._slots if device in slot.devices), None)
 
     def _add_news(self, sweep: Sweep, device: Device, report: DeviceReport) -> None:
         """Say what changed since it was last said."""

@@ -185,6 +185,26 @@ async def test_a_container_that_begins_again_tells_its_engine() -> None:
     assert found["fleetowl_engine_cold_start_seconds"] == 30.0
 
 
+async def test_one_that_cannot_be_built_costs_the_others_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    way, watch = Scripted(), Watch()
+    build = watch.make
+
+    def make(settings: EngineSettings, started: float | None) -> Engine:
+        if settings.job == "e1":
+            raise ValueError("no such engine")
+        return build(settings, started)
+
+    finder = Finder([way], (), 64, make, watch.engines.append, watch.remove)
+    way.now = Findings((_found(1), _found(2)))
+    for _ in range(2):
+        await finder.look()
+    assert watch.names == ["e2"]
+    assert _said(finder) == {"status ok": 1.0, "ed": 1.0, "refused invalid": 1.0}
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "http://10.0.0.1:8000/metrics is not watched as an engine" in record.getMessage()
+    assert "no such engine" in record.getMessage()
+
+
 async def test_it_looks_again_and_again() -> None:
     way, watch = Scripted(), Watch()
     way.interval = 1

@@ -121,6 +121,12 @@ def test_the_only_port_is_the_port() -> None:
     assert _refused(notes=notes, spec__containers=None) == "no_port"
 
 
+@pytest.mark.parametrize("port", [0, -1, 65_536, 80_001_234, True])
+def test_a_declared_port_that_is_none(port: int) -> None:
+    containers = [{"name": "vllm", "image": "vllm", "ports": [{"containerPort": port}]}]
+    assert _refused(notes={"fleetowl.io/scrape": "true"}, spec__containers=containers) == "invalid"
+
+
 def test_the_version_by_label_goes_before_the_tag() -> None:
     labels = {"app.kubernetes.io/name": "chat", "app": "x", "app.kubernetes.io/version": "2.1"}
     found = _one(metadata__labels=labels)
@@ -134,6 +140,9 @@ def test_the_version_by_label_goes_before_the_tag() -> None:
         ("port", "0", "invalid_port"),
         ("port", "99999999999999999999", "invalid_port"),
         ("port", "80@evil", "invalid_port"),
+        ("port", "0000080001234", "invalid_port"),
+        ("port", "000008000" + "1" * 5000, "invalid_port"),
+        ("port", "65536", "invalid_port"),
         ("port", "\u0663", "invalid_port"),
         ("path", "/a b", "invalid"),
         ("path", "/a\r\nX: y", "invalid"),

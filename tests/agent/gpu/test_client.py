@@ -293,3 +293,24 @@ def test_the_agent_is_found_by_the_child_wherever_it_runs(tmp_path: Path) -> Non
     command = python_module("agent.gpu.protocol")
     done = subprocess.run(command, env=environment_for_python(), cwd=tmp_path, check=False)
     assert done.returncode == 0
+
+
+async def test_a_fault_of_its_own_ends_no_probe_for_good(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene()
+    start = child.Child.start
+    broken = True
+
+    async def once(*arguments: Any) -> child.Child:
+        nonlocal broken
+        if broken:
+            broken = False
+            raise RuntimeError("can't start new thread")
+        return await start(*arguments)
+
+    monkeypatch.setattr(child.Child, "start", once)
+    assert (await scene.answered())["say"] == "sweep"
+    assert scene.client.restarts == {"failure": 1}
+    assert "can't start new thread" in caplog.text
+    await scene.client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from agent.event import Event
 from agent.gpu.client import Condition
+from agent.gpu.presence import Device
 from agent.gpu.protocol import Sweep
 from agent.gpu.source import OWN_METRICS, GpuSource
 from agent.pods.owner import Owner
@@ -230,11 +232,43 @@ async def test_a_probe_that_does_not_answer_is_said(make: Make, events: list[Eve
     assert told(events) == ([("probe_hung", "")] if state == "hung" else [])
 
 
-async def test_a_failing_gpu_is_down_with_its_reason(make: Make, events: list[Event]) -> None:
-    failing = report("GPU-0", state="failing", reason="GPU requires a reset (NVML 16)", values={})
-    reading = await make(FakeProbe(sweep(failing))).read(1000)
-    assert by_gpu(reading, "fleetowl_gpu_up") == {"0": 0.0}
+async def test_a_failing_gpu_is_there_with_its_reason(make: Make, events: list[Event]) -> None:
+    failing = report("GPU-1", state="failing", reason="GPU requires a reset (NVML 16)", values={})
+    reading = await make(FakeProbe(sweep(report("GPU-0"), failing))).read(1000)
+    assert by_gpu(reading, "fleetowl_gpu_up") == {"0": 1.0}, "nobody knows, and it is not lost"
+    said = [dict(labels) for labels in family(reading, "fleetowl_gpu_device_status")]
+    assert [(each["state"], each.get("reason")) for each in said] == [
+        ("up", None),
+        ("failing", "GPU requires a reset (NVML 16)"),
+    ]
     assert events == [], "it is there"
+
+
+@pytest.mark.parametrize("state", ["waiting", "failing"])
+async def test_a_lost_gpu_stays_lost_until_it_is_back(make: Make, events: list[Event], state: str) -> None:
+    answers = [sweep(report("GPU-0"), report("GPU-1", state=each)) for each in ("lost", state, "up")]
+    source = make(FakeProbe(well(), *answers))
+    ups = [by_gpu(await source.read(at), "fleetowl_gpu_up")["1"] for at in range(0, 4000, 1000)]
+    assert ups == [1.0, 0.0, 0.0, 1.0]
+    assert told(events) == [("gpu_lost", "1"), ("gpu_back", "1")]
+
+
+async def test_a_gpu_that_gives_a_new_process_no_handle_is_told(make: Make, events: list[Event]) -> None:
+    now = 0.0
+    why = "GPU 1 does not say who it is: not permitted (NVML 4)"
+    unmet = [{"index": 1, "state": "failing", "reason": why}]
+    answer = sweep(report("GPU-0"), count=2, state="failing", reason=why, unmet=unmet)
+    source = make(FakeProbe(answer), timer=lambda: now)
+    source._presence.devices["GPU-1"] = Device(identity(1), 0)
+    await source.read(1000)
+    now = 1.0
+    reading = await source.read(2000)
+    assert by_gpu(reading, "fleetowl_gpu_up") == {"0": 1.0}
+    assert {dict(labels)["state"] for labels in family(reading, "fleetowl_gpu_device_status")} == {
+        "up",
+        "failing",
+    }
+    assert events == []
 
 
 async def test_an_event_makes_it_look_at_once(make: Make, events: list[Event]) -> None:
@@ -382,3 +416,51 @@ def test_families_are_declared_once_and_have_units() -> None:
     assert all((metric.type == "counter") == metric.name.endswith("_total") for metric in OWN_METRICS), (
         "promtool's rule"
     )
+
+
+async def test_a_look_that_fails_is_said_once_and_tried_again(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agent.gpu.source._WATCH", 0.001)
+    monkeypatch.setattr("agent.gpu.source._BETWEEN_LOOKS", 0.001)
+    looks, seen = 0, asyncio.Event()
+
+    def follow(sweep: Sweep) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 20:
+            seen.set()
+        if 1 < looks < 8:
+            raise KeyError("of somebody else")
+
+    source = make(FakeProbe(well()), followers=[follow])
+    source.interval = 5000
+    await source.read(1000)
+    source.look()
+    async with asyncio.timeout(5):
+        await seen.wait()
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == [
+        "a look at the GPUs failed; it is tried again"
+    ]
+    await source.close()
+
+
+async def test_a_disk_that_hangs_keeps_nobody_from_ending(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("agent.gpu.source._WRITING", 0.01)
+    os.mkfifo(tmp_path / ".gpus.json.new")
+    source = make(FakeProbe(well(1), well(2), well(2)))
+    await source.read(0)
+    async with asyncio.timeout(1):
+        await source.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "which GPUs there are is not written down yet: no answer within 0.01 s"
+    ]
+    writer = source._disk._thread
+    assert writer is not None
+    assert writer.daemon, "the interpreter waits for no daemon"
+    await source.read(1000)
+    assert len(caplog.records) == 1, "no second one is begun beside it"
+    with (tmp_path / ".gpus.json.new").open("rb"):
+        writer.join(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import re
 from collections.abc import AsyncIterator, Callable
@@ -235,14 +236,93 @@ async def test_a_request_in_drops_has_one_deadline(
     writer.close()
 
 
-async def test_there_is_an_end_to_connections(monkeypatch: pytest.MonkeyPatch, server: PageServer) -> None:
-    monkeypatch.setattr(serve, "_MOST_CONNECTIONS", 3)
-    streams = [await _connect(server) for _ in range(4)]
-    assert await _ended(streams[3])
-    streams[0][1].write(GET)
-    assert (await _answer(streams[0][0]))[0] == 200
+async def _connections(server: PageServer, number: int) -> list[Streams]:
+    """One after the other, so that it is known who came first."""
+    streams: list[Streams] = []
+    for _ in range(number):
+        known = set(server.connections)
+        streams.append(await _connect(server))
+        while set(server.connections) == known:  # noqa: ASYNC110  (it knows nothing of tests)
+            await asyncio.sleep(0)
+    return streams
+
+
+@pytest.fixture
+async def crowd(server: PageServer) -> AsyncIterator[list[Streams]]:
+    """As many connections as are allowed."""
+    server._most = 4
+    streams = await _connections(server, 4)
+    yield streams
     for _, writer in streams:
         writer.close()
+
+
+async def test_of_too_many_connections_the_one_that_waits_longest_goes(
+    server: PageServer, crowd: list[Streams], caplog: pytest.LogCaptureFixture
+) -> None:
+    crowd[0][1].write(GET)
+    await _answer(crowd[0][0])
+    for _ in range(2):
+        crowd += await _connections(server, 1)
+        assert len(server.connections) == 4
+    assert await _ended(crowd[1])
+    assert await _ended(crowd[2])
+    for reader, writer in [crowd[0], *crowd[3:]]:
+        writer.write(GET)
+        assert (await _answer(reader))[0] == 200
+    assert [entry.message for entry in caplog.records] == [
+        "agent.listen: 5 connections, more than 4; those that ask for nothing are ended"
+    ]
+
+
+async def test_half_open_connections_do_not_lock_out_who_asks(server: PageServer) -> None:
+    server._most = 4
+    flood = [await _connect(server) for _ in range(20)]
+    for _, writer in flood:
+        writer.write(b"GET /met")
+    reader, writer = await _connect(server)
+    writer.write(LAST)
+    assert (await _answer(reader))[0] == 200
+    assert len(server.connections) <= 4
+    for _, each in [*flood, (reader, writer)]:
+        each.close()
+
+
+async def test_without_files_for_a_new_connection_some_are_ended_and_it_is_said_once(
+    server: PageServer, crowd: list[Streams], caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.get_running_loop()
+    error = OSError(errno.EMFILE, "Too many open files")
+    for left in (1, 0, 0):
+        loop.call_exception_handler({"message": "socket.accept() out of system resource", "exception": error})
+        assert len(server.connections) == left
+    assert await _ended(crowd[0])
+    assert [entry.message for entry in caplog.records] == [
+        "agent.listen: no connection can be accepted, with 4: Too many open files; "
+        "those that ask for nothing are ended"
+    ]
+
+
+async def test_other_faults_of_the_loop_are_told_as_before(caplog: pytest.LogCaptureFixture) -> None:
+    loop = asyncio.get_running_loop()
+    heard: list[str] = []
+    async with _served():
+        loop.call_exception_handler({"message": "something else"})
+    assert [entry.message for entry in caplog.records] == ["something else"]
+    loop.set_exception_handler(lambda _, context: heard.append(context["message"]))
+    async with _served():
+        loop.call_exception_handler({"message": "accept", "exception": OSError(errno.EPERM, "no")})
+    loop.call_exception_handler({"message": "after"})
+    assert heard == ["accept", "after"]
+
+
+@pytest.mark.parametrize(("files", "most"), [(256, 64), (1024, 100), (-1, 100), (8, 4)])
+async def test_connections_are_a_part_of_the_files_that_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, files: int, most: int
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (files, files))
+    async with _served() as (server, _):
+        assert server._most == most
 
 
 async def _ended(streams: Streams) -> bool:
@@ -306,6 +386,21 @@ class _Transport(asyncio.Transport):
         pass
 
     resume_reading = pause_reading
+
+
+@pytest.mark.parametrize(("takes", "ends"), [(0.0, [False, False, True]), (11.0, [True, False, False])])
+async def test_an_answer_under_way_is_given_up_only_if_it_takes_long(takes: float, ends: list[bool]) -> None:
+    server = PageServer(PAGES)
+    server._most = 2
+    transports = [_Transport() for _ in range(3)]
+    for transport in transports:
+        connection = serve._Connection(server)
+        connection.connection_made(transport)
+        connection.answering = True
+        connection.since -= takes
+    assert [transport.ended for transport in transports] == ends
+    for connection in list(server.connections):
+        connection.connection_lost(None)
 
 
 def _said(pieces: list[bytes]) -> tuple[bytes, bool]:

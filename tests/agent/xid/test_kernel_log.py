@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.xid import follow as module
 from agent.xid import kernel_log
 from agent.xid.follow import FollowedFile
 from agent.xid.kernel_log import KernelLog
@@ -91,8 +92,15 @@ def test_a_flood_leaves_the_event_loop_its_turn() -> None:
     opened.close()
 
 
-def lines(follow: FollowedFile) -> list[tuple[str, bool]]:
+def turn(follow: FollowedFile) -> list[tuple[str, bool]]:
     return [(text, new) for text, _, new in follow.records()]
+
+
+def lines(follow: FollowedFile) -> list[tuple[str, bool]]:
+    found = turn(follow)
+    while follow.more:
+        found += turn(follow)
+    return found
 
 
 @pytest.fixture
@@ -165,6 +173,92 @@ def test_a_line_without_an_end_does_not_fill_memory(path: Path, follow: Followed
     assert found[-1] == ("next", True)
     assert len(found[0][0]) <= 64 * 1024
     assert follow.lost == 1
+
+
+def test_a_turn_at_a_file_has_an_end_and_loses_nothing(path: Path, follow: FollowedFile) -> None:
+    lines(follow)
+    append(path, "".join(f"line {number}\n" for number in range(20_000)))
+    found = turn(follow)
+    assert len(found) < 6000
+    assert follow.more
+    path.rename(path.with_suffix(".1"))
+    path.write_text("first of the new\n")
+    found += lines(follow)
+    assert found == [(f"line {number}", True) for number in range(20_000)] + [("first of the new", True)]
+    assert follow.lost == 0
+    assert not follow.more
+
+
+@pytest.mark.parametrize("data", [b"x" * 99 + b"\n", b"\n" * 100, b"x" * 100])
+def test_a_turn_at_an_endless_pipe_has_an_end(
+    data: bytes, follow: FollowedFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = 0
+
+    def piece() -> bytes:
+        nonlocal pieces
+        pieces += 1
+        return data * 300
+
+    monkeypatch.setattr(follow, "_chunk", piece)
+    turn(follow)
+    assert follow.more
+    assert pieces <= 10
+
+
+def test_of_a_huge_backlog_the_newest_is_read_and_the_rest_counted(
+    path: Path, follow: FollowedFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, size in (("_CHUNK", 100), ("_BACKLOG", 2000), ("_SKIPPED_AT_ONCE", 500), ("_AT_ONCE", 300)):
+        monkeypatch.setattr(module, name, size)
+    lines(follow)
+    for burst in range(2):
+        append(path, "".join(f"{burst} {number:05}\n" for number in range(1000)))
+        lost = follow.lost
+        found = lines(follow)
+        assert 100 < len(found) <= 1000 / 8
+        assert found == [(f"{burst} {number:05}", True) for number in range(1000 - len(found), 1000)]
+        assert follow.lost - lost == 1000 - len(found)
+        assert [entry.message for entry in caplog.records] == [
+            f"agent.kernel_log.path {path}: 8000 bytes wait to be read, "
+            "more than 2000; the oldest are skipped"
+        ] * (burst + 1)
+
+
+async def test_a_record_that_cannot_be_handled_is_counted_and_the_next_one_is_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kernel_log, "POLL", 0.01)
+    taken = []
+
+    def take(text: str, uptime: float | None, new: bool) -> None:
+        if text.startswith("bad"):
+            raise OSError(text)
+        taken.append(text)
+
+    path.write_text("bad 1\na\n")
+    log = KernelLog(KernelLogSettings(path=path), "n1", take)
+    log.start()
+    append(path, "bad 2\nb\n")
+    await until(lambda: taken == ["a", "b"])
+    assert log.up
+    assert spell(log.samples())["fleetowl_kernel_log_lost_total{node=n1}"] == 2
+    assert [entry.message for entry in caplog.records] == [
+        "a record of the kernel's log could not be handled: 'bad 1'"
+    ]
+    log.close()
+
+
+async def test_the_rest_of_a_file_is_not_waited_for_as_long_as_what_is_to_come(
+    path: Path, opened: tuple[KernelLog, Taken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel_log, "POLL", 30.0)
+    monkeypatch.setattr(kernel_log, "CATCH_UP", 0.0)
+    path.write_text("x" * 99 + "\n" + "line\n" * 10_000)
+    log, taken = opened
+    log.start()
+    assert len(taken) < 8000
+    await until(lambda: len(taken) == 10_001)
 
 
 def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.xid.book import SETTLED
 from agent.xid.catalogue import catalogue
 from agent.xid.devices import Device
 from agent.xid.kernel_text import FallenOff, XidLine
@@ -235,6 +236,28 @@ def test_a_driver_that_was_loaded_anew_asks_for_nothing(node: Node) -> None:
     node.ledger.set_recovery("GPU-0", 0)
     assert node.book.recovery(GPUS[0]) == 0
     assert node.series()["fleetowl_xid_recovery_action{gpu=0,node=n1,uuid=GPU-0}"] == 0
+
+
+def test_the_field_ends_what_it_has_had_time_to_confirm(node: Node) -> None:
+    node.xid(154, text=TO_REBOOT)
+    node.now += SETTLED - 1
+    node.ledger.set_recovery("GPU-0", 0)
+    node.ledger.set_recovery("GPU-0", 2_147_483_632)  # no verdict at all
+    assert node.book.recovery(GPUS[0]) == 2
+    node.now += 1
+    node.ledger.set_recovery("GPU-0", 0)
+    assert node.book.recovery(GPUS[0]) == 0
+    assert node.series()["fleetowl_xid_recovery_action{gpu=0,node=n1,uuid=GPU-0}"] == 0
+
+
+@pytest.mark.parametrize("at", [500.0, 5_000.0])
+def test_the_field_ends_history_which_told_again_stays_ended(node: Node, at: float) -> None:
+    node.ledger.from_history(XidLine(PCI[0], 154, text=TO_REBOOT), at)
+    assert node.book.recovery(GPUS[0]) == 2
+    node.now += SETTLED
+    node.ledger.set_recovery("GPU-0", 0)
+    node.ledger.from_history(XidLine(PCI[0], 154, text=TO_REBOOT), min(at, 1000.0))
+    assert node.book.recovery(GPUS[0]) == 0
 
 
 def test_162_cancels_163(node: Node) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -53,6 +54,10 @@ def devices() -> KnownDevices:
     return known
 
 
+def iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
+
+
 def shown(reading: Reading) -> dict[str, float]:
     assert reading.exported is not None
     return {str(labels): value for labels, value in zip(reading.exported, reading.values, strict=True)}
@@ -73,9 +78,8 @@ def test_devices_are_found_by_any_spelling_of_their_address(devices: KnownDevice
 async def test_from_the_log_to_the_event_and_the_page(settings: AgentSettings, devices: KnownDevices) -> None:
     events: list[tuple[float, Event]] = []
     path = settings.kernel_log.path
-    path.write_text(
-        "2026-11-26T13:00:00+00:00 n1 kernel: NVRM: Xid (PCI:0000:b3:00): 48, pid=1, name=x, DBE\n"
-    )
+    before = int(time.time()) - 1
+    path.write_text(f"{iso(before)} n1 kernel: NVRM: Xid (PCI:0000:b3:00): 48, pid=1, name=x, DBE\n")
     source = XidSource(settings, devices, lambda event: events.append((time.monotonic(), event)))
     source.start()
     began = time.monotonic()
@@ -100,7 +104,7 @@ async def test_from_the_log_to_the_event_and_the_page(settings: AgentSettings, d
             f'fleetowl_xid_last_timestamp_seconds{{action="reset_gpu", class="memory", gpu="3", node="n1", '
             f'tier="P1", uuid="{UUID}", xid="48"}}'
         ]
-        == 1795698000
+        == before
     )
     assert source.last(UUID) == 79
     assert source.recent(UUID, 0) == {79: 1}
@@ -182,6 +186,28 @@ async def test_history_of_the_device_has_the_kernel_s_own_time(
     page = shown(await source.read(1_000))
     times = {name: value for name, value in page.items() if "last_timestamp" in name}
     assert sorted(times.values()) == [4_400.0, 4_500.0]
+    await source.close()
+
+
+@pytest.mark.parametrize(("written", "asks"), [(3_900.0, None), (4_000.0, 2.0), (4_900.0, 2.0)])
+async def test_what_the_log_holds_from_before_the_boot_is_no_history(
+    settings: AgentSettings, devices: KnownDevices, written: float, asks: float | None
+) -> None:
+    source = XidSource(settings, devices, lambda _: None, clock=lambda: 5_000.0, timer=lambda: 1_000.0)
+    source._take(
+        f"{iso(written)} n1 kernel: [9.000000] NVRM: Xid (PCI:0000:b3:00): 154, GPU recovery action changed "
+        "from 0x0 (None) to 0x2 (Node Reboot Required)",
+        None,
+        False,
+    )
+    source._take(
+        f"{iso(written)} n1 kernel: nvidia-nvswitch3: SXid (PCI:0000:05:00.0): 22003, Fatal, Link 1",
+        None,
+        False,
+    )
+    page = shown(await source.read(1_000))
+    assert page.get(f'fleetowl_xid_recovery_action{{gpu="3", node="n1", uuid="{UUID}"}}') == asks
+    assert sum("last_timestamp" in name for name in page) == (2 if asks else 0)
     await source.close()
 
 

@@ -48,6 +48,17 @@ def test_an_instance_whose_handle_fails_has_them_all_listed_anew(bench: Bench, n
     ]
 
 
+def test_an_instance_that_comes_again_says_again_who_it_is(bench: Bench, nvml: FakeNvml) -> None:
+    for _ in range(3):
+        nvml.gpus[0].instances = [instance(0)]
+        bench.now += 31
+        assert "MIG-0" in [identity["uuid"] for identity in bench.sweep()["identities"]]
+        nvml.gpus[0].instances = []
+        bench.now += 31
+        bench.sweep()
+        assert bench.probe._said.keys() == {"GPU-0", "GPU-1"}
+
+
 def test_instances_share_the_fate_of_their_gpu(bench: Bench, nvml: FakeNvml) -> None:
     nvml.gpus[0].instances = [instance(0)]
     bench.sweep()

@@ -96,6 +96,19 @@ def test_a_gpu_that_hangs_before_it_says_who_it_is(bench: Bench, nvml: FakeNvml)
     assert bench.sweep()["state"] == "hung"
 
 
+@pytest.mark.parametrize(("code", "state"), [(15, "lost"), (28, "lost"), (4, "failing"), (10, "failing")])
+def test_only_what_is_gone_is_lost_before_it_says_who_it_is(
+    bench: Bench, nvml: FakeNvml, code: int, state: str
+) -> None:
+    nvml.gpus[1].error = code
+    sweep = bench.sweep()
+    reason = sweep["reason"]
+    assert sweep.get("unmet") == [{"index": 1, "state": state, "reason": reason}]
+    assert f"(NVML {code})" in reason
+    nvml.gpus[1].error = 0
+    assert "unmet" not in bench.sweep()
+
+
 def test_a_gpu_lost_before_it_says_who_it_is(bench: Bench, nvml: FakeNvml) -> None:
     nvml.gpus[1].error = 15
     sweep = bench.sweep()
@@ -201,6 +214,39 @@ def test_a_list_that_shrinks_while_a_gpu_hangs(
     hung.hangs.pop(TEMPERATURE).set()
     while bench.states() != [("up", ""), ("up", "")]:
         pass
+
+
+@pytest.mark.parametrize(("hung", "vanishes"), [(3, 5), (3, 1), (0, 5), (7, 0)])
+def test_a_gpu_that_hangs_gets_no_second_call_when_another_vanishes(
+    make: Callable[..., Bench], hung: int, vanishes: int
+) -> None:
+    from tests.agent.gpu.probe.conftest import FakeNvml
+
+    nvml = FakeNvml(8)
+    bench = make(nvml)
+    bench.sweep(deadline=2.0)
+    gpu = nvml.gpus[hung]
+    events = [gpu.hang(call) for call in ("nvmlDeviceGetHandleByIndex", TEMPERATURE, "nvmlDeviceGetUUID")]
+    bench.sweep()
+    asked = gpu.asked.total()
+    gone = nvml.gpus.pop(vanishes)
+    gone.error = 15
+    for _ in range(3):
+        bench.now += 31  # the slow readings find out who is where
+        sweep = bench.sweep()
+        assert (sweep["state"], sweep["count"]) == ("ready", 7), "the driver does not hang"
+        states = [each["state"] for each in sweep["devices"]]
+        assert (states.pop(max(hung, vanishes)), states.pop(min(hung, vanishes))) == (
+            ("hung", "lost") if hung > vanishes else ("lost", "hung")
+        )
+        assert states == ["up"] * 6
+    assert gpu.asked.total() == asked
+    gpu.hangs.clear()
+    for event in events:
+        event.set()
+    while [each["state"] for each in bench.sweep(deadline=2.0)["devices"]].count("up") < 7:
+        pass
+    assert bench.states()[vanishes][0] == "lost"
 
 
 def test_a_driver_call_that_hangs(bench: Bench, nvml: FakeNvml) -> None:
@@ -344,6 +390,24 @@ def test_an_upgrade_asks_for_another_probe(bench: Bench, nvml: FakeNvml) -> None
     assert outdated(bench) is True
     assert sweep["state"] == "failing"
     assert "the library and the loaded driver are of different versions (NVML 18)" in sweep["reason"]
+
+
+@pytest.mark.parametrize("code", [18, 1, 9])
+def test_a_driver_that_goes_away_in_a_sweep_takes_no_gpu_with_it(
+    bench: Bench, nvml: FakeNvml, code: int
+) -> None:
+    """Those that were asked before are well, so the others would be believed to be lost."""
+    bench.sweep()
+    nvml.gpus[1].error = code
+    up, unasked = bench.sweep()["devices"]
+    assert (up["state"], unasked["state"]) == ("up", "waiting")
+    assert f"(NVML {code})" in unasked["reason"]
+
+
+def test_what_a_gpu_says_while_the_driver_goes_away_is_not_believed(bench: Bench, nvml: FakeNvml) -> None:
+    bench.sweep()
+    nvml.gpus[0].error, nvml.gpus[1].error = 15, 18
+    assert [state for state, _ in bench.states()] == ["waiting", "waiting"]
 
 
 def test_a_mismatch_from_the_start_asks_for_another_probe_now_and_then(bench: Bench, nvml: FakeNvml) -> None:
