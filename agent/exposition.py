@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import is_
 
 from agent.reading import Reading
@@ -21,7 +21,7 @@ class Exposition:
 
     def __init__(self, metrics: Callable[[], Iterable[Metric]]) -> None:
         self._metrics = metrics
-        self._met: list[Mapping[str, str]] = []
+        self._met: list[object] = []
         self._page = b""
         self._begin()
 
@@ -41,15 +41,15 @@ class Exposition:
         return self._page
 
     def _declare_all(self, readings: Sequence[Reading]) -> None:
-        types = [reading.types for reading in readings]
-        changed = not _same(types, self._met)
-        if changed and len(self._declared) > 2 * sum(map(len, types)) + _SPARE:
+        """While the series are those of the page before there is nothing to declare that is shown."""
+        met: list[object] = [part for reading in readings for part in (reading.series, reading.types)]
+        if _same(met, self._met):
+            return
+        if len(self._declared) > 2 * sum(len(reading.types) for reading in readings) + _SPARE:
             self._begin()  # the names of pages that change all the time would never end
+        self._met = met
         for metric in self._metrics():
             self._declare(metric)
-        if not changed:
-            return
-        self._met = types
         for reading in readings:
             for name, kind in reading.types.items():
                 if name not in self._declared and not _is_part(name, kind, reading):

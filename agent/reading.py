@@ -21,6 +21,9 @@ _MANY_COLUMNS = 20_000  # beyond four times those in use, it does not wait for t
 class Reading:
     """Series and their values, aligned. A source hands out the same `series` object while nothing changed.
 
+    Whoever has many values gives them as an array of doubles: a frame and the page are made of such, and
+    thousands of numbers that lie about as objects cost more to visit than to copy.
+
     `exported` are the same series as /metrics spells them, where that differs from what is pushed.
     """
 
@@ -120,7 +123,9 @@ class Stream:
             if len(places) != len(values):
                 raise ValueError("not as many values as series")
             if isinstance(places, range):
-                floats[places.start : places.stop] = array("d", values)
+                floats[places.start : places.stop] = (
+                    values if isinstance(values, array) else array("d", values)
+                )
             else:
                 for column, value in zip(places, values, strict=True):
                     floats[column] = value

@@ -55,7 +55,9 @@ def on_signals(stop: Callable[[], None], reload: Callable[[], None], hold: Hold 
 
 async def _run_agent(path: Path | None) -> int:
     from agent.gpu.hold import Hold
+    from agent.malloc import use_one_arena
 
+    use_one_arena()
     settings, over, again, hold = load_agent(path), asyncio.Event(), asyncio.Event(), Hold()
     on_signals(over.set, again.set, hold)
     while not over.is_set():

@@ -172,7 +172,9 @@ class PageRenderer:
         if any(len(series) != len(values) for series, values in parts):
             raise ValueError("not as many values as series")
         self._look_at([series for series, _ in parts])
-        values = array("d", chain.from_iterable(values for _, values in parts))
+        values = array("d")
+        for _, more in parts:
+            values.extend(more)
         if not values:
             return b""
         self._pieces[1::2] = self._in_order(format_values(values))

@@ -33,11 +33,7 @@ class _Mount(NamedTuple):
     point: str
     type: str
     read_only: bool
-
-    @property
-    def labels(self) -> Labels:
-        point = self.point.encode(errors="surrogateescape").decode(errors="replace")
-        return labelled(("device", self.device), ("mountpoint", point), ("fstype", self.type))
+    labels: Labels
 
 
 @register("filesystem")
@@ -81,6 +77,7 @@ class Filesystem(Collector):
         self._timer = timer
         self._worker = Worker("statvfs")
         self._stuck: dict[str, Worker] = {}
+        self._known: tuple[bytes, list[_Mount]] = (b"", [])  # a table and what it says
 
     def collect(self) -> Iterator[Sample]:
         """Seven samples a mount; where statvfs fails or hangs, only device_error."""
@@ -104,17 +101,10 @@ class Filesystem(Collector):
             worker.close()
 
     def _mounts(self) -> list[_Mount]:
-        mounts: dict[Labels, _Mount] = {}
-        for line in self._table().decode(errors="surrogateescape").splitlines():
-            fields = line.split(" ")
-            if len(fields) < 4:
-                continue
-            point, kind = _unescape(fields[1]), fields[2]
-            device = _unescape(fields[0]).encode(errors="replace").decode()
-            if not _EXCLUDED_TYPES.fullmatch(kind) and not _EXCLUDED_MOUNTS.match(point):
-                mount = _Mount(device, point, kind, "ro" in fields[3].split(","))
-                mounts[mount.labels] = mount
-        return list(mounts.values())
+        table = self._table()
+        if table != self._known[0]:
+            self._known = table, _mounts_in(table)
+        return self._known[1]
 
     def _table(self) -> bytes:
         """As process 1 sees it: an agent in a container has mounts of its own."""
@@ -137,6 +127,22 @@ class Filesystem(Collector):
         except OSError:
             pass
         return None
+
+
+def _mounts_in(table: bytes) -> list[_Mount]:
+    """The mounts that are worth a look; of several at one place, the one on top."""
+    mounts: dict[Labels, _Mount] = {}
+    for line in table.decode(errors="surrogateescape").splitlines():
+        fields = line.split(" ")
+        if len(fields) < 4:
+            continue
+        point, kind = _unescape(fields[1]), fields[2]
+        device = _unescape(fields[0]).encode(errors="replace").decode()
+        if not _EXCLUDED_TYPES.fullmatch(kind) and not _EXCLUDED_MOUNTS.match(point):
+            shown = point.encode(errors="surrogateescape").decode(errors="replace")
+            labels = labelled(("device", device), ("mountpoint", shown), ("fstype", kind))
+            mounts[labels] = _Mount(device, point, kind, "ro" in fields[3].split(","), labels)
+    return list(mounts.values())
 
 
 def _unescape(field: str) -> str:

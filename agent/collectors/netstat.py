@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from agent.host import Host, NoData, labelled
 from agent.registry import Collector, register
@@ -26,22 +26,43 @@ class Netstat(Collector):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._families: dict[tuple[bytes, bytes], Metric | None] = {}
+        self._columns: dict[bytes, list[tuple[int, Metric]]] = {}  # by the line of names, which stays
 
     def collect(self) -> Iterator[Sample]:
         """One sample a wanted field; a kernel without IPv6 has no snmp6."""
         for name in ("net/netstat", "net/snmp"):
-            yield from self._samples(_pairs(self.host.proc(name)))
+            yield from self._table(self.host.proc(name))
         try:
-            yield from self._samples(_SIX.findall(self.host.proc("net/snmp6")))
+            six = self.host.proc("net/snmp6")
         except NoData:
             return
-
-    def _samples(self, fields: Iterable[tuple[bytes, bytes, bytes]]) -> Iterator[Sample]:
-        for protocol, field, value in fields:
-            key = (protocol, field)
-            metric = self._families[key] if key in self._families else self._meet(key)
+        for protocol, field, value in _SIX.findall(six):
+            metric = self._family((protocol, field))
             if metric is not None:
                 yield Sample(metric.name, labelled(), float(value))
+
+    def _table(self, text: bytes) -> Iterator[Sample]:
+        """A line of names, then one of values, for each protocol."""
+        lines = text.splitlines()
+        for names, values in zip(lines[::2], lines[1::2], strict=False):
+            wanted = self._columns.get(names)
+            if wanted is None:
+                wanted = self._columns[names] = self._wanted(names)
+            numbers = values.split()
+            if numbers[:1] != [names.partition(b" ")[0]]:
+                protocol = names.partition(b":")[0].decode()
+                raise ValueError(f"the values of {protocol} do not follow its names")
+            for column, metric in wanted:
+                if column < len(numbers):
+                    yield Sample(metric.name, labelled(), float(numbers[column]))
+
+    def _wanted(self, names: bytes) -> list[tuple[int, Metric]]:
+        protocol, *fields = names.split()
+        found = [self._family((protocol.removesuffix(b":"), field)) for field in fields]
+        return [(column, metric) for column, metric in enumerate(found, start=1) if metric is not None]
+
+    def _family(self, key: tuple[bytes, bytes]) -> Metric | None:
+        return self._families[key] if key in self._families else self._meet(key)
 
     def _meet(self, key: tuple[bytes, bytes]) -> Metric | None:
         protocol, field = key[0].decode(), key[1].decode()
@@ -53,15 +74,3 @@ class Netstat(Collector):
         )
         self.metrics = tuple(family for family in self._families.values() if family is not None)
         return metric
-
-
-def _pairs(text: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Protocol, field and value: the file has a line of names, then one of values, for each protocol."""
-    lines = text.splitlines()
-    for names, values in zip(lines[::2], lines[1::2], strict=False):
-        protocol, _, fields = names.partition(b":")
-        if not values.startswith(protocol + b":"):
-            raise ValueError(f"the values of {protocol.decode()} do not follow its names")
-        numbers = values.partition(b":")[2].split()
-        for field, value in zip(fields.split(), numbers, strict=False):
-            yield protocol, field, value

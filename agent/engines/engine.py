@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
@@ -193,7 +194,9 @@ class Engine:
         if self._joined[0] is not self._named or self._joined[1] is not reading.series:
             self._joined = (self._named, reading.series)
             self._series = [*self._named, *reading.series]
-        return Reading(at, self._series, [*page.values, *reading.values], self._types)
+        values = array("d", page.values)
+        values.extend(reading.values)
+        return Reading(at, self._series, values, self._types)
 
     def _down(self, at: int) -> Reading:
         own = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from agent.reading import Reading
@@ -73,7 +75,7 @@ class Sheet:
                 [labels for block, _ in parts for labels in block.pushed],
                 [labels for block, _ in parts for labels in block.exported],
             )
-        values = [value for _, part in parts for value in part]
+        values = array("d", chain.from_iterable(part for _, part in parts))
         return Reading(at, self._whole.pushed, values, types, self._whole.exported)
 
     def forget(self, keep: Iterable[str]) -> None:

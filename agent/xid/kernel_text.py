@@ -92,10 +92,27 @@ _OFF_THE_BUS = re.compile(r"\bfallen off the bus\b", re.IGNORECASE)
 _THE_GPU = re.compile(rf"NVRM:\s*The NVIDIA GPU\s+(?:PCI:)?(?P<pci>{ADDRESS})", re.IGNORECASE)
 _UUID = re.compile(r"\s*:\s*(?P<uuid>GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 
-_QUOTED = re.compile(r"(?!kernel\[)[A-Za-z][\w./@-]*\[\d+\]:")
-"""A program's tag in syslog. The kernel has no process number; a program that repeats its words does."""
-_REPEATED = re.compile(r"message repeated (\d{1,6}) times: \[")
+_TIME = r"\d\d:\d\d:\d\d(?:[.,]\d+)?"
+_DATE = (
+    rf"[A-Z][a-z]{{2}} [ \d]\d (?:\d{{4}} )?{_TIME}"
+    rf"|(?:[A-Z][a-z]{{2}} )?\d{{4}}-\d\d-\d\d[T ]{_TIME}(?:Z|[+-]\d\d:?\d\d)?(?: [A-Z]{{1,5}})?"
+    r"|\d{9,12}\.\d+|\[\s*\d+\.\d+\]"
+)
+"""As syslog, journald (short, iso, full, unix and monotonic) and rsyslog write it."""
+_HEAD = re.compile(
+    rf"\s*(?:<\d{{1,3}}>)?(?:1 )?(?:(?:{_DATE}) +(?:\S*[^\s:] +)?)?kernel(?:\[\d+\])?(?::| - - -)\s*",
+    re.ASCII,
+)
+"""What stands in front of the kernel's words in a log of many programs: the first tag is the kernel's."""
+_STAMP = re.compile(
+    r"\s*(?:kern\s*:\s*\w+\s*:\s*)?(?:\[[^\]]{1,40}\]\s*)*(?:message repeated (\d{1,6}) times: \[\s*)?"
+)
+"""What dmesg and the kernel itself put in front, and syslog's word for the same again."""
+_JSON = re.compile(r'\s*\{.*"MESSAGE"\s*:\s*"')
+_JSON_KERNEL = re.compile(r'"_TRANSPORT"\s*:\s*"kernel"')
 _OURS = re.compile(r"NVRM:|nvidia-nvswitch", re.IGNORECASE)
+
+_LONGEST_HEAD = 400  # characters; a host's name may have 255
 
 _NEAR = 3
 """Lines of the driver over which the plain words may be spread."""
@@ -117,12 +134,12 @@ class KernelText:
 
     def _line(self, line: str) -> Iterator[Finding]:
         ours = _OURS.search(line)
-        if ours is None or _QUOTED.search(line, 0, ours.start()):
+        times = 0 if ours is None else _times(line, ours.start())
+        if ours is None or not times:
             return
-        repeated = _REPEATED.search(line, 0, ours.start())
-        times, text = 1, line[ours.start() :]
-        if repeated is not None:
-            times, text = max(1, int(repeated[1])), text.rstrip().removesuffix("]")
+        text = line[ours.start() :]
+        if times > 1:
+            text = text.rstrip().removesuffix("]")
         finding = self._xid(text, times) or _sxid(text, times) or self._words(text, times)
         if finding is not None:
             yield finding
@@ -158,6 +175,19 @@ class KernelText:
         if found is not None:
             return FallenOff(canonical(found["pci"]), times)
         return FallenOff(pending, times) if pending else None
+
+
+def _times(line: str, start: int) -> int:
+    """How often the kernel itself says what begins there; 0 if it is another who speaks."""
+    if _JSON.fullmatch(line, 0, start):
+        return 1 if _JSON_KERNEL.search(line) else 0
+    if start > _LONGEST_HEAD:
+        return 0
+    head = _HEAD.match(line, 0, start)
+    stamp = _STAMP.fullmatch(line, head.end() if head else 0, start)
+    if stamp is None:
+        return 0
+    return max(1, int(stamp[1] or 1))
 
 
 def _process(rest: str) -> tuple[int, str, str]:

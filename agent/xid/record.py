@@ -60,6 +60,8 @@ class Record:
 
     def recent(self, now: float) -> int:
         """Occurrences within the window."""
+        if not self._seconds:
+            return 0  # as of most codes of most GPUs, asked each second
         while self._seconds and now - self._seconds[0][0] > RECENT:
             self._seconds.popleft()
         return sum(number for _, number in self._seconds)

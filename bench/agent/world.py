@@ -52,11 +52,13 @@ _SETTLE = 5.0  # and to have met everything once
 _RUN_AGENT = """
 import asyncio, json, signal, sys
 from agent.main import run
+from agent.malloc import use_one_arena
 from agent.settings import AgentSettings
 async def main():
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await run(AgentSettings.model_validate(json.loads(sys.argv[1])), stop)
+use_one_arena()
 asyncio.run(main())
 """
 

@@ -40,7 +40,15 @@ def test_the_page_is_kept_until_a_reading_changes() -> None:
     page = exposition.render([one, other])
     metrics.append(Metric("more", "gauge", "Met later."))
     assert exposition.render([one, other]) == page
-    assert b"# TYPE more" in exposition.render([Reading(0, [Labels({NAME: "more"})], [1.0])])
+    assert b"# TYPE more" in exposition.render([Reading(0, [Labels({NAME: "more"})], [1.0], TYPES)])
+
+
+def test_a_series_that_comes_later_is_declared() -> None:
+    metrics: list[Metric] = []
+    exposition = Exposition(lambda: metrics)
+    exposition.render([Reading(0, [Labels({NAME: "run"})], [1.0], TYPES)])
+    metrics.append(Metric("more", "gauge", "Met later."))
+    assert b"# TYPE more" in exposition.render([Reading(0, [Labels({NAME: "more"})], [1.0], TYPES)])
 
 
 def test_families_that_change_all_the_time_are_forgotten() -> None:

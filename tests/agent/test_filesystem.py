@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from agent.collectors.filesystem import Filesystem
 from agent.host import Host
@@ -29,6 +30,15 @@ def test_sizes_in_bytes_without_pseudo_filesystems(host: Host, flat: Flat) -> No
     assert samples[f"node_filesystem_files_free{ROOT}"] == 4000
     assert samples[f"node_filesystem_readonly{ROOT}"] == 0
     assert samples[f"node_filesystem_readonly{NFS}"] == 1
+
+
+def test_what_is_mounted_and_unmounted_later_is_seen(host: Host, flat: Flat) -> None:
+    collector, table = Filesystem(host, _answer), Path(host.procfs, "1/mounts")
+    flat(collector.collect())
+    table.write_text("/dev/sdb1 /data xfs rw 0 0\n")
+    host.begin_round()
+    samples = flat(collector.collect())
+    assert {name.partition("{")[2] for name in samples} == {"device=/dev/sdb1,fstype=xfs,mountpoint=/data}"}
 
 
 def test_an_error_is_reported_for_its_mount_only(host: Host, flat: Flat) -> None:

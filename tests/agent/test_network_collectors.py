@@ -50,6 +50,22 @@ def test_netstat_has_node_exporters_default_fields(host: Host, flat: Flat) -> No
     }
 
 
+def test_netstat_reads_the_fields_anew_each_time(host: Host, flat: Flat) -> None:
+    collector = Netstat(_tree(host, {"net/netstat": NETSTAT, "net/snmp": SNMP}))
+    before = flat(collector.collect())
+    host.begin_round()
+    again = {"net/netstat": NETSTAT.replace("1 2 3", "11 12")}
+    again["net/snmp"] = SNMP.replace("OutSegs RetransSegs", "RetransSegs OutSegs")
+    _tree(host, again)
+    assert flat(collector.collect()) == {
+        **before,
+        "node_netstat_TcpExt_SyncookiesSent": 11.0,
+        "node_netstat_TcpExt_ListenDrops": 12.0,
+        "node_netstat_Tcp_RetransSegs": 600.0,
+        "node_netstat_Tcp_OutSegs": 7.0,
+    }
+
+
 def test_netstat_without_ipv6(host: Host, flat: Flat) -> None:
     collector = Netstat(_tree(host, {"net/netstat": NETSTAT, "net/snmp": SNMP}))
     assert len(flat(collector.collect())) == 7

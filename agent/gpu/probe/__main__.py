@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -14,8 +13,8 @@ from typing import BinaryIO
 
 from agent.gpu.probe.sweep import Options, Probe
 from agent.gpu.protocol import OUTDATED, RELEASED, USAGE, Message, Occurrence, decode_request, encode
+from agent.malloc import use_one_arena
 
-_ARENAS = -8  # M_ARENA_MAX of malloc.h
 _STACK_BYTES = 512 * 1024
 
 
@@ -117,9 +116,7 @@ def _leave_to_the_agent(*numbers: signal.Signals) -> None:
 def _save_memory() -> None:
     """A thread a GPU: each would get a heap of its own from malloc, and a stack of megabytes."""
     threading.stack_size(_STACK_BYTES)
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_ARENAS, 1)
+    use_one_arena()
 
 
 if __name__ == "__main__":

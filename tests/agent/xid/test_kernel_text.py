@@ -93,19 +93,44 @@ _NOISE = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max
 )
 
 
-@given(
-    before=_NOISE,
-    after=_NOISE,
-    code=st.integers(1, 99_999),
-    address=st.tuples(st.integers(0, 0xFFFF), st.integers(0, 255), st.integers(0, 31)),
-)
-def test_noise_around_a_line_changes_nothing(
+_ADDRESS = st.tuples(st.integers(0, 0xFFFF), st.integers(0, 255), st.integers(0, 31))
+_BEFORE = [
+    "",
+    "Nov 26 13:00:00 n1 kernel: ",
+    "Nov  6 13:00:00 n1 kernel: [    1.000000] ",
+    "kernel: ",
+    "<4>1 2026-11-26T13:00:00.000+01:00 n1 kernel - - - ",
+    "1795698000.123456 n1 kernel: ",
+    "[ 5140.900001] n1 kernel: ",
+    "kern  :warn  : [ 5140.900001] ",
+]
+
+
+@given(before=st.sampled_from(_BEFORE), after=_NOISE, code=st.integers(1, 99_999), address=_ADDRESS)
+def test_noise_behind_a_line_changes_nothing(
     before: str, after: str, code: int, address: tuple[int, int, int]
 ) -> None:
     pci = "{:04x}:{:02x}:{:02x}".format(*address)
-    (found,) = read(f"{before} NVRM: Xid (PCI:{pci}): {code}, Ch 00000001, {after}")
+    (found,) = read(f"{before}NVRM: Xid (PCI:{pci}): {code}, Ch 00000001, {after}")
     assert isinstance(found, XidLine)
     assert (found.code, found.pci, found.pid) == (code, pci, 0)
+
+
+@given(
+    head=st.sampled_from(
+        ["Nov 26 13:00:00 ", "Nov 26 13:00:00 n1 ", "2026-11-26T13:00:00Z n1 ", "4711.000001 "]
+    ),
+    tag=st.from_regex(r"[a-jl-z][a-z-]{0,9}(\[\d{1,5}\])?:", fullmatch=True),
+    words=st.sampled_from(["", "kernel: ", "n1 kernel: ", "[ 5140.900001] ", "message repeated 3 times: [ "]),
+    noise=_NOISE,
+    said=st.sampled_from(
+        ["NVRM: Xid (PCI:0000:17:00): 79, x", "NVRM: GPU 0000:18:00.0: GPU has fallen off the bus."]
+    ),
+)
+def test_what_others_say_is_not_the_kernel_s(head: str, tag: str, words: str, noise: str, said: str) -> None:
+    assert read(f"{head}{tag} {words}{said}") == []
+    assert read(f"{head}{tag} {noise} {words}{said}") == []
+    assert read(parse(f"4,1,1,-;{tag} {words}{said}".encode()).text) == []
 
 
 @given(st.binary(max_size=200))
