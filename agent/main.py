@@ -17,6 +17,7 @@ from agent.beat import METRICS as BEAT_METRICS
 from agent.beat import Beat
 from agent.clock import ClockWatch
 from agent.engines import engine, finder
+from agent.engines.budget import NodeBudget
 from agent.engines.engine import Engine
 from agent.engines.finder import Discovery, Finder
 from agent.engines.pod_discovery import PodDiscovery
@@ -88,6 +89,7 @@ class Agent:
         self._posts: list[HttpPost] = []
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._host = HostSource(settings, self._own_samples, OWN_METRICS)
+        self._budget = NodeBudget(settings.engine_series)
         engines = [self._engine(each) for each in settings.engines]
         self.pods = PodSource(settings) if settings.pods.enabled else None
         self.devices = KnownDevices()
@@ -239,8 +241,10 @@ class Agent:
 
     def _engine(self, engine: EngineSettings, started: float | None = None) -> Engine:
         interval = engine.interval or self.settings.interval
-        shown = self.settings.export_engines
-        return Engine(engine, self.settings.node, interval, self._session, shown, started=started)
+        shown, budget = self.settings.export_engines, self._budget
+        return Engine(
+            engine, self.settings.node, interval, self._session, shown, started=started, budget=budget
+        )
 
     def _finder(self) -> Finder:
         """Finds engines by the ways that are configured."""

@@ -128,6 +128,12 @@ class AgentSettings(Settings):
     xid: XidSettings = Field(default_factory=XidSettings, description="What an XID means and asks for.")
     pods: PodSettings = Field(default_factory=PodSettings, description="Which pod has which GPU.")
     engines: list[EngineSettings] = Field([], description="Local engines and applications to scrape.")
+    engine_series: int = Field(
+        50_000,
+        gt=0,
+        description="Most series of all local engines together, listed or found. One that comes when they "
+        "are used up gets an equal share, and those that have more are cut back to it.",
+    )
     discovery: DiscoverySettings = Field(
         default_factory=DiscoverySettings, description="Local engines that are found and not listed."
     )

@@ -47,6 +47,8 @@ class Evaluator:
         self._options = replace(settings.options(), shelf=Shelf())
         self._coverage = coverage
         self._unsaved = unsaved
+        self._empty: set[Expression] = set()
+        """What had no rows and no error when there were no series for it: so it goes on until there are."""
 
     def evaluate(self, group: GroupState, rule: RuleState, now: int) -> list[Alert]:
         """Evaluate a rule for `now` (ms) and return the alerts that have resolved. Never raises."""
@@ -96,11 +98,16 @@ class Evaluator:
         return step
 
     def _query(self, expression: Expression, at: int) -> Vector:
+        silent = expression.without_series(self._window)
+        if silent and expression in self._empty:
+            return _NOTHING
         value = expression.evaluate(self._window, at, self._options)
         if isinstance(value, Scalar):
             return Vector([Labels()], np.array([value.value]), np.zeros(1, dtype=np.int64))
         if not isinstance(value, Vector):
             raise EvaluationError("a rule needs an instant vector or a number")
+        if silent and not value.labels:
+            self._empty.add(expression)
         return value
 
     def ask(self, expression: str, at: int) -> list[QueriedSample]:

@@ -6,11 +6,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import rules.documents
+import rules.sidefile
+from model.document import read_documents, read_yaml
 from simulator.nvml.build import CompilerMissing
 from simulator.nvml.stub import Stub
 from tests.agent.whole import WholeAgent, page_server
@@ -33,6 +38,28 @@ def shared_data() -> Path:
     if not path.is_dir():
         _leave_out(f"no shared data at {path}: set FLEETOWL_DATA")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packs_are_parsed_once() -> Iterator[None]:
+    """Dozens of tests load the shipped packs; their YAML is read once, what is made of it is new."""
+    packs = ROOT / "rules" / "packs"
+    documents = cache(lambda path: list(read_documents(path)))
+    side_files = cache(read_yaml)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            rules.documents,
+            "read_documents",
+            lambda path: iter(deepcopy(documents(path))) if packs in path.parents else read_documents(path),
+        )
+        patch.setattr(
+            rules.sidefile,
+            "read_yaml",
+            lambda path, **how: (
+                deepcopy(side_files(path, **how)) if packs in path.parents else read_yaml(path, **how)
+            ),
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

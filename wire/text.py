@@ -52,6 +52,8 @@ class TextLimits:
     """Bytes of a label's value or of a metric's name."""
     samples: int = 1_000_000
     """Samples in one body."""
+    comment_bytes: int = 4 * 1024 * 1024
+    """Bytes of comments, metadata among them, that are remembered; beyond, comments are not looked at."""
     keep_scrapes: int = 20
     """Scrapes for which the decoder remembers a series that it no longer sees."""
 
@@ -123,6 +125,7 @@ class TextDecoder:
         self._families: dict[str, str] = {}
         self._known: dict[bytes, int] = {}  # what stands before a number, the last space included
         self._comments: set[bytes] = {b""}
+        self._comment_bytes = 0
         self._by_labels: dict[Labels, int] = {}
         self._pairs: dict[tuple[str, str], tuple[str, str]] = {}  # one object a pair, for all series
         self._blankable: set[int] = set()  # ids of DCGM_* series, which may hold a sentinel
@@ -138,7 +141,7 @@ class TextDecoder:
         """
         self._scrapes += 1
         if self._scrapes % self.limits.keep_scrapes == 0:
-            self._forget()
+            self.forget(self.limits.keep_scrapes)
         openmetrics = "openmetrics" in content_type
         if b"\r" in body:
             body = body.replace(b"\r\n", b"\n")
@@ -236,13 +239,17 @@ class TextDecoder:
             if not line.lstrip(b" \t").startswith(b"#"):
                 rows.refused["line_length"] += 1
             return
+        if self._comment_bytes > self.limits.comment_bytes and line.lstrip(b" \t")[:1] in (b"#", b""):
+            return
         parsed = parse_line(line, openmetrics)
         if isinstance(parsed, SampleLine):
             self._sample(parsed, line, rows)
             return
         if isinstance(parsed, TypeLine):
             self._learn_type(parsed)
-        self._comments.add(line)
+        if line not in self._comments:
+            self._comments.add(line)
+            self._comment_bytes += len(line)
 
     def _sample(self, parsed: SampleLine, line: bytes, rows: _Rows) -> None:
         reason = self._refusal(parsed.pairs, len(line))
@@ -308,13 +315,14 @@ class TextDecoder:
             self._seen[local] = self._scrapes
         self._previous = ids if len(set(ids)) == len(ids) else []
 
-    def _forget(self) -> None:
-        """Drop the series unseen for `keep_scrapes`, if there are enough of them to be worth it."""
+    def forget(self, scrapes: int) -> None:
+        """Drop the series unseen for so many scrapes, if there are enough of them to be worth it."""
         for local in self._previous:
             self._seen[local] = self._scrapes
-        oldest = self._scrapes - self.limits.keep_scrapes
+        oldest = self._scrapes - scrapes
         alive = [local for local, seen in enumerate(self._seen) if seen >= oldest]
-        if len(self._comments) > 4 * len(alive) + 1000:
+        full = self._comment_bytes > self.limits.comment_bytes
+        if full or len(self._comments) > 4 * len(alive) + 1000:
             self._forget_comments()
         if len(self._known) > 4 * len(alive) + 1000:
             self._known.clear()  # many spellings of few series; they are learned again
@@ -333,7 +341,7 @@ class TextDecoder:
     def _forget_comments(self) -> None:
         self._pairs.clear()
         self._repeat = None  # it takes comments for known, and its ids may be others now
-        self._comments = {b""}
+        self._comments, self._comment_bytes = {b""}, 0
         self._families.clear()
         self.types.clear()
 

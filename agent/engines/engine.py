@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlsplit
 
 from agent.engines import inventory, probe, progress, scrape, start
+from agent.engines.budget import NodeBudget
 from agent.engines.digest import Digest, digest
 from agent.engines.fetch import Fetcher, FetchFailed
 from agent.engines.inventory import Inventory, adapters
 from agent.engines.kinds import kind_named, kind_of_job
+from agent.engines.page import ENGINE_SERIES, SAMPLE_LIMIT, Page, ScrapeFailed
 from agent.engines.probes import Probes
 from agent.engines.progress import Progress
-from agent.engines.scrape import Page, ScrapeFailed, Scraper
+from agent.engines.scrape import Scraper
 from agent.engines.settings import EngineSettings
 from agent.engines.start import ColdStart
 from agent.http.session import SessionOf
@@ -32,8 +34,8 @@ METRICS = (
     Metric(
         STATUS,
         "gauge",
-        "Always 1; the state of a local engine: up, limited (its page has too many series), starting (it "
-        "answers, and was not ready yet) or down, and why.",
+        "Always 1; the state of a local engine: up, limited (its page has too many series; the reason is the "
+        "setting that says so), starting (it answers, and was not ready yet) or down, and why.",
         ("job", "instance", "state", "reason"),
     ),
     *scrape.METRICS,
@@ -65,6 +67,7 @@ class Engine:
         exported: bool = True,
         timer: Callable[[], float] = time.monotonic,
         started: float | None = None,
+        budget: NodeBudget | None = None,
     ) -> None:
         self.settings = settings
         self.interval = interval
@@ -76,7 +79,7 @@ class Engine:
         self.start = ColdStart(started)
         self.probes = Probes(settings, str(self), session, lambda: bool(self._failure), timer)
         fetcher = Fetcher(settings.url, settings, session)
-        self.scraper = Scraper(settings, fetcher, settings.timeout_within(interval))
+        self.scraper = Scraper(settings, fetcher, settings.timeout_within(interval), budget)
         self._timer = timer
         self._naming = Naming(self.target)
         self._kind = kind_named(settings.kind) or kind_of_job(settings.job)
@@ -135,7 +138,7 @@ class Engine:
             return self._down(at)
         self._seconds = self._timer() - began
         self._take(page)
-        self._note("sample_limit" if page.refused else "", _too_many(page))
+        self._note(page.limit, _too_many(page))
         self._follow_page(page, at)
         return self._up(page, at)
 
@@ -226,11 +229,12 @@ class Engine:
 
     def _note(self, kind: str, why: str) -> None:
         """One line in the log for each change, not for each scrape nor for each spelling of one reason."""
-        self._failure = "" if kind == "sample_limit" else kind
+        limited = kind in (SAMPLE_LIMIT, ENGINE_SERIES)
+        self._failure = "" if limited else kind
         self.reason = why
         if kind == self._status_reason and self._scraped_before:
             return
-        if kind == "sample_limit":
+        if limited:
             log.warning("%s shows too many series: %s", self, why)
         elif kind:
             log.warning("the scrape of %s fails: %s", self, why)
@@ -243,4 +247,4 @@ def _too_many(page: Page) -> str:
     if not page.refused:
         return ""
     count = len(page.series)
-    return f"{count} of {count + page.refused} are taken, those of serving first (sample_limit)"
+    return f"{count} of {count + page.refused} are taken, those of serving first ({page.limit})"

@@ -8,17 +8,20 @@ before it is decoded: nothing is remembered of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
 from agent.engines.digest import LORA_INFO, PROCESS_START
 from wire import aliases
 
-_SAMPLE = re.compile(rb"^[ \t]*(?:([a-zA-Z_:][a-zA-Z0-9_:]*)|[^#\s])[^\n]*", re.MULTILINE)
+_SAMPLE = re.compile(rb"^[ \t]*+(?:([a-zA-Z_:][a-zA-Z0-9_:]*)|[^#\s])[^\n]*", re.MULTILINE)
 _TYPE = re.compile(rb"^#[ \t]*TYPE[ \t]+(\S+)[^\n]*", re.MULTILINE)
 _SUFFIXES = (b"_bucket", b"_sum", b"_count", b"_total")
 _END = b"# EOF"
+_SPARE_LINES = 1000
+_STRETCH = 128 * 1024
+"""Bytes searched at once: other threads stand still meanwhile, and comments may go on for megabytes."""
 
 
 class Cut(NamedTuple):
@@ -30,23 +33,34 @@ class Cut(NamedTuple):
 
 def cut(body: bytes, limit: int) -> Cut:
     """The page with at most `limit` samples: the same ones each time that it shows the same series."""
-    if body.count(b"\n") < limit:
+    lines = body.count(b"\n")
+    if lines < limit:
         return Cut(body)  # not even as many lines
     first: list[tuple[int, int]] = []
     rest: list[tuple[int, int]] = []
     count = 0
     serving = _serving()
-    for found in _SAMPLE.finditer(body):
+    for found in _all(_SAMPLE, body):
         count += 1
         kept = first if found[1] in serving else rest
         if len(kept) < limit:
             kept.append(found.span())
-    if count <= limit:
-        return Cut(body)
+    if count <= limit and lines <= 3 * limit + _SPARE_LINES:
+        return Cut(body)  # else it is mostly comments: those that matter are kept
     chosen = sorted([*first, *rest[: limit - len(first)]])
     samples = [body[start:end] for start, end in chosen]
     end = [_END] if body.rstrip().endswith(_END) else []
     return Cut(b"\n".join([*_types(body, samples), *samples, *end, b""]), count - len(samples))
+
+
+def _all(pattern: re.Pattern[bytes], body: bytes) -> Iterator[re.Match[bytes]]:
+    """Every match, each within a line."""
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start + _STRETCH)
+        end = end if end >= 0 else len(body)
+        yield from pattern.finditer(body, start, end)
+        start = end
 
 
 @cache
@@ -65,4 +79,4 @@ def _types(body: bytes, samples: Iterable[bytes]) -> list[bytes]:
         if found is not None and found[1]:
             families.add(found[1])
             families |= {found[1].removesuffix(suffix) for suffix in _SUFFIXES}
-    return [found[0] for found in _TYPE.finditer(body) if found[1] in families]
+    return [*{found[1]: found[0] for found in _all(_TYPE, body) if found[1] in families}.values()]

@@ -10,10 +10,10 @@ from agent.engines.discovery_settings import DiscoverySettings
 from agent.engines.fetch import Fetcher, FetchFailed
 from agent.engines.found import Findings, Found, Refused
 from agent.engines.kinds import kind_of_page
+from agent.engines.page import PageReader, ScrapeFailed
 from agent.engines.settings import EngineSettings
 from agent.http.session import SessionOf
 from wire.scrape import HTTPClientSettings
-from wire.text import MalformedExposition, TextDecoder
 
 _LIMIT = 16 << 20  # bytes
 _TIMEOUT = 2000  # ms
@@ -61,12 +61,12 @@ class PortDiscovery:
             answer = await Fetcher(url, client, self._session, keep=False).get({}, _LIMIT, _TIMEOUT)
         except FetchFailed:
             return None
-        decoder = TextDecoder()
+        body = answer.body if answer.status == 200 else b""
         try:
-            decoder.decode(answer.body if answer.status == 200 else b"")
-        except MalformedExposition:
+            page = await PageReader(EngineSettings(job="port", url=url)).read(body, "", _TIMEOUT / 1000)
+        except ScrapeFailed:
             return Refused(f"port {port}", "no_engine", "what answers there shows no metrics page")
-        kind = kind_of_page(labels.name for labels in decoder.labels)
+        kind = kind_of_page(labels.name for labels in page.series)
         if kind is None:
             return Refused(f"port {port}", "no_engine", "what answers there is no engine that is known")
         # Loopback is the same on every node: the instance must tell them apart.

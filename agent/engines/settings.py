@@ -100,7 +100,9 @@ class EngineSettings(HTTPClientSettings):
     sample_limit: int = Field(
         10_000,
         gt=0,
-        description="Beyond so many series the rest of its page is left out, those of serving last.",
+        le=50_000,
+        description="Beyond so many series the rest of its page is left out, those of serving last; see also "
+        "`agent.engine_series`.",
     )
     body_size_limit: Size = Field(16 * _MIB, gt=0, description="A larger answer fails the scrape (`16MiB`).")
 

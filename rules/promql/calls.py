@@ -27,8 +27,8 @@ def call(compiler: Compiler, expression: Any) -> Node:
         before, after = _nodes(compiler, arguments[:place]), _nodes(compiler, arguments[place + 1 :])
         return windows.RangeFunction(name, compiler.range(arguments[place]), before, after)
     if name in DATES:
-        operand = compiler.node(arguments[0]) if arguments else functions.ToVector(functions.Constant("time"))
-        return functions.Calendar(name, operand)
+        now = functions.Constant("time")
+        return functions.Calendar(name, compiler.node(arguments[0]) if arguments else _vector(compiler, now))
     if name in functions.ELEMENTWISE:
         return functions.Elementwise(name, compiler.node(arguments[0]), _nodes(compiler, arguments[1:]))
     build = _CALLS.get(name)
@@ -39,6 +39,11 @@ def call(compiler: Compiler, expression: Any) -> Node:
 
 def _nodes(compiler: Compiler, expressions: Sequence[Any]) -> list[Node]:
     return [compiler.node(expression) for expression in expressions]
+
+
+def _vector(compiler: Compiler, number: Node) -> Node:
+    compiler.makes_vectors = True
+    return functions.ToVector(number)
 
 
 def _absent(compiler: Compiler, arguments: list[Any]) -> Node:
@@ -126,5 +131,5 @@ _CALLS: dict[str, Callable[[Compiler, list[Any]], Node]] = {
     "sort_desc": _sorted(descending=True),
     "time": _constant("time"),
     "timestamp": lambda compiler, arguments: functions.Timestamp(compiler.node(unwrapped(arguments[0]))),
-    "vector": lambda compiler, arguments: functions.ToVector(compiler.node(arguments[0])),
+    "vector": lambda compiler, arguments: _vector(compiler, compiler.node(arguments[0])),
 }

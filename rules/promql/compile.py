@@ -39,6 +39,8 @@ class Compiler:
     series: list[Series] = field(default_factory=list)
     reach: list[Reach] = field(default_factory=list)
     asks_for_absence: bool = False
+    makes_vectors: bool = False
+    """Whether vector(), or a date of the present, makes rows out of a number."""
     classic: bool = False
     """Within a histogram function whose selectors name no buckets, see `_histogram`."""
     further: int = 0

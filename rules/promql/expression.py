@@ -31,8 +31,13 @@ class Expression:
             self._root = compiler.node(tree)
         self.asks_for_absence = compiler.asks_for_absence
         """Whether it uses absent(): a window that has just started to fill says nothing then."""
+        self._needs_series = self.type == "vector" and not (
+            compiler.asks_for_absence or compiler.makes_vectors
+        )
         self._series = compiler.series
         self._reach = compiler.reach
+        self._looked_at: object = None
+        self._without_series = False
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -51,6 +56,16 @@ class Expression:
     def spans(self) -> list[Span]:
         """The ranges it reads, as written; those of instant selectors are 0."""
         return [reach.span for reach in self._reach]
+
+    def without_series(self, window: Window) -> bool:
+        """Whether it has no rows now, whatever the moment: none of its selectors finds a series."""
+        if not self._needs_series:
+            return False
+        version = window, window.version
+        if self._looked_at != version:
+            self._looked_at = version
+            self._without_series = not any(map(window.select, self.sources))
+        return self._without_series
 
     def longest_range(self, interval: int) -> int:
         """How far back (ms) its ranges and offsets read, for series scraped every `interval` ms."""

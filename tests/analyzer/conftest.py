@@ -38,11 +38,11 @@ def make_pipeline(tmp_path: Path) -> Callable[..., Pipeline]:
 
 @pytest.fixture
 async def run_analyzer(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Analyzer]]]:
-    """Start an analyzer that listens; stopped after the test."""
+    """Start an analyzer that listens; stopped after the test. It has the shipped rules if a test asks."""
     started: list[Analyzer] = []
 
     async def run(**sections: Any) -> Analyzer:
-        settings = settings_of(tmp_path / "state", **sections)
+        settings = settings_of(tmp_path / "state", **{"rules": {"shipped": False}, **sections})
         analyzer = Analyzer(settings, lambda: settings, "0.0.0")
         started.append(analyzer)
         await analyzer.start()

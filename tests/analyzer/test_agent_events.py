@@ -69,7 +69,7 @@ def settings_of(analyzer: Analyzer, folder: Path) -> AgentSettings:
 @pytest.fixture
 async def monitor(run_analyzer: Run) -> AsyncIterator[tuple[Analyzer, Client]]:
     """An analyzer with the shipped rules, at its usual tick."""
-    analyzer = await run_analyzer()
+    analyzer = await run_analyzer(rules={"shipped": True})
     async with aiohttp.ClientSession() as session:
         yield analyzer, Client(session, f"http://{analyzer.address}")
 

@@ -67,7 +67,7 @@ async def test_a_taken_address_says_the_way_out(run_analyzer: Run, tmp_path: Pat
 
 
 async def test_own_metrics_parse_and_are_declared(run_analyzer: Run, http: aiohttp.ClientSession) -> None:
-    analyzer = await run_analyzer()
+    analyzer = await run_analyzer(rules={"shipped": True})
     async with http.get(f"http://{analyzer.address}/metrics") as response:
         text = await response.text()
     families = list(text_string_to_metric_families(text))
@@ -203,7 +203,8 @@ async def test_a_hostile_query_is_refused_and_harms_nobody(
 
 async def test_reloads_wait_for_each_other(run_analyzer: Run, http: aiohttp.ClientSession) -> None:
     analyzer = await run_analyzer(
-        scrape_configs=[{"job_name": "a", "static_configs": [{"targets": ["127.0.0.1:1"]}]}]
+        rules={"shipped": True},
+        scrape_configs=[{"job_name": "a", "static_configs": [{"targets": ["127.0.0.1:1"]}]}],
     )
 
     async def reload() -> int:

@@ -132,12 +132,15 @@ def _load(window: Window, block: Block) -> None:
     target = window.target("load", 0)
     # A series that stands twice in a load counts once, as it stands last.
     series = dict(parse_series(line) for line in block.body if "{{" not in line)
-    for labels, sequence in series.items():
-        sid = window.series(target, labels)
-        samples = [(k * step, value) for k, value in enumerate(sequence) if value is not None]
-        times = np.array([time for time, _ in samples], dtype=np.int64)
-        values = np.array([value for _, value in samples], dtype=np.float64)
-        window.append_each(target, times, np.full(len(times), sid), values)
+    samples = [
+        (k * step, window.series(target, labels), value)
+        for labels, sequence in series.items()
+        for k, value in enumerate(sequence)
+        if value is not None
+    ]
+    times = np.array([time for time, _, _ in samples], dtype=np.int64)
+    ids = np.array([sid for _, sid, _ in samples], dtype=np.int64)
+    window.append_each(target, times, ids, np.array([value for *_, value in samples], dtype=np.float64))
 
 
 def _milliseconds(text: str) -> int:

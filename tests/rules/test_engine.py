@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from model.moment import MINUTE, SECOND
 from rules.engine import RuleEngine
 from rules.files import load_rule_files
 from rules.group import RuleGroup
-from rules.promql.answer import Vector
-from rules.promql.expression import parse
+from rules.promql.answer import Answer, Vector
+from rules.promql.expression import Expression, parse
 from rules.running import METRICS
 from rules.settings import RuleSettings
 from rules.tables import SCHEMA
@@ -358,6 +359,45 @@ def test_a_defect_in_one_rule_is_contained(tmp_path: Path, monkeypatch: pytest.M
     assert it.names() == {"High"}
     assert it.engine.groups[0].rules[0].error == "a defect in the evaluation: ZeroDivisionError: oops"
     assert it.engine.groups[0].failures == 2
+
+
+def test_a_rule_without_series_is_not_evaluated_until_there_are_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    evaluate = Expression.evaluate
+
+    def noted(self: Expression, *arguments: Any) -> Answer:
+        asked.append(self.text)
+        return evaluate(self, *arguments)
+
+    monkeypatch.setattr(Expression, "evaluate", noted)
+    it = cluster(tmp_path, "- {alert: High, expr: load > 1}\n- {record: late, expr: sum(load) or other}")
+    now = it.run(5, lambda _: {"something": 1})
+    assert sorted(asked) == ["load > 1", "sum(load) or other"]
+    now = it.run(3, lambda _: high(5), now)
+    assert (it.names(), len(asked)) == ({"High"}, 2 + 3 + 3)
+    it.run(1, lambda _: {"other": 2}, now)
+    assert asked[-1] == "sum(load) or other"
+
+
+def test_what_needs_no_series_is_always_evaluated(tmp_path: Path) -> None:
+    rules = f"""
+- {{alert: Gone, expr: absent(load)}}
+- {{alert: Late, expr: load or vector(time()) >= {START // SECOND + 2}}}
+- {{alert: Now, expr: hour() >= 0}}
+"""
+    it = cluster(tmp_path, rules, started_at=0)
+    now = it.run(2, lambda _: {"something": 1})
+    assert it.names() == {"Gone", "Now"}
+    it.run(2, lambda _: {"something": 1}, now)
+    assert it.names() == {"Gone", "Late", "Now"}
+
+
+def test_an_error_that_needs_no_series_is_one_at_each_evaluation(tmp_path: Path) -> None:
+    it = cluster(tmp_path, "- {alert: Top, expr: 'topk(0 / 0, load)'}")
+    it.run(3, lambda _: {"something": 1})
+    assert (it.engine.groups[0].failures, it.engine.groups[0].rules[0].error) == (3, "parameter value is NaN")
 
 
 def test_what_a_reload_no_longer_records_goes_stale(tmp_path: Path) -> None:

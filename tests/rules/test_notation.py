@@ -114,10 +114,14 @@ def test_what_python_writes_is_read_back(pairs: list[tuple[str, float | None]]) 
 @pytest.mark.peer
 def test_promtool_refuses_the_same(tmp_path: Path, peer_binary: Callable[[str], str]) -> None:
     texts = [("x", values) for values in (*GOOD, *BAD)] + [(m, "1") for m in (*GOOD_METRICS, *BAD_METRICS)]
-    for number, (series, values) in enumerate(texts):
+    paths = [tmp_path / f"{number}.yml" for number in range(len(texts))]
+    for path, (series, values) in zip(paths, texts, strict=True):
         test = {"interval": "1m", "input_series": [{"series": series, "values": values}]}
-        path = tmp_path / f"{number}.yml"
         path.write_text(yaml.safe_dump({"tests": [test]}))
-        status, output = promtool(peer_binary, "test", "rules", str(path))
+    status, output = promtool(peer_binary, "test", "rules", *map(str, paths))
+    assert status == 1
+    told = output.split("Unit Testing:  ")[1:]
+    for path, (series, values), said in zip(paths, texts, told, strict=True):
+        assert said.startswith(f"{path}\n")
         good = values in GOOD if series == "x" else series in GOOD_METRICS
-        assert (status == 0) == good, f"{series} {values}: {output}"
+        assert ("SUCCESS" in said) == good, f"{series} {values}: {output}"

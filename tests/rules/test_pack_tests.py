@@ -107,7 +107,9 @@ def test_the_table_of_thresholds_answers_each_row_with_alerts_that_exist() -> No
     names = {rule.name for path in shipped() for rule in alerts_of(path)}
     links = re.findall(r"\[(\w+)\]\(runbooks/(\w+)\.md\)", text)
     assert all(name == page for name, page in links)
-    assert {name for name, _ in links} == {name for name in names if not name.startswith("Fleetowl")}
+    [itself] = [path for path in shipped() if path.name == "fleetowl.rules.yml"]
+    of_itself = {rule.name for rule in alerts_of(itself)} - {"Watchdog"}
+    assert {name for name, _ in links} == names - of_itself
     rows = [line for line in text.splitlines() if re.match(r"\| [AS]\d ", line)]
     assert len([row for row in rows if row.startswith("| A3 ")]) == 16
     assert all("](runbooks/" in row for row in rows)

@@ -161,19 +161,19 @@ def requests(second: int, good: float, failed: float, rejected: float, wrong: fl
     ],
 )
 def test_error_rate(it: Cluster, good: float, failed: float, rejected: float, fires: bool) -> None:
-    it.run(400, lambda second: requests(second, good, failed, rejected), interval=5 * SECOND)
+    it.run(400, lambda second: requests(second, good, failed, rejected), interval=15 * SECOND)
     assert it.names() == ({"ErrorRateHigh"} if fires else set())
 
 
 def test_the_error_rate_counts_what_failed_once(it: Cluster) -> None:
-    it.run(400, lambda second: requests(second, 19.0, 1.0, 1.0), interval=5 * SECOND)
+    it.run(400, lambda second: requests(second, 19.0, 1.0, 1.0), interval=15 * SECOND)
     [alert] = [alert for alert in it.firing if alert.name == "ErrorRateHigh"]
     assert alert.value == pytest.approx(0.05)
     assert alert.labels["pod"] == "p1"
 
 
 def test_what_clients_send_wrong_is_not_an_error_of_the_service(it: Cluster) -> None:
-    it.run(400, lambda second: requests(second, 20, 0, 0, wrong=20), interval=5 * SECOND)
+    it.run(400, lambda second: requests(second, 20, 0, 0, wrong=20), interval=15 * SECOND)
     assert not it.names()
 
 
@@ -181,7 +181,7 @@ def test_errors_of_other_services_are_not_the_engines(it: Cluster) -> None:
     def web(second: int) -> Samples:
         return {f'http_requests_total{{job="web",instance="w",status="{s}xx"}}': 9.0 * second for s in (2, 5)}
 
-    it.run(400, web, interval=5 * SECOND)
+    it.run(400, web, interval=15 * SECOND)
     assert not it.names()
 
 
@@ -200,7 +200,7 @@ def first_token(second: int, rate: float, slow_share: float) -> Samples:
     ("rate", "slow_share", "fires"), [(2, 0.03, True), (2, 0.005, False), (0.1, 0.5, False), (0, 0, False)]
 )
 def test_time_to_first_token(it: Cluster, rate: float, slow_share: float, fires: bool) -> None:
-    it.run(400, lambda second: first_token(second, rate, slow_share), interval=5 * SECOND)
+    it.run(400, lambda second: first_token(second, rate, slow_share), interval=15 * SECOND)
     assert it.names() == ({"TimeToFirstTokenHigh"} if fires else set())
 
 
@@ -327,9 +327,9 @@ def test_host_memory(it: Cluster, available: float, fires: bool) -> None:
 )
 def test_host_pressure(it: Cluster, metric: str, share: float, seconds: int, alert: str) -> None:
     name = f"pressure_{metric}_seconds_total"
-    now = it.run(seconds, lambda second: host(**{name: second * share}), interval=5 * SECOND)
+    now = it.run(seconds, lambda second: host(**{name: second * share}), interval=15 * SECOND)
     assert it.names() == {alert}
-    it.run(seconds, lambda second: host(**{name: seconds * share + second * 0.01}), now, interval=5 * SECOND)
+    it.run(seconds, lambda second: host(**{name: seconds * share + second * 0.01}), now, interval=15 * SECOND)
     assert not it.names()
 
 
@@ -347,7 +347,7 @@ def disk(available: float, readonly: float = 0, fstype: str = "ext4") -> Samples
     [(disk(5), True), (disk(50), False), (disk(0, fstype="squashfs"), False), (disk(5, readonly=1), False)],
 )
 def test_filesystem_almost_full(it: Cluster, samples: Samples, fires: bool) -> None:
-    it.run(320, lambda _: samples, interval=5 * SECOND)
+    it.run(320, lambda _: samples, interval=15 * SECOND)
     assert it.names() == ({"HostFilesystemAlmostFull"} if fires else set())
 
 
@@ -377,7 +377,7 @@ def load(value: float, expected: float = 4.0) -> Samples:
     ids=["unusual and too much", "unusual, but CPUs are free", "usual here", "not learned yet"],
 )
 def test_host_load_anomalous(it: Cluster, value: float, expected: float, fires: bool) -> None:
-    it.run(320, lambda _: load(value, expected), interval=5 * SECOND)
+    it.run(320, lambda _: load(value, expected), interval=15 * SECOND)
     assert it.names() == ({"HostLoadAnomalous"} if fires else set())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from rules.promql.frame import Projection, frame_of
 from rules.promql.scrapes import Span, parse_span, with_interval
 from telemetry.window import Window
 from tests.rules.cluster import START, Cluster
+from tests.rules.expressions import Maker
 
 
 def vector(it: Cluster, text: str, at: int) -> dict[str, float]:
@@ -255,6 +257,23 @@ def test_label_work_is_kept_while_the_series_stay(monkeypatch: pytest.MonkeyPatc
     it.write(now + 2 * SECOND, {'c{node="new"}': 1.0, 'up{node="new"}': 1})
     found = expression.evaluate(it.window, now + 2 * SECOND)
     assert isinstance(found, Vector)
+
+
+def test_what_is_said_to_have_no_rows_has_none() -> None:
+    """Random expressions on an empty window, at moments of all hours."""
+    window, moments = Window(), range(0, 10**9, 10**8 + 4321)
+    maker, silent = Maker(5, [100]), 0
+    for text in [maker.expression() for _ in range(400)]:
+        expression = parse(text)
+        if not expression.without_series(window):
+            continue
+        silent += 1
+        for at in moments:
+            with suppress(EvaluationError):
+                answer = expression.evaluate(window, at)
+                assert isinstance(answer, Vector), text
+                assert not answer.labels, text
+    assert silent > 200
 
 
 def test_new_series_are_seen_and_stale_ones_are_not() -> None:

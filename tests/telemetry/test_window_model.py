@@ -251,8 +251,9 @@ class WindowAgainstNaive(RuleBasedStateMachine):
                 assert (times[0], bits(float(values[0]))) == (max(samples), samples[max(samples)])
 
 
+# tests/acceptance/test_window_model.py has five times as many.
 WindowAgainstNaive.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=20,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

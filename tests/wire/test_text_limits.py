@@ -110,3 +110,24 @@ def test_the_capture_with_blank_values(shared_data: Path) -> None:
     blank = sum(b" 9223372036854775794" in line or b" 140737488355328" in line for line in body.splitlines())
     assert found.refused == {"sentinel": blank}
     assert max(found.values) < 2**31
+
+
+def test_comments_beyond_the_limit_are_not_looked_at_and_those_before_not_kept_for_ever() -> None:
+    decoder = TextDecoder(TextLimits(comment_bytes=5000, keep_scrapes=5))
+    for scrape in range(20):
+        body = b"".join(b"# TYPE m_%d_%d counter\n  # x%d\n" % (scrape, n, n) for n in range(2000)) + b"x 1\n"
+        for _ in range(2):
+            assert decoder.decode(body).values == [1.0]
+        assert sum(map(len, decoder.comments)) < 5050
+        assert len(decoder.types) < 5000 // 20 * 4
+    assert any(name.startswith(("m_17_", "m_19_")) for name in decoder.types), "known anew"
+
+
+def test_what_is_told_to_forget_forgets() -> None:
+    decoder = TextDecoder()
+    decoder.decode(b"".join(b"x%d 1\n" % n for n in range(500)))
+    decoder.decode(b"x7 1\n")
+    decoder.forget(0)
+    assert decoder.labels == [Labels({NAME: "x7"})]
+    found = decoder.decode(b"x9 1\nx7 2\n")
+    assert [decoder.labels[local].name for local in found.ids] == ["x9", "x7"]

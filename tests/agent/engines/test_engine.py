@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from agent.engines.budget import NodeBudget
 from agent.engines.engine import Engine
 from agent.engines.settings import EngineSettings
 from agent.reading import Reading
@@ -250,12 +251,35 @@ async def test_too_many_series_are_capped_and_said(
         assert _values(reading)["scrape_samples_scraped"] == 1000.0
         assert _status(reading) == ("limited", "sample_limit")
     assert engine.scraper.stats.refused == {"sample_limit": 2 * 49_006}
-    assert len(engine.scraper._decoder.labels) == 1000, "nothing is remembered of the rest"
+    assert len(engine.scraper.reader._decoder.labels) == 1000, "nothing is remembered of the rest"
     assert [record.getMessage() for record in caplog.records] == [
         f"{engine} shows too many series: 1000 of 50006 are taken, those of serving first (sample_limit)"
     ]
     engine_server.say("/metrics", PAGE)
     assert _status(await engine.scrape(3000)) == ("up", "")
+
+
+async def test_engines_share_the_series_of_their_node(
+    engine_server: Served, session: aiohttp.ClientSession
+) -> None:
+    engine_server.say("/metrics", "".join(f'junk{{n="{number}"}} 1\n' for number in range(100)))
+    budget = NodeBudget(120)
+    settings = EngineSettings.model_validate(
+        {"job": "x", "url": engine_server.url, "health": {"enabled": False}, "readiness": {"enabled": False}}
+    )
+    one, other = (Engine(settings, "n", 1000, lambda: session, budget=budget) for _ in range(2))
+    assert _status(await one.scrape(0)) == ("up", "")
+    reading = await other.scrape(0)
+    assert _status(reading) == ("limited", "engine_series")
+    assert _values(reading)["scrape_samples_scraped"] == 60.0, "an equal share"
+    assert other.scraper.stats.refused == {"engine_series": 40}
+    assert "(engine_series)" in other.reason
+    reading = await one.scrape(1000)
+    assert _status(reading) == ("limited", "engine_series"), "who has more is cut back"
+    assert _values(reading)["scrape_samples_scraped"] == 60.0
+    await one.close()
+    await one.scrape(1500)
+    assert _status(await other.scrape(2000)) == ("up", ""), "one that is closed holds nothing"
 
 
 async def test_garbage_of_another_kind_each_time_is_one_line_in_the_log(
@@ -284,7 +308,7 @@ async def test_series_that_change_each_time_are_forgotten(
     for number in range(60):
         engine_server.say("/metrics", "".join(f"x{number}_{place} 1\n" for place in range(300)))
         await engine.scrape(number * 1000)
-    assert len(engine.scraper._decoder.labels) < 30 * 300
+    assert len(engine.scraper.reader._decoder.labels) < 30 * 300
 
 
 ON: dict[str, object] = {"health": {}, "readiness": {}}

@@ -48,6 +48,14 @@ def test_types_of_what_is_left_out_are_left_out() -> None:
     assert kept.count(b"# TYPE") == 3
 
 
+def test_a_page_of_comments_keeps_those_that_matter() -> None:
+    comments = b"".join(
+        b"# TYPE junk%d gauge\n# HELP junk%d x\n\n" % (number, number) for number in range(9000)
+    )
+    body = comments + b"# TYPE a counter\n" * 9000 + b"a 1\n" + comments
+    assert cut(body, 10) == (b"# TYPE a counter\na 1\n", 0)
+
+
 def test_an_openmetrics_page_still_ends() -> None:
     body = b"".join(b'junk{n="%d"} 1\n' % number for number in range(50)) + b"# EOF\n"
     kept, refused = cut(body, 10)
