@@ -155,7 +155,8 @@ class Presence:
         missed = self._missed()
         unlisted = there == sweep["count"]
         # A new process gets no handle for a GPU that is lost; all that is left is that it is counted.
-        if not unlisted and (sweep["state"] != "failing" or there + len(missed) != sweep["count"]):
+        nameless = "unmet" in sweep or sweep["state"] == "failing"
+        if not unlisted and not (nameless and there + len(missed) == sweep["count"]):
             return
         now = self._timer()
         for device in missed:

@@ -21,7 +21,7 @@ sweep said: start another probe, which loads the library of now."""
 
 DriverState = Literal["ready", "absent", "waiting", "hung", "failing"]
 """Absent: no library or no loaded driver, which is healthy. Waiting: a call is not back; hung: for long.
-Failing: the driver as a whole answers with errors, or a GPU that it counts does not say who it is."""
+Failing: the driver as a whole answers with errors, or no GPU that it counts says who it is."""
 
 DeviceState = Literal["up", "waiting", "hung", "lost", "failing"]
 """Lost: the driver names an error that means that the GPU is gone, or lists it no more. Failing: it answers

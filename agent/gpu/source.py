@@ -174,6 +174,7 @@ class GpuSource:
             for device, report in self._believed(sweep):
                 parts += self._values(device, report)
                 samples += self._said(device, report, at)
+            samples += status.unmet_samples(sweep.get("unmet", []), self._presence.devices.values())
             samples += self._missing.samples()
             samples += self._accompanied(at)
         rest = self._naming.reading(samples, self._types, at)

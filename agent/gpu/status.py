@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from agent.gpu.client import Condition
 from agent.gpu.labels import OWN_DEVICE
 from agent.gpu.presence import Device
-from agent.gpu.protocol import DeviceReport, DeviceState, Sweep
+from agent.gpu.protocol import DeviceReport, DeviceState, Sweep, Unmet
 from agent.host import labelled
 from model.metric import Metric, Sample
 
@@ -112,6 +112,15 @@ def device_samples(device: Device, report: DeviceReport | None) -> Iterator[Samp
     yield Sample("fleetowl_gpu_device_status", status, 1.0)
     if report is not None and report["state"] == "hung":
         yield from _hung(labelled(gpu, uuid, ("call", report["call"])), report["seconds"])
+
+
+def unmet_samples(unmet: Sequence[Unmet], devices: Iterable[Device]) -> Iterator[Sample]:
+    """Of GPUs that have not said who they are, as far as none that is missed had their index."""
+    missed = {each.identity["index"] for each in devices if each.whole and each.state != "up"}
+    for one in unmet:
+        if one["index"] not in missed:
+            gpu, state = ("gpu", str(one["index"])), ("state", one["state"])
+            yield Sample("fleetowl_gpu_device_status", labelled(gpu, state, ("reason", one["reason"])), 1.0)
 
 
 def _instance(device: Device) -> Iterator[tuple[str, str]]:

@@ -65,7 +65,7 @@ def missing(now: Facts, *, gpus: bool) -> tuple[Finding, ...]:
 
 def _of_gpu(gpu: GpuView) -> Iterator[Finding]:
     subject = f"GPU {gpu.gpu}" + (f" instance {gpu.mig_instance}" if gpu.mig_instance else "")
-    if gpu.state == "lost":  # the driver numbers the others anew, so that its index may be another's
+    if gpu.state == "lost" and gpu.uuid:  # the others are numbered anew, so its index may be another's
         subject += f" ({short_uuid(gpu.uuid)})"
     if gpu.state != "up":
         yield Finding(_severity(gpu.state), subject, _said(gpu.state, gpu.reason))

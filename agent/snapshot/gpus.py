@@ -30,6 +30,8 @@ FIGURES = {
 STATUS = "fleetowl_gpu_device_status"
 _IDENTITY = ("DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_GPU_TEMP", "fleetowl_gpu_up", STATUS)
 _PREFIXES = ("DCGM_", "fleetowl_gpu_", "fleetowl_xid_")
+_UNMET = "?"
+"""In front of the index of a GPU that has never said who it is."""
 _STATES = ("lost", "hung", "failing", "waiting", "unknown", "up")
 
 Key = tuple[str, str]
@@ -39,6 +41,8 @@ Key = tuple[str, str]
 def key_of(labels: Labels) -> Key:
     """Which GPU a series is about, however it spells that."""
     uuid = labels.value("UUID") or labels.value("uuid") or labels.value("gpu_uuid")
+    if not uuid and labels.name == STATUS:
+        return _UNMET + labels.value("gpu"), ""
     instance, part = labels.value("GPU_I_ID"), labels.value("GPU_C_ID")
     return uuid, f"{instance}/{part}" if part else instance
 
@@ -87,7 +91,7 @@ def _view(key: Key, before: Facts | None, own: Facts) -> GpuView:
     bits = int(own.value("DCGM_FI_DEV_CLOCKS_EVENT_REASONS") or 0)
     view = GpuView(
         gpu=labels.value("gpu"),
-        uuid=key[0],
+        uuid="" if key[0].startswith(_UNMET) else key[0],
         model_name=labels.value("modelName"),
         pci_bus_id=labels.value("pci_bus_id"),
         mig_profile=labels.value("GPU_I_PROFILE") or labels.value("mig_profile"),

@@ -245,7 +245,9 @@ class Probe:
                 sweep["reason"] = f"GPU {slot.index} has not said who it is: {sweep['call']} has not returned"
                 return
             if slot.trouble and slot.device is None:
-                sweep["state"], sweep["reason"] = "failing", slot.trouble
+                sweep["reason"] = slot.trouble
+                if all(each.device is None for each in self._slots):
+                    sweep["state"] = "failing"  # nobody says who he is: the driver is at fault
                 state: DeviceState = "lost" if slot.gone else "failing"
                 unmet = sweep.setdefault("unmet", [])
                 unmet.append({"index": slot.index, "state": state, "reason": slot.trouble})

@@ -347,3 +347,10 @@ def test_nan_is_not_known() -> None:
     series = Labels({NAME: "node_load1", "node": "n1"})
     (seen,) = snapshot(None, (0.0, [(series, float("nan"))])).nodes
     assert seen.host.load1 is None
+
+
+def test_a_gpu_that_never_said_who_it_is_has_a_row() -> None:
+    reason = "GPU 2 does not say who it is: GPU is lost (NVML 15)"
+    status = f'fleetowl_gpu_device_status{{gpu="2",state="lost",reason="{reason}"}} 1\n'
+    (one,) = node(status).gpus
+    assert (one.gpu, one.uuid, one.state, one.reason) == ("2", "", "lost", reason)

@@ -112,12 +112,18 @@ def test_only_what_is_gone_is_lost_before_it_says_who_it_is(
 def test_a_gpu_lost_before_it_says_who_it_is(bench: Bench, nvml: FakeNvml) -> None:
     nvml.gpus[1].error = 15
     sweep = bench.sweep()
-    assert (sweep["state"], sweep["count"]) == ("failing", 2)
+    assert (sweep["state"], sweep["count"]) == ("ready", 2), "one GPU is not the driver"
     assert sweep["reason"] == "GPU 1 does not say who it is: GPU is lost (NVML 15)"
     assert [device["state"] for device in sweep["devices"]] == ["up"]
     nvml.gpus[1].error = 0
     assert bench.states() == [("up", ""), ("up", "")]
-    assert bench.sweep()["state"] == "ready"
+    assert bench.sweep()["reason"] == ""
+
+
+def test_a_driver_none_of_whose_gpus_says_who_it_is_is_failing(bench: Bench, nvml: FakeNvml) -> None:
+    for gpu in nvml.gpus:
+        gpu.error = 15
+    assert bench.sweep()["state"] == "failing"
 
 
 @pytest.mark.parametrize(
