@@ -36,6 +36,11 @@ log = logging.getLogger("fleetowl.analyzer")
 DRAIN_SECONDS = 5.0
 """How long a graceful stop waits for answers; what is given up is sent again after the next start."""
 
+_BUNCH_SECONDS = 0.02
+"""Arrivals come in bunches: the tick that one asks for lets the rest in."""
+_GAP_SECONDS = 0.25
+"""Between such a tick and the next one: arrivals without end must not mean ticks without end."""
+
 FIXED = (
     "listen",
     "state_directory",
@@ -175,8 +180,11 @@ class Analyzer:
     async def _beat(self, interval: int) -> None:
         """Tick at the multiples of the interval (ms), and at once when something woke us.
 
-        Rule groups are due at such multiples: ticks that drift would leave one out now and then.
+        Rule groups are due at such multiples: ticks that drift would leave one out now and then. When we are
+        woken often the first tick is at once, and the others keep _GAP_SECONDS.
         """
+        timer = asyncio.get_running_loop().time
+        woken, calm_at = False, timer()
         while True:
             self._wake.clear()
             try:
@@ -184,11 +192,18 @@ class Analyzer:
             except Exception:  # the supervisor's boundary: a monitor that stops ticking is blind
                 self.failures += 1
                 log.exception("a tick failed; the next one is tried all the same")
+            if woken:
+                calm_at = timer() + _GAP_SECONDS
             try:
-                await asyncio.wait_for(self._wake.wait(), until_next(interval, self.clock.now()))
+                # Not wait_for: it swallows a cancellation that comes with the wake.
+                async with asyncio.timeout(until_next(interval, self.clock.now())):
+                    await self._wake.wait()
+                woken = True
             except TimeoutError:
+                woken = False
                 continue
-            await asyncio.sleep(0.02)  # arrivals come in bunches; let the rest of this one in
+            pause = max(_BUNCH_SECONDS, calm_at - timer())
+            await asyncio.sleep(min(pause, until_next(interval, self.clock.now())))
 
     def _tick(self) -> None:
         now = self.clock.now()
