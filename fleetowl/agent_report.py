@@ -12,6 +12,7 @@ from agent.snapshot.shape import EngineView, Finding, GpuView, HostView, NodeVie
 from agent.snapshot.words import short_uuid
 from fleetowl.figures import NOTHING, gibibytes, number, percent, since, watts
 from fleetowl.terminal import BOLD, RED, YELLOW, Column, cut, paint, paragraph, render
+from fleetowl.visible import visible
 
 _MHZ = 1_000_000
 _STILL_SECONDS = 5.0
@@ -28,7 +29,8 @@ def report(snapshot: Snapshot, width: int | None, colour: bool = False) -> str:
 
 
 def _node(node: NodeView, width: int | None, colour: bool) -> list[str]:
-    lines = flow([paint(node.node, BOLD if colour else ""), *host_parts(node.host)], width, len(node.node))
+    name = visible(node.node)
+    lines = flow([paint(name, BOLD if colour else ""), *host_parts(node.host)], width, len(name))
     lines += _findings("What is wrong, worst first", _beside_the_driver(node, node.wrong), width, colour)
     lines += ["", *gpu_lines(node, width, colour)]
     if node.engines:
@@ -60,20 +62,20 @@ def host_parts(host: HostView) -> list[str]:
         parts.append(f"memory {gibibytes(used, total)} ({percent(used / total)})")
     if host.fullest_used_ratio is not None:
         parts.append(f"fullest disk {host.fullest_mountpoint} {percent(host.fullest_used_ratio)}")
-    return [part for part in parts if part]
+    return [visible(part) for part in parts if part]
 
 
 def gpu_lines(node: NodeView, width: int | None, colour: bool) -> list[str]:
     """The GPUs, or why there are none."""
     if not node.gpus:
         code = "" if node.driver_state in ("absent", "ready", "released") else RED
-        lines = textwrap.wrap(_no_gpu(node), width or 1 << 16)
+        lines = textwrap.wrap(visible(_no_gpu(node)), width or 1 << 16)
         return [paint(line, code) if colour else line for line in lines]
     models = {gpu.model_name for gpu in node.gpus}
     whole = [gpu for gpu in node.gpus if not gpu.mig_profile] or node.gpus
     what = f"{len(whole)} x {models.pop()}" if len(models) == 1 else str(len(whole))
     driver = f", driver {node.driver_version}" if node.driver_version else ""
-    head = f"GPUs: {what}{driver}"
+    head = visible(f"GPUs: {what}{driver}")
     return [_head(cut(head, width or len(head)), colour), *render(gpu_columns(node.gpus), width, colour)]
 
 
@@ -190,7 +192,7 @@ def _no_gpu(node: NodeView) -> str:
 def _findings(title: str, findings: Sequence[Finding], width: int | None, colour: bool) -> list[str]:
     if not findings:
         return []
-    indent = max(len(finding.subject) for finding in findings)
+    indent = max(len(visible(finding.subject)) for finding in findings)
     lines = ["", _head(title, colour)]
     for finding in findings:
         code = {"broken": RED, "warning": YELLOW}.get(finding.severity, "") if colour else ""

@@ -61,13 +61,14 @@ class Front(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        from fleetowl.visible import visible
         from model.settings import ConfigurationError
 
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
             for problem in error.problems:
-                click.echo(f"error: {problem}", err=True)
+                click.echo(visible(f"error: {problem}", keep="\n"), err=True)
             count = len(error.problems)
             click.echo(f"{count} problem{'s' if count > 1 else ''}", err=True)
             sys.exit(2)
@@ -299,8 +300,9 @@ def runbooks_audit(url: str, output: str) -> None:
 def runbooks_undo(run: str, url: str, token_file: Path | None) -> None:
     """Take back what a run did, where nobody else has touched it since."""
     from fleetowl.remote import post
+    from fleetowl.visible import visible
 
-    click.echo(post(url, f"/api/v1/runbooks/undo/{run}", token_file))
+    click.echo(visible(str(post(url, f"/api/v1/runbooks/undo/{run}", token_file))))
 
 
 @main.group()

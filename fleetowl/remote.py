@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 import click
 
+from fleetowl.visible import visible
+
 TIMEOUT_SECONDS = 10
 
 
@@ -55,5 +57,5 @@ def _reason(error: urllib.error.HTTPError) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
+    click.echo(visible(f"error: {message}", keep="\n"), err=True)
     sys.exit(1)

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from fleetowl.visible import visible
+
 
 def as_json(data: Any) -> str:
     """Indented JSON."""
@@ -23,10 +25,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> str
     """Columns padded to their widest cell; the last one is not."""
     if not rows:
         return empty
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    shown = [[visible(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in shown) for i in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
+        for row in shown
     ]
     return "\n".join(lines)
 
@@ -59,7 +62,7 @@ def incidents(data: Any) -> str:
 
 def incident(data: Any) -> str:
     """The story of one incident."""
-    return str(data["story"])
+    return visible(str(data["story"]), keep="\n")
 
 
 def runbooks(data: Any) -> str:
@@ -73,7 +76,9 @@ def runbooks(data: Any) -> str:
 def audit(data: Any) -> str:
     """Audit lines and whether the chain holds."""
     rows = [[line["at"], line["state"], line["run"], line["sentence"]] for line in data["lines"]]
-    return table(["AT", "STATE", "RUN", "WHAT"], rows, "nothing was done yet") + f"\n{data['verdict']}"
+    return (
+        table(["AT", "STATE", "RUN", "WHAT"], rows, "nothing was done yet") + f"\n{visible(data['verdict'])}"
+    )
 
 
 FORMS: dict[str, Callable[[Any], str]] = {"json": as_json, "yaml": as_yaml}

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from fleetowl.visible import visible
+
 RED, YELLOW, GREEN, BOLD, DIM = "31", "33", "32", "1", "2"
 """Codes of ECMA-48's SGR."""
 
@@ -28,6 +30,9 @@ class Column:
     flexible: bool = False
     colours: Mapping[int, str] | None = None
     """By row."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", [visible(cell) for cell in self.cells])
 
     @property
     def width(self) -> int:
@@ -80,6 +85,7 @@ def render(columns: Sequence[Column], width: int | None = None, colour: bool = F
 
 def paragraph(subject: str, text: str, indent: int, width: int | None, colour: str = "") -> list[str]:
     """`subject  text`, the text wrapped under itself; `indent` is the width of the widest subject."""
+    subject, text = visible(subject), visible(text)
     if width is None:
         return [f"  {paint(subject.ljust(indent), colour)}  {text}"]
     if indent + 4 > width // 2:  # no room beside it: below

@@ -11,6 +11,7 @@ from agent.snapshot.shape import GpuView, NodeView, Snapshot
 from fleetowl.agent_report import engine_columns, flow, gpu_columns, gpu_lines, host_parts
 from fleetowl.terminal import BOLD, DIM, RED, YELLOW, Column, cut, paint, render
 from fleetowl.top.history import History
+from fleetowl.visible import visible
 
 LINE_WIDTH = 12
 """Characters for the last minute: five seconds each."""
@@ -91,7 +92,7 @@ def draw(
     """
     head = [_summary(seen, choice, origin, screen)]
     if problem:
-        head.append(_painted(cut(problem, screen.width), RED, screen))
+        head.append(_painted(cut(visible(problem), screen.width), RED, screen))
     body = _body(seen, history, choice, screen)
     room = max(0, screen.height - len(head) - 1)
     top = min(choice.top, max(0, len(body) - room))
@@ -112,7 +113,7 @@ def _summary(seen: Snapshot, choice: Choice, origin: str, screen: Screen) -> str
     if choice.node:
         parts.append(f"only {choice.node}")
     code = RED if broken else YELLOW if warnings else BOLD
-    return _painted(cut("  ".join(parts), screen.width), code, screen)
+    return _painted(cut(visible("  ".join(parts)), screen.width), code, screen)
 
 
 def _body(seen: Snapshot, history: History, choice: Choice, screen: Screen) -> list[str]:
@@ -124,13 +125,13 @@ def _body(seen: Snapshot, history: History, choice: Choice, screen: Screen) -> l
 
 
 def _node(node: NodeView, now: float, history: History, choice: Choice, screen: Screen) -> list[str]:
-    name = node.node or "(no node)"
+    name = visible(node.node) or "(no node)"
     lines = flow([_painted(name, BOLD, screen), *host_parts(node.host)], screen.width, len(name))
     for finding in (*node.wrong, *node.missing):
         if finding.severity != "note":
             code = RED if finding.severity == "broken" else YELLOW
-            subject = _painted(cut(finding.subject, screen.width), code, screen)
-            lines.append(f"{subject}  {finding.text}")
+            subject = _painted(cut(visible(finding.subject), screen.width), code, screen)
+            lines.append(f"{subject}  {visible(finding.text)}")
     if node.gpus:
         lines += render(_gpu_columns(node, now, history, choice), screen.width, screen.colour)
     elif node.driver_state != "unknown":
