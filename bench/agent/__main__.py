@@ -1,7 +1,7 @@
 """What the agent costs and how soon it speaks, with GPUs that a stub of the driver plays.
 
     python -m bench.agent [cost] [event] [hang] [growth]    # all four without a name
-                          [--seconds 60] [--gpus 8] [--engines 8]
+                          [--seconds 60] [--gpus 8] [--engines 8] [--interval 1s]
 
 The agent runs as it does in production: its own processes, a 1 s interval, pushing to an analyzer that only
 counts, scraping engines that answer a page like vLLM's. The peer, Debian's prometheus-node-exporter, is
@@ -31,7 +31,9 @@ async def run(options: argparse.Namespace) -> bool:
         place = Path(folder)
         for part in options.parts or PARTS:
             if part == "cost":
-                met.append(await cost.bench(options.seconds, options.gpus, options.engines, place))
+                met.append(
+                    await cost.bench(options.seconds, options.gpus, options.engines, place, options.interval)
+                )
             elif part == "event":
                 met.append(await latency.bench(options.xids, place))
             elif part == "hang":
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the cost measurement")
     parser.add_argument("--gpus", type=int, default=8)
     parser.add_argument("--engines", type=int, default=8, help="engines that the agent scrapes")
+    parser.add_argument("--interval", default="1s", help="of the agent in the cost measurement")
     parser.add_argument("--xids", type=int, default=20, help="XIDs of the event measurement")
     parser.add_argument("--hang-seconds", type=float, default=120.0)
     parser.add_argument("--hangs", type=int, default=100)

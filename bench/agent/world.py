@@ -173,14 +173,15 @@ async def running_agent(
     environment: dict[str, str],
     engines: int = 0,
     gpu: dict[str, Any] | None = None,
+    interval: str = "1s",
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """An agent in a process of its own, as in production: 1 s interval, pushing to `world`."""
+    """An agent in a process of its own, as in production, pushing to `world`."""
     runner = await world.start(engines)
     port = free_port()
     world.agent = f"http://127.0.0.1:{port}"
     configuration: dict[str, object] = {
         "listen": f"127.0.0.1:{port}",
-        "interval": "1s",
+        "interval": interval,
         "engines": [
             {"job": "vllm", "instance": f"llama-{number}", "url": f"{url}/metrics"}
             for number, url in enumerate(world.engines)
