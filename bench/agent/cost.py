@@ -96,9 +96,8 @@ async def bench(seconds: float, gpus: int, engines: int, folder: Path, interval:
     """Print the figures; whether all aims are met."""
     ours, theirs = await asyncio.gather(agent(seconds, gpus, engines, folder, interval), peer(seconds))
     page = sum(not line.startswith("#") for line in engine_page(1).splitlines())
-    print(
-        f"cost: {gpus} GPUs (stub), {engines} engines of {page} series, every {interval}, scraped each second, pushing"
-    )
+    print(f"cost: {gpus} GPUs (stub), {engines} engines of {page} series, every {interval}")
+    print("  scraped each second, pushing to an analyzer that only counts")
     print(f"  {ours.processes} processes, {ours.series} series, a page of {ours.page_bytes / 1000:.0f} kB")
     print(f"  /metrics median {ours.scrape_median_ms:.2f} ms")
     met = [
