@@ -194,8 +194,8 @@ def test_data_is_data_whatever_is_wrong(once: Once, nvml_stub: Callable[..., Stu
     stub.gpus[0].lose()
     told = once(stub=stub, output="json")
     (node,) = json.loads(told.text)["nodes"]
-    assert (told.status, node["driver_state"]) == (1, "failing")
-    assert [(gpu["gpu"], gpu["state"]) for gpu in node["gpus"]] == [("1", "up")]
+    assert (told.status, node["driver_state"]) == (1, "ready"), "one GPU is not the driver"
+    assert [(gpu["gpu"], gpu["state"]) for gpu in node["gpus"]] == [("0", "lost"), ("1", "up")]
 
 
 def test_a_gpu_that_was_there_is_missed(once: Once, nvml_stub: Callable[..., Stub], tmp_path: Path) -> None:
