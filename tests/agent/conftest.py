@@ -9,6 +9,7 @@ import pytest
 
 from agent.host import Host
 from model.metric import Sample
+from tests.agent.pushing import Rig
 
 PROC = {
     "loadavg": "0.50 1.25 2.00 2/300 4242\n",
@@ -87,3 +88,9 @@ def flat() -> Callable[[Iterable[Sample]], dict[str, float]]:
         return spelled
 
     return spell
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    """A pusher between an analyzer and a spool, on one clock."""
+    return Rig(tmp_path)

@@ -137,3 +137,15 @@ def spell(samples: Iterable[Sample]) -> dict[str, float]:
         inner = ",".join(f"{name}={value}" for name, value in sample.labels.items())
         spelled[f"{sample.name}{{{inner}}}"] = sample.value
     return spelled
+
+
+TO_RESET = "GPU recovery action changed from 0x0 (None) to 0x1 (GPU Reset Required)"
+TO_REBOOT = "GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)"
+TO_NONE = "GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (None)"
+
+
+def repeated(node: Node, code: int, gpu: int = 0) -> bool:
+    return any(
+        f"gpu={gpu}," in name and f"xid={code}}}" in name and "repeated=true" in name
+        for name in node.series()
+    )
