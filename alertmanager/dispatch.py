@@ -222,7 +222,7 @@ class Dispatcher:
             (self._alerts[key] for key in group.members.values()),
             key=lambda alert: (alert.starts_at, alert.labels.pairs),
         )
-        going, held = self.stages.sift(alerts, now)
+        going, held = self.stages.sift(alerts, group.route, now)
         for alert in going:
             self.held.pop(alert.fingerprint, None)
         self.held.update((stays.alert.fingerprint, stays) for stays in held)

@@ -24,6 +24,37 @@ class Delivery(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """What a message says of an incident beyond its alerts; incidents/ writes it.
+
+    `lines` are sentences for a person (most likely cause, reach, what was held back); `url` and `ack_url`
+    are links, empty where no external_url is set.
+    """
+
+    incident: str
+    title: str
+    lines: tuple[str, ...] = ()
+    url: str = ""
+    ack_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A notification that no group asked for: an escalation, a status update, a digest, a dead man.
+
+    `key` names the matter and the step ("escalation:INC-20261126-0001:2"): the same key is decided once,
+    also by a restarted process. `headline` leads the message; `alerts` are what it lists.
+    """
+
+    key: str
+    receiver: str
+    headline: str
+    why: str
+    alerts: tuple[Alert, ...] = ()
+    tier: Tier = Tier.P3
+
+
+@dataclass(frozen=True, slots=True)
 class Notification:
     """What one integration is told, frozen when it was decided (`at`, ms): a repetition is equal to it.
 
@@ -41,6 +72,8 @@ class Notification:
     dedup_key: str
     why: str = ""
     attempt: int = 1
+    headline: str = ""
+    briefs: tuple[Brief, ...] = ()
 
     @property
     def receiver(self) -> str:

@@ -13,6 +13,8 @@ fetch() { # command package
 fetch prometheus prometheus
 fetch promtool prometheus
 fetch prometheus-node-exporter prometheus-node-exporter
+fetch prometheus-alertmanager prometheus-alertmanager
+fetch amtool prometheus-alertmanager
 fetch kubectl kubernetes-client
 command -v docker-compose >/dev/null || left_out+=("docker-compose (apt-get install docker-compose)")
 command -v gcc >/dev/null || left_out+=("gcc, which builds the stub of the GPU driver (apt-get install gcc libc6-dev)")

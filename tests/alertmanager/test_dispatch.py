@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from alertmanager.notification import Notification, Outcome
+from alertmanager.route import Route
 from alertmanager.stages import Stage
 from model.alert import Alert
 from model.decision import Decision, allow, refuse
@@ -339,8 +340,13 @@ def test_a_stage_holds_back_and_says_why(night: Build) -> None:
     class Quiet:
         name = "silence"
         on = True
+        version = 0
 
-        def holds(self, alert: Alert, now: int) -> Decision:
+        def observe(self, alert: Alert, now: int) -> None: ...
+
+        def step(self, now: int) -> None: ...
+
+        def holds(self, alert: Alert, route: Route, now: int) -> Decision:
             if self.on and alert.name == "A":
                 return allow("silenced by the test")
             return refuse("not silenced")

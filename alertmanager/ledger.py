@@ -1,0 +1,36 @@
+"""What becomes of alerts and notifications, told to whoever keeps account of it (explain, timelines)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from alertmanager.notification import Notification, Outcome
+from alertmanager.stages import Held
+from model.decision import Decision
+
+
+class Ledger(Protocol):
+    """Hears of every decision of the dispatcher. It must not raise and must not keep references to change."""
+
+    def decided(self, notification: Notification, now: int) -> None:
+        """A notification was decided; it is on disk before it leaves."""
+
+    def answered(self, notification: Notification, outcome: Outcome, decision: Decision, now: int) -> None:
+        """A receiver answered an attempt (`notification.attempt`); `decision` says what follows."""
+
+    def held(self, group_key: str, receiver: str, held: Sequence[Held], now: int) -> None:
+        """At a flush of this group these alerts stayed back; told when the set changes, not every time."""
+
+
+class NoLedger:
+    """Keeps nothing."""
+
+    def decided(self, notification: Notification, now: int) -> None:
+        """Nothing."""
+
+    def answered(self, notification: Notification, outcome: Outcome, decision: Decision, now: int) -> None:
+        """Nothing."""
+
+    def held(self, group_key: str, receiver: str, held: Sequence[Held], now: int) -> None:
+        """Nothing."""

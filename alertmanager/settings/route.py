@@ -1,0 +1,52 @@
+"""The route tree."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from alertmanager.matching import parse_matchers
+from alertmanager.settings.common import PositiveDuration
+from model.settings import Duration, Settings
+
+
+class RouteSettings(Settings):
+    """A node of the route tree; what is not given is inherited from its parent."""
+
+    receiver: str | None = Field(None, description="Who is notified.")
+    group_by: tuple[str, ...] | None = Field(
+        None, description="Labels that make a group; `incident` is the incident's id, `...` is all labels."
+    )
+    group_wait: Duration | None = Field(None, description="How long a new group waits for its first alerts.")
+    group_interval: PositiveDuration | None = Field(
+        None, description="How long until a changed group is notified again."
+    )
+    repeat_interval: PositiveDuration | None = Field(
+        None, description="How long until an unchanged group is notified again."
+    )
+    matchers: tuple[str, ...] = Field((), description='What the alert must match, as `tier=~"P0|P1"`.')
+    match: dict[str, str] = Field(default={}, description="Deprecated spelling of equality matchers.")
+    match_re: dict[str, str] = Field(default={}, description="Deprecated spelling of regex matchers.")
+    mute_time_intervals: tuple[str, ...] = Field(
+        (), description="Names of time intervals in which the route's groups are not notified."
+    )
+    active_time_intervals: tuple[str, ...] = Field(
+        (), description="Names of time intervals outside which the route's groups are not notified."
+    )
+    continue_: bool = Field(False, alias="continue", description="Whether later siblings are tried too.")
+    routes: tuple[RouteSettings, ...] = Field((), description="Children; the first that matches wins.")
+
+    @field_validator("matchers")
+    @classmethod
+    def _readable(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        for line in lines:
+            parse_matchers(line)
+        return lines
+
+    @field_validator("group_by")
+    @classmethod
+    def _names(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names and "..." in names and len(names) > 1:
+            raise ValueError("`...` already is all labels: it stands alone")
+        if names and len(set(names)) < len(names):
+            raise ValueError("a label is named twice")
+        return names
