@@ -92,6 +92,10 @@ class Alerts:
                 ended += self._end(key, now) or [key]
         return ended
 
+    def next_at(self) -> int | None:
+        """When (ms) `expire` is to be asked next, at the latest; None if never."""
+        return self._deadlines[0][0] if self._deadlines else None
+
     def forget(self, key: EpisodeKey) -> None:
         """Everybody who must know of this episode does."""
         del self.kept[key]

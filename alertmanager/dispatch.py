@@ -130,6 +130,15 @@ class Dispatcher:
         """What waits for an answer, for the API and for a graceful stop."""
         return [pending.notification for pending in self._outbox.values()]
 
+    def next_at(self) -> int | None:
+        """When (ms) `step` has something to do without a new alert; None if never."""
+        moments = [pending.next_at for key, pending in self._outbox.items() if key not in self._under_way]
+        moments += [since + UNANSWERED for since in self._under_way.values()]
+        moments += [group.due_at for group in self._groups]
+        moments += [self._now] if self._behind - self._outbox.keys() else []
+        ends_at = self._alerts.next_at()
+        return min(moments if ends_at is None else [*moments, ends_at], default=None)
+
     def samples(self, now: int) -> Iterator[Sample]:
         """Own metrics."""
         yield from self.stats.samples()

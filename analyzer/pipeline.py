@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from alertmanager.dispatch import Dispatcher
 from alertmanager.notification import Notification, Outcome
+from analyzer.alerting import compose, explained_by
 from analyzer.central import CentralSettings
 from analyzer.demand import Demand
 from analyzer.inventory import Inventory
 from analyzer.tick import Step, Tick
 from analyzer.topology import TopologyWatch
 from detectors.engine import Scoring
-from incidents.correlation import Incidents
 from incidents.topology_feed import TopologyFeed
 from model.alert import Alert
 from model.decision import Decision, allow
@@ -27,7 +26,7 @@ from model.metric import Metric, Sample
 from model.moment import MINUTE
 from model.topology import Topology
 from rules.engine import RuleEngine
-from rules.group import AlertRule, RuleGroup
+from rules.group import RuleGroup
 from rules.promql.answer import Answer, Vector
 from rules.promql.expression import Expression, parse
 from runbooks.cluster import ClusterView
@@ -42,8 +41,6 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state is on disk and takes writes."),)
-WATCHDOG = "Watchdog"
-"""The dead man's signal, which always fires: it is told where a route names it, and wakes nobody else."""
 COMPACT_INTERVAL = 5 * MINUTE
 COMPACT_SLACK = 0.1
 
@@ -90,8 +87,9 @@ class Pipeline:
             settings.analyzer.tick,
             settings.analyzer.external_labels,
         )
-        self.incidents = Incidents(settings.incidents, self.topology, explained_by(groups))
-        self.dispatcher = Dispatcher(settings.alertmanager)
+        self.alerting = compose(settings, self.topology, explained_by(groups))
+        self.incidents = self.alerting.incidents
+        self.dispatcher = self.alerting.dispatcher
         self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
         self.settings = settings
         self.view: ClusterView | None = None
@@ -133,13 +131,7 @@ class Pipeline:
 
     def answered(self, notification: Notification, outcome: Outcome, now: int) -> None:
         """Record a receiver's answer; `keep` must follow before anything else is done."""
-        decision = self.dispatcher.record(notification, outcome, now)
-        attempt = notification.attempt
-        if not outcome.ok and attempt & (attempt - 1):
-            return  # a receiver that stays away is noted at attempts 1, 2, 4, 8...
-        kind = "notified" if outcome.ok else "not notified"
-        for incident in notification.incidents:
-            self.incidents.note(incident, now, kind, str(decision))
+        self.alerting.answered(notification, outcome, now)
 
     def acted(self, result: Result, now: int) -> None:
         """Record what became of an action; `keep` must follow before anything else is done."""
@@ -167,8 +159,7 @@ class Pipeline:
             settings.alertmanager.external_url,
             settings.analyzer.external_labels,
         )
-        self.incidents.reconfigure(settings.incidents, explained_by(groups))
-        self.dispatcher.reconfigure(settings.alertmanager, now)
+        self.alerting.reconfigure(settings, explained_by(groups), now)
         self.runbooks.reconfigure(runbooks, settings.runbooks)
         self.demand.follow(groups, now)
 
@@ -200,13 +191,10 @@ class Pipeline:
         self.alerts = self.rules.step(now)
 
     def _incidents(self, now: int) -> None:
-        self.alerts = self.incidents.step(now, self.alerts)
+        self.alerts = self.alerting.correlate(now, self.alerts)
 
     def _notifications(self, now: int) -> None:
-        told = [
-            alert for alert in self.alerts if alert.name != WATCHDOG or self.dispatcher.has_own_route(alert)
-        ]
-        self._effects.notifications = self.dispatcher.step(now, told)
+        self._effects.notifications = self.alerting.notify(now, self.alerts)
 
     def _runbooks(self, now: int) -> None:
         def query(text: str) -> Vector:
@@ -234,13 +222,3 @@ class Pipeline:
 def parse_once(text: str) -> Expression:
     """An expression that is asked for at every tick."""
     return parse(text)
-
-
-def explained_by(groups: list[RuleGroup]) -> dict[str, tuple[str, ...]]:
-    """Which alerts each alert explains, as the side files of the rules say."""
-    return {
-        rule.name: rule.extras.explains
-        for group in groups
-        for rule in group.rules
-        if isinstance(rule, AlertRule) and rule.extras.explains
-    }

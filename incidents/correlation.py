@@ -116,6 +116,14 @@ class Incidents:
             "story": story(incident, timeline),
         }
 
+    def next_at(self) -> int | None:
+        """When (ms) `step` has something to do without a new alert; None if never."""
+        moments = [heard + self._settings.resolve_timeout for heard in self._heard.values()]
+        for incident in self._kept.values():
+            if incident.open and (ended_at := incident.ended_at) is not None:
+                moments.append(max(ended_at, incident.changed_at) + self._settings.resolve_hold)
+        return min(moments, default=None)
+
     def samples(self) -> Iterator[Sample]:
         """Own metrics."""
         still_open = Counter(incident.tier.name for incident in self._kept.values() if incident.open)

@@ -1,0 +1,94 @@
+"""From alerts to notifications, composed: incidents, the stages that hold alerts back, the dispatcher.
+
+There is one place where these rooms are put together, and both the pipeline and a simulation use it: what a
+simulation says of a configuration is what that configuration will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from alertmanager.dispatch import Dispatcher
+from alertmanager.notification import Notification, Outcome
+from alertmanager.stages import Stage
+from analyzer.central import CentralSettings
+from incidents.correlation import Incidents
+from model.alert import Alert
+from model.decision import Decision
+from model.topology import Topology
+from rules.group import AlertRule, RuleGroup
+
+WATCHDOG = "Watchdog"
+"""The dead man's signal, which always fires: it is told where a route names it, and wakes nobody else."""
+
+Explains = Mapping[str, Collection[str]]
+"""The name of an alert and the names of the alerts that it explains."""
+
+
+class Alerting:
+    """The rooms between an alert and its notification. Times are ms; nothing here reads a clock."""
+
+    def __init__(
+        self, incidents: Incidents, dispatcher: Dispatcher, stages: Sequence[Stage], topology: Topology
+    ) -> None:
+        self.incidents = incidents
+        self.dispatcher = dispatcher
+        self.stages = tuple(stages)
+        self.topology = topology
+
+    def correlate(self, now: int, alerts: Sequence[Alert]) -> list[Alert]:
+        """The alerts, each with its incident."""
+        return self.incidents.step(now, alerts)
+
+    def notify(self, now: int, alerts: Sequence[Alert]) -> list[Notification]:
+        """What leaves now, for alerts that have their incidents."""
+        told = [alert for alert in alerts if alert.name != WATCHDOG or self.dispatcher.has_own_route(alert)]
+        return self.dispatcher.step(now, told)
+
+    def answered(self, notification: Notification, outcome: Outcome, now: int) -> Decision:
+        """Note a receiver's answer, also in the incidents that the notification is about."""
+        decision = self.dispatcher.record(notification, outcome, now)
+        attempt = notification.attempt
+        if not outcome.ok and attempt & (attempt - 1):
+            return decision  # a receiver that stays away is noted at attempts 1, 2, 4, 8...
+        kind = "notified" if outcome.ok else "not notified"
+        for incident in notification.incidents:
+            self.incidents.note(incident, now, kind, str(decision))
+        return decision
+
+    def reconfigure(self, settings: CentralSettings, explains: Explains, now: int) -> None:
+        """Take other settings; alerts, incidents and what is under way stay."""
+        self.incidents.reconfigure(settings.incidents, explains)
+        self.dispatcher.reconfigure(settings.alertmanager, now)
+
+    def next_at(self) -> int | None:
+        """When (ms) there is something to do without a new alert; None if never."""
+        return min(_there(self.incidents.next_at(), self.dispatcher.next_at()), default=None)
+
+
+def compose(
+    settings: CentralSettings, topology: Topology, explains: Explains, off: Collection[str] = ()
+) -> Alerting:
+    """The rooms as these settings want them; stages whose name is in `off` are left out."""
+    incidents = Incidents(settings.incidents, topology, explains)
+    stages = [stage for stage in _stages() if stage.name not in off]
+    return Alerting(incidents, Dispatcher(settings.alertmanager, stages), stages, topology)
+
+
+def _stages() -> Iterator[Stage]:
+    """In the order in which they are asked: time intervals, inhibit, silence, topology, flap."""
+    yield from ()
+
+
+def _there(*moments: int | None) -> list[int]:
+    return [moment for moment in moments if moment is not None]
+
+
+def explained_by(groups: Sequence[RuleGroup]) -> dict[str, tuple[str, ...]]:
+    """Which alerts each alert explains, as the side files of the rules say."""
+    return {
+        rule.name: rule.extras.explains
+        for group in groups
+        for rule in group.rules
+        if isinstance(rule, AlertRule) and rule.extras.explains
+    }
