@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from alertmanager.notification import Delivery, Notification
-from model.alert import Alert
+from alertmanager.notification import Brief, Delivery, Notification
+from model.alert import Alert, Tier
 from model.labels import Labels, format_fingerprint
 
 
@@ -57,11 +57,14 @@ def notification_to_json(notification: Notification) -> dict[str, Any]:
         "dedup_key": notification.dedup_key,
         "why": notification.why,
         "attempt": notification.attempt,
+        "headline": notification.headline,
+        "briefs": [brief_to_json(brief) for brief in notification.briefs],
+        "urgency": notification.urgency,
     }
 
 
 def notification_from_json(delivery: Delivery, body: dict[str, Any]) -> Notification:
-    """The reverse of `notification_to_json`."""
+    """The reverse of `notification_to_json`; what an earlier version has not written is unsaid."""
     return Notification(
         delivery=delivery,
         group_labels=Labels(body["group_labels"]),
@@ -73,6 +76,27 @@ def notification_from_json(delivery: Delivery, body: dict[str, Any]) -> Notifica
         dedup_key=body["dedup_key"],
         why=body["why"],
         attempt=body["attempt"],
+        headline=body.get("headline", ""),
+        briefs=tuple(brief_from_json(brief) for brief in body.get("briefs", ())),
+        urgency=None if body.get("urgency") is None else Tier(body["urgency"]),
+    )
+
+
+def brief_to_json(brief: Brief) -> dict[str, Any]:
+    """What a message says of an incident."""
+    return {
+        "incident": brief.incident,
+        "title": brief.title,
+        "lines": list(brief.lines),
+        "url": brief.url,
+        "ack_url": brief.ack_url,
+    }
+
+
+def brief_from_json(body: dict[str, Any]) -> Brief:
+    """The reverse of `brief_to_json`."""
+    return Brief(
+        body["incident"], body["title"], tuple(body["lines"]), url=body["url"], ack_url=body["ack_url"]
     )
 
 

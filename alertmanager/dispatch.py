@@ -13,25 +13,29 @@ integration that fails neither holds up the others nor makes them hear the same 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Connection
 
 from alertmanager.alerts import Alerts
-from alertmanager.grouping import Group, GroupId, Groups, Told
+from alertmanager.grouping import Group, GroupId, Groups, LastTold
+from alertmanager.ledger import Ledger, NoLedger
 from alertmanager.metrics import Stats, gauges
-from alertmanager.nflog import LogEntry, needs_update
-from alertmanager.notification import Delivery, Notification, Outcome, dedup_key
+from alertmanager.nflog import LogEntry, Told, needs_update
+from alertmanager.notification import PAGE, Brief, Delivery, Notification, Outcome, Page, dedup_key
 from alertmanager.outbox import GivenUp, Pending, after_failure
+from alertmanager.pages import delivery_of, notification_of
 from alertmanager.route import build_route, routing_labels
 from alertmanager.settings import AlertmanagerSettings
 from alertmanager.stages import Held, Stage, Stages
-from alertmanager.tables import kept_log, kept_pending
-from model.alert import Alert
+from alertmanager.tables import kept_log, kept_pending, kept_told
+from model.alert import Alert, Tier
 from model.decision import Decision, allow, refuse
 from model.metric import Sample
 from model.moment import HOUR, MINUTE, format_duration
+from store.kept import Kept
 
 log = logging.getLogger("fleetowl.alertmanager")
 
@@ -39,15 +43,34 @@ UNANSWERED = 5 * MINUTE
 """A notification whose outcome nobody recorded for so long is handed out again (same dedup key)."""
 
 
+Briefs = Callable[[Sequence[str]], Sequence[Brief]]
+"""What a message says of these incidents; asked once, when the notification is decided."""
+
+
+def no_briefs(incidents: Sequence[str]) -> Sequence[Brief]:
+    """Nothing beyond the alerts."""
+    return ()
+
+
 class Dispatcher:
     """The whole of the alertmanager's decisions; implements Durable."""
 
-    def __init__(self, settings: AlertmanagerSettings, stages: Sequence[Stage] = ()) -> None:
+    def __init__(
+        self,
+        settings: AlertmanagerSettings,
+        stages: Sequence[Stage] = (),
+        ledger: Ledger | None = None,
+        briefs: Briefs = no_briefs,
+    ) -> None:
+        self.ledger = ledger or NoLedger()
+        self._briefs = briefs
         self.stats = Stats()
         self.stages = Stages(stages)
         self.held: dict[int, Held] = {}
         self._log = kept_log()
         self._outbox = kept_pending()
+        self._told_of = kept_told()
+        self._unknown_receivers: set[str] = set()
         self._under_way: dict[Delivery, int] = {}
         self._behind: set[Delivery] = set()
         self._cleaned_at = 0
@@ -61,11 +84,12 @@ class Dispatcher:
         if now < self._now:
             self._clock_went_back(now)
         self._now = now
-        for alert in alerts:
-            for key in self._alerts.take(alert, now):
-                self._groups.place(key, now)
-        for key in self._alerts.expire(now):
+        changed = [key for alert in alerts for key in self._alerts.take(alert, now)]
+        changed += self._alerts.expire(now)
+        for key in changed:
             self._groups.place(key, now)
+        self.stages.observe((self._alerts[key] for key in changed), now)
+        self.stages.step(now)
         for group in self._groups:
             if group.due_at <= now:
                 self._flush(group, now)
@@ -74,6 +98,19 @@ class Dispatcher:
         if now - self._cleaned_at >= HOUR:
             self._clean(now)
         return self._leaving(now)
+
+    def page(self, pages: Sequence[Page], now: int) -> list[Decision]:
+        """Take these pages; they leave with the next step. A key is taken once, whoever repeats it."""
+        return [self._page(page, now) for page in pages]
+
+    def told(self, incident: str) -> Told | None:
+        """The most urgent tier at which people were told of an incident, and when they last were."""
+        return self._told_of.get(incident)
+
+    def told_tier(self, incident: str) -> Tier | None:
+        """The most urgent tier at which a notification about this incident was decided."""
+        told = self._told_of.get(incident)
+        return told.tier if told else None
 
     def record(self, notification: Notification, outcome: Outcome, now: int) -> Decision:
         """Note a receiver's answer; the sentence belongs into the incidents' timelines."""
@@ -85,10 +122,13 @@ class Dispatcher:
         if outcome.ok:
             self.stats.sent[delivery[1:]] += 1
             self._close(delivery, pending, now, delivered=True)
-            return allow(f"notified {delivery} of {_what(notification)}: {outcome.answer}")
-        kind = "failed" if outcome.retry else "refused"
-        self.stats.failed[(delivery.receiver, delivery.integration, kind)] += 1
-        return self._failed(delivery, pending, outcome, now)
+            decision = allow(f"notified {delivery} of {_what(notification)}: {outcome.answer}")
+        else:
+            kind = "failed" if outcome.retry else "refused"
+            self.stats.failed[(delivery.receiver, delivery.integration, kind)] += 1
+            decision = self._failed(delivery, pending, outcome, now)
+        self.ledger.answered(notification, outcome, decision, now)
+        return decision
 
     def reconfigure(self, settings: AlertmanagerSettings, now: int) -> None:
         """Take other settings; what is under way goes on where its receiver is still there."""
@@ -99,25 +139,30 @@ class Dispatcher:
     @property
     def dirty(self) -> bool:
         """Whether something is not on disk yet."""
-        return self._alerts.kept.dirty or self._log.dirty or self._outbox.dirty
+        return any(kept.dirty for kept in self._tables)
+
+    @property
+    def _tables(self) -> tuple[Kept[Any, Any], ...]:
+        return (self._alerts.kept, self._log, self._outbox, self._told_of)
 
     def load(self, tx: Connection, now: int) -> None:
         """Take over what was kept; what was under way is sent again at the next step."""
-        for kept in (self._alerts.kept, self._log, self._outbox):
+        for kept in self._tables:
             kept.load(tx)
         self._under_way.clear()
         self._behind.clear()
         self._alerts.restored(now)
         self._regroup(now)
+        self.stages.observe(self._alerts.kept.values(), now)
 
     def save(self, tx: Connection) -> None:
         """Write what changed."""
-        for kept in (self._alerts.kept, self._log, self._outbox):
+        for kept in self._tables:
             kept.save(tx)
 
     def saved(self) -> None:
         """The commit succeeded."""
-        for kept in (self._alerts.kept, self._log, self._outbox):
+        for kept in self._tables:
             kept.saved()
 
     @property
@@ -186,12 +231,12 @@ class Dispatcher:
             self._outbox.put(delivery, replace(pending, next_at=min(pending.next_at, now + first)))
         self._under_way = dict.fromkeys(self._under_way, now)
 
-    def _told(self, group: GroupId) -> Told | None:
+    def _told(self, group: GroupId) -> LastTold | None:
         entries = [self._log[delivery] for delivery in self._deliveries(group) if delivery in self._log]
         if not entries:
             return None
         firing = frozenset().union(*(entry.firing for entry in entries))
-        return Told(max(entry.at for entry in entries), firing)
+        return LastTold(max(entry.at for entry in entries), firing)
 
     def _deliveries(self, group: GroupId) -> list[Delivery]:
         key, receiver = group
@@ -235,6 +280,10 @@ class Dispatcher:
         for alert in going:
             self.held.pop(alert.fingerprint, None)
         self.held.update((stays.alert.fingerprint, stays) for stays in held)
+        stays = frozenset((one.alert.fingerprint, one.stage, one.why) for one in held)
+        if stays != group.stays:
+            group.stays = stays
+            self.ledger.held(group.key, group.route.receiver, held, now)
         return going
 
     def _decide(self, delivery: Delivery, group: Group, batch: Sequence[Alert], now: int) -> None:
@@ -267,7 +316,33 @@ class Dispatcher:
         notification = Notification(
             delivery, group.labels, told, firing, ended, now, sequence, key, decision.why
         )
-        self._outbox[delivery] = Pending(notification, next_at=now)
+        self._freeze(replace(notification, briefs=tuple(self._briefs(notification.incidents))), now)
+
+    def _freeze(self, notification: Notification, now: int) -> None:
+        """From here on it is repeated as it is until the receiver takes it."""
+        self._outbox[notification.delivery] = Pending(notification, next_at=now)
+        for alert in notification.alerts:
+            if alert.incident and not alert.resolved_at(now):
+                before = self._told_of.get(alert.incident)
+                tier = alert.tier if notification.urgency is None else notification.urgency
+                self._told_of[alert.incident] = Told(min(tier, before.tier) if before else tier, now)
+        self.ledger.decided(notification, now)
+
+    def _page(self, page: Page, now: int) -> Decision:
+        if page.receiver not in self._send_resolved:
+            why = f"the page {page.key} goes nowhere: there is no receiver {page.receiver!r}"
+            if page.receiver not in self._unknown_receivers:
+                self._unknown_receivers.add(page.receiver)
+                log.error("%s (known: %s)", why, ", ".join(sorted(self._send_resolved)))
+            return refuse(why)
+        deliveries = [delivery_of(page, integration) for integration in self._send_resolved[page.receiver]]
+        fresh = [one for one in deliveries if one not in self._outbox and one not in self._log]
+        if not fresh:
+            return refuse(f"the page {page.key} was decided before")
+        briefs = self._briefs(sorted({alert.incident for alert in page.alerts if alert.incident}))
+        for delivery in fresh:
+            self._freeze(notification_of(page, delivery, briefs, now), now)
+        return allow(f"{page.receiver} is paged: {page.why}")
 
     def _settle(self, group: Group) -> None:
         """Let go of the ended alerts of the last flush, once every integration knows of them."""
@@ -323,9 +398,15 @@ class Dispatcher:
         for delivery, entry in list(self._log.items()):
             if now - entry.at > retention and (delivery.group_key, delivery.receiver) not in self._groups:
                 del self._log[delivery]
+        there = {incident for _, incident in self._alerts}
+        for incident, told in list(self._told_of.items()):
+            if now - told.at > retention and incident not in there:
+                del self._told_of[incident]
 
 
 def _what(notification: Notification) -> str:
+    if notification.is_page and not notification.alerts:
+        return f"the page {notification.group_key.removeprefix(PAGE)}"
     count = len(notification.alerts)
     alerts = f"{count} alert{'s' if count != 1 else ''}"
     return f"{alerts} ({notification.status}, {', '.join(notification.incidents) or 'no incident'})"

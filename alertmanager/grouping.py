@@ -22,7 +22,7 @@ GroupId = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LastTold:
     """What the notification log remembers of a group: when it was last told, and of whom."""
 
     at: int
@@ -42,6 +42,7 @@ class Group:
     told: frozenset[int] = frozenset()
     ended: dict[int, Alert] = field(default_factory=dict)
     urgent_at: int | None = None
+    stays: frozenset[tuple[int, str, str]] = frozenset()
 
     @property
     def id(self) -> GroupId:
@@ -61,7 +62,7 @@ class Groups:
         root: Route,
         settings: FleetowlSettings,
         alerts: Alerts,
-        told: Callable[[GroupId], Told | None],
+        told: Callable[[GroupId], LastTold | None],
     ) -> None:
         self._root = root
         self._settings = settings

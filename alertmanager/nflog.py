@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 
+from model.alert import Tier
 from model.decision import Decision, allow, refuse
 from model.moment import format_duration
 
@@ -21,6 +22,14 @@ class LogEntry:
     at: int
     sequence: int
     delivered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The most urgent tier at which a notification about an incident was decided, and when the last (ms)."""
+
+    tier: Tier
+    at: int
 
 
 def needs_update(

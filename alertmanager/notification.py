@@ -54,12 +54,17 @@ class Page:
     tier: Tier = Tier.P3
 
 
+PAGE = "page:"
+"""How the group key of a page begins; the rest is the page's own key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Notification:
     """What one integration is told, frozen when it was decided (`at`, ms): a repetition is equal to it.
 
     `alerts` is what is sent; `firing` and `resolved` are the fingerprints that the notification log
     keeps, which also hold what the receiver does not want to hear of (send_resolved: false).
+    `headline` and `urgency` are what a page says of itself; they are empty where a group is told.
     """
 
     delivery: Delivery
@@ -74,6 +79,12 @@ class Notification:
     attempt: int = 1
     headline: str = ""
     briefs: tuple[Brief, ...] = ()
+    urgency: Tier | None = None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether no group asked for it."""
+        return self.group_key.startswith(PAGE)
 
     @property
     def receiver(self) -> str:
@@ -87,12 +98,14 @@ class Notification:
 
     @property
     def status(self) -> str:
-        """`firing` while one of its alerts was."""
-        return "firing" if self.firing else "resolved"
+        """`firing` while one of its alerts was; a page that lists none stands for itself."""
+        return "firing" if self.firing or not self.alerts else "resolved"
 
     @property
     def tier(self) -> Tier:
-        """The most urgent of its firing alerts, or of all where none fires."""
+        """What a page states; else the most urgent of its firing alerts, or of all where none fires."""
+        if self.urgency is not None:
+            return self.urgency
         firing = [alert.tier for alert in self.alerts if not alert.resolved_at(self.at)]
         return min(firing or [alert.tier for alert in self.alerts], default=Tier.P3)
 

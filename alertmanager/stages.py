@@ -1,18 +1,21 @@
 """What may hold an alert back between its group and its notification.
 
-The order is fixed: time intervals, inhibit, silence, topology, flap. A stage says for one alert whether
-it stays back and why; what stays back is out of the batch, never out of the alert list.
+A stage says for one alert whether it stays back and why; what stays back is out of the batch, never out
+of the alert list. Time intervals are no stage: they mute a route, whatever its alerts are.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from alertmanager.route import Route
 from model.alert import Alert
-from model.decision import Decision
+from model.decision import Decision, refuse
+
+ORDER = ("inhibit", "silence", "topology", "flap")
+"""By their names, the order in which stages are asked; one that is not here comes after them."""
 
 
 class Stage(Protocol):
@@ -40,6 +43,21 @@ class Stage(Protocol):
         """Whether the alert stays back from the groups of this route (go = True), and why."""
 
 
+class Muting(Protocol):
+    """What keeps whole routes quiet at certain times."""
+
+    def muted(self, route: Route, now: int) -> Decision:
+        """Whether the groups of this route are not notified now (go = True), and why."""
+
+
+class NeverMuted:
+    """No time intervals."""
+
+    def muted(self, route: Route, now: int) -> Decision:
+        """Never."""
+        return refuse("no time interval mutes this route")
+
+
 class Held(NamedTuple):
     """An alert that stayed back."""
 
@@ -49,14 +67,41 @@ class Held(NamedTuple):
 
 
 class Stages:
-    """The list of stages; the first that holds an alert decides."""
+    """The stages in their order; the first that holds an alert decides."""
 
     def __init__(self, stages: Sequence[Stage] = ()) -> None:
-        self._stages = tuple(stages)
+        self._all = tuple(sorted(stages, key=_place))
+        self._asked = self._all
+        self._switched = 0
         self.counts: Counter[str] = Counter()
+
+    @property
+    def version(self) -> int:
+        """Stands while every stage would answer as before."""
+        return self._switched + sum(stage.version for stage in self._asked)
+
+    def switch_off(self, names: Collection[str]) -> None:
+        """Ask all stages but these from now on; these go on hearing of alerts."""
+        # Larger than any sum of versions, so that no two sets of stages ever have the same one.
+        self._switched += 1 << 64
+        self._asked = tuple(stage for stage in self._all if stage.name not in names)
+
+    def observe(self, alerts: Iterable[Alert], now: int) -> None:
+        """These alerts changed."""
+        if self._all:
+            for alert in alerts:
+                for stage in self._all:
+                    stage.observe(alert, now)
+
+    def step(self, now: int) -> None:
+        """It is `now`."""
+        for stage in self._all:
+            stage.step(now)
 
     def sift(self, alerts: Sequence[Alert], route: Route, now: int) -> tuple[list[Alert], list[Held]]:
         """Those that go on, and those that stay back."""
+        if not self._asked:
+            return list(alerts), []
         going, staying = [], []
         for alert in alerts:
             held = self._held(alert, route, now)
@@ -68,8 +113,12 @@ class Stages:
         return going, staying
 
     def _held(self, alert: Alert, route: Route, now: int) -> Held | None:
-        for stage in self._stages:
+        for stage in self._asked:
             decision = stage.holds(alert, route, now)
             if decision:
                 return Held(alert, stage.name, decision.why)
         return None
+
+
+def _place(stage: Stage) -> int:
+    return ORDER.index(stage.name) if stage.name in ORDER else len(ORDER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text
+from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, Text
 
 from alertmanager.codec import (
     alert_from_json,
@@ -14,10 +14,10 @@ from alertmanager.codec import (
     notification_from_json,
     notification_to_json,
 )
-from alertmanager.nflog import LogEntry
+from alertmanager.nflog import LogEntry, Told
 from alertmanager.notification import Delivery
 from alertmanager.outbox import Pending
-from model.alert import Alert
+from model.alert import Alert, Tier
 from model.labels import format_fingerprint
 from store.columns import Json, Moment
 from store.database import Schema
@@ -61,7 +61,20 @@ _LOG = Table(
     Column("delivered", Boolean, nullable=False),
 )
 
-SCHEMA = Schema("alertmanager", 1, _METADATA)
+_TOLD = Table(
+    "alertmanager_told",
+    _METADATA,
+    Column("incident", String(64), primary_key=True),
+    Column("tier", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+
+def _add_told(tx: Connection) -> None:
+    _TOLD.create(tx)
+
+
+SCHEMA = Schema("alertmanager", 2, _METADATA, {2: _add_told})
 
 EpisodeKey = tuple[int, str]
 """An alert's fingerprint and its incident: the same alert in a later incident is told of anew."""
@@ -110,6 +123,16 @@ def kept_log() -> Kept[Delivery, LogEntry]:
             _delivery(row),
             LogEntry(from_hex(row.firing), from_hex(row.resolved), row.at, row.sequence, row.delivered),
         ),
+    )
+
+
+def kept_told() -> Kept[str, Told]:
+    """What people were told of each incident."""
+    return Kept(
+        _TOLD,
+        key_row=lambda incident: {"incident": incident},
+        value_row=lambda told: {"tier": int(told.tier), "at": told.at},
+        read=lambda row: (row.incident, Told(Tier(row.tier), row.at)),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from alertmanager.notification import Notification, Outcome
 from alertmanager.route import Route
-from alertmanager.stages import Stage
+from alertmanager.stages import Stage, Stages
 from model.alert import Alert
 from model.decision import Decision, allow, refuse
 from model.labels import Labels
@@ -354,7 +354,7 @@ def test_a_stage_holds_back_and_says_why(night: Build) -> None:
     run = night(fleetowl=PLAIN)
     quiet = Quiet()
     stage: Stage = quiet
-    run.dispatcher.stages._stages = (stage,)
+    run.dispatcher.stages = Stages([stage])
     run.fire("A")
     run.fire("B")
     assert run.run(11) == [(10, "team", "firing", "B")]
