@@ -249,6 +249,37 @@ def alerts_list(url: str, output: str) -> None:
     _show(url, "/api/v1/alerts", "alerts", output)
 
 
+@alerts.command("simulate")
+@click.option(
+    "--config",
+    "-c",
+    type=click.Path(path_type=Path),
+    help="A fleetowl.yml or a plain alertmanager.yml; defaults hold without one.",
+)
+@click.option(
+    "--history",
+    required=True,
+    type=click.Path(path_type=Path),
+    help='Recorded alerts, JSON lines {"at": ..., "alert": {...}, "fault": ...}.',
+)
+@click.option("--until", default="", help="When to stop, RFC 3339 or Unix seconds.")
+@click.option(
+    "--without",
+    "off",
+    multiple=True,
+    metavar="STAGE",
+    help="Leave out a stage: time interval, inhibit, silence, topology, flap, grouping... May be repeated.",
+)
+@OUTPUT
+def alerts_simulate(
+    config: Path | None, history: Path, until: str, off: tuple[str, ...], output: str
+) -> None:
+    """Say what a configuration would have sent; exit 1 if nobody had heard of one of the faults."""
+    from fleetowl.simulate import simulate_alerts
+
+    sys.exit(simulate_alerts(config, history, until, off, output, click.echo))
+
+
 @main.group()
 def incidents() -> None:
     """See incidents."""
