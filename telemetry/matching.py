@@ -38,10 +38,16 @@ def check(matcher: Matcher) -> None:
     predicate(matcher)
 
 
-def _matches(text: str) -> Callable[[str], bool]:
+def plain_choices(text: str) -> list[str] | None:
+    """The values that a regular expression like `a|b|c` takes; None if it is more than that."""
     choices = text.split("|")
-    if not any(_SPECIAL.intersection(choice) for choice in choices):
-        return frozenset(choices).__contains__  # a|b|c needs no automaton
+    return None if any(_SPECIAL.intersection(choice) for choice in choices) else choices
+
+
+def _matches(text: str) -> Callable[[str], bool]:
+    choices = plain_choices(text)
+    if choices is not None:
+        return frozenset(choices).__contains__  # it needs no automaton
     compiled = expression(text)
     return lambda value: compiled.fullmatch(value) is not None
 
