@@ -88,7 +88,9 @@ class Dispatcher:
         changed += self._alerts.expire(now)
         for key in changed:
             self._groups.place(key, now)
-        self.stages.observe((self._alerts[key] for key in changed), now)
+        alerts = [self._alerts[key] for key in changed]
+        self.stages.observe(alerts, now)
+        self.ledger.changed(alerts, now)
         self.stages.step(now)
         for group in self._groups:
             if group.due_at <= now:

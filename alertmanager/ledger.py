@@ -7,11 +7,15 @@ from typing import Protocol
 
 from alertmanager.notification import Notification, Outcome
 from alertmanager.stages import Held
+from model.alert import Alert
 from model.decision import Decision
 
 
 class Ledger(Protocol):
     """Hears of every decision of the dispatcher. It must not raise and must not keep references to change."""
+
+    def changed(self, alerts: Sequence[Alert], now: int) -> None:
+        """These alerts began, changed or ended (`alert.resolved_at(now)`); a mere repetition is no change."""
 
     def decided(self, notification: Notification, now: int) -> None:
         """A notification was decided; it is on disk before it leaves."""
@@ -25,6 +29,9 @@ class Ledger(Protocol):
 
 class NoLedger:
     """Keeps nothing."""
+
+    def changed(self, alerts: Sequence[Alert], now: int) -> None:
+        """Nothing."""
 
     def decided(self, notification: Notification, now: int) -> None:
         """Nothing."""
