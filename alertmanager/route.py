@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from alertmanager.matching import LabelMatch, parse_matchers
+from alertmanager.matching import LabelMatch, in_order, old_style, parse_matchers
 from alertmanager.settings import RouteSettings
 from model.alert import Alert
 from model.labels import Labels
+from model.matcher import Matcher
 from model.moment import HOUR, MINUTE, SECOND
 
 ALL_LABELS = "..."
@@ -20,7 +21,10 @@ REPEAT_INTERVAL = 4 * HOUR
 
 @dataclass(frozen=True)
 class Route:
-    """A node with everything inherited. `key` is the path of matchers from the root, as Alertmanager's."""
+    """A node with everything inherited. `key` is the path of matchers from the root, as Alertmanager's.
+
+    `mute` and `active` name time intervals; they are the node's own and are not inherited.
+    """
 
     key: str
     receiver: str
@@ -31,6 +35,8 @@ class Route:
     matches: LabelMatch = field(default_factory=lambda: LabelMatch(()))
     goes_on: bool = False
     children: tuple[Route, ...] = ()
+    mute: tuple[str, ...] = ()
+    active: tuple[str, ...] = ()
 
     def match(self, labels: Mapping[str, str]) -> list[Route]:
         """The nodes that take these labels; a parent only if none of its children does."""
@@ -43,6 +49,12 @@ class Route:
             if taken and not child.goes_on:
                 break
         return found or [self]
+
+    def walk(self) -> Iterator[Route]:
+        """This node and all below it, each before its children."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
 
     def group_labels(self, alert: Alert) -> Labels:
         """The labels that name the alert's group."""
@@ -58,7 +70,7 @@ def routing_labels(alert: Alert) -> Labels:
 
 def build_route(settings: RouteSettings, parent: Route | None = None) -> Route:
     """The tree under `settings`, everything inherited."""
-    matches = LabelMatch([matcher for line in settings.matchers for matcher in parse_matchers(line)])
+    matches = LabelMatch(matchers_of(settings))
     base = parent or Route(key="", receiver=settings.receiver or "")
     own = Route(
         key=f"{base.key}/{matches}" if parent else str(matches),
@@ -69,6 +81,14 @@ def build_route(settings: RouteSettings, parent: Route | None = None) -> Route:
         repeat_interval=settings.repeat_interval or base.repeat_interval,
         matches=matches,
         goes_on=settings.continue_,
+        mute=settings.mute_time_intervals,
+        active=settings.active_time_intervals,
     )
     children = tuple(build_route(child, own) for child in settings.routes)
     return Route(**{**vars(own), "children": children})
+
+
+def matchers_of(settings: RouteSettings) -> list[Matcher]:
+    """The node's matchers of all three spellings, in Alertmanager's order."""
+    modern = [matcher for line in settings.matchers for matcher in parse_matchers(line)]
+    return in_order([*old_style(settings.match, settings.match_re), *modern])

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from alertmanager.settings.common import PositiveDuration
+from alertmanager.settings.common import Place, Text
+from alertmanager.settings.consistency import Names, wrong_in
 from alertmanager.settings.fleetowl import FleetowlSettings
+from alertmanager.settings.global_ import GlobalSettings
 from alertmanager.settings.inhibit import InhibitRuleSettings
+from alertmanager.settings.integrations.own import LogConfig
 from alertmanager.settings.intervals import TimeIntervalSettings
-from alertmanager.settings.receivers import LogConfig, ReceiverSettings
+from alertmanager.settings.nulls import without_nulls
+from alertmanager.settings.receivers import ReceiverSettings
 from alertmanager.settings.route import RouteSettings
-from model.moment import MINUTE
 from model.settings import Settings
 
-
-class GlobalSettings(Settings):
-    """What holds for all receivers."""
-
-    resolve_timeout: PositiveDuration = Field(
-        5 * MINUTE, description="An alert without an end that nobody has repeated for so long is resolved."
-    )
+Part = TypeVar("Part", bound=Settings)
 
 
 class AlertmanagerSettings(Settings):
     """Who is notified of what, and how often."""
 
+    config_file: Path | None = Field(
+        None,
+        description="An alertmanager.yml instead of keys here; beside it only external_url and fleetowl.",
+    )
     global_: GlobalSettings = Field(GlobalSettings(), alias="global", description="What holds for all.")
-    external_url: str = Field("", description="Where people reach this analyzer; links point there.")
+    external_url: Text = Field("", description="Where people reach this analyzer; links point there.")
     route: RouteSettings = Field(
         RouteSettings(receiver="log", group_by=("incident",)), description="The root of the route tree."
     )
-    templates: tuple[str, ...] = Field((), description="Files (globs) of notification templates.")
+    templates: tuple[Text, ...] = Field((), description="Files (globs) of notification templates.")
     inhibit_rules: tuple[InhibitRuleSettings, ...] = Field((), description="Which alerts hold back others.")
     time_intervals: tuple[TimeIntervalSettings, ...] = Field((), description="Named time intervals.")
     mute_time_intervals: tuple[TimeIntervalSettings, ...] = Field(
@@ -44,32 +47,102 @@ class AlertmanagerSettings(Settings):
     )
     fleetowl: FleetowlSettings = Field(FleetowlSettings(), description="What Alertmanager does not have.")
 
-    @model_validator(mode="after")
-    def _consistent(self) -> AlertmanagerSettings:
-        wrong = [*self._wrong_receivers(), *self._wrong_routes()]
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        return self
+    _plain: bool = PrivateAttr(False)
 
-    def _wrong_receivers(self) -> Iterator[str]:
-        for name, count in Counter(receiver.name for receiver in self.receivers).items():
-            if count > 1:
-                yield f"receiver {name!r} is there {count} times"
+    @property
+    def plain(self) -> bool:
+        """Whether this is Alertmanager's own model alone: a file without a part `fleetowl`."""
+        return self._plain
 
-    def _wrong_routes(self) -> Iterator[str]:
-        if self.route.receiver is None:
-            yield "route.receiver is required at the root"
-        if self.route.matchers:
-            yield "route.matchers must be empty at the root: it takes every alert"
-        if self.route.continue_:
-            yield "route.continue has no meaning at the root"
-        known = {receiver.name for receiver in self.receivers}
-        for place, route in _walk(self.route, "route"):
-            if route.receiver is not None and route.receiver not in known:
-                yield f"{place}.receiver {route.receiver!r} is not in receivers ({', '.join(sorted(known))})"
+    @model_validator(mode="wrap")
+    @classmethod
+    def _whole(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Each part by itself, then the parts together; what is wrong is said at once."""
+        if isinstance(data, cls):
+            return data  # it was complete when it was made
+        data = without_nulls(data)
+        wrong: list[InitErrorDetails] = []
+        settings = None
+        try:
+            settings = handler(data)
+        except ValidationError as error:
+            wrong += map(_again, error.errors())
+        parts = _Parts(data if isinstance(data, dict) else {}, settings)
+        wrong += (_line(place, message) for place, message in parts.wrong())
+        if wrong or settings is None:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        # The settings are frozen for their readers; this is still their making.
+        object.__setattr__(settings, "receivers", tuple(parts.inherited))
+        return settings
 
 
-def _walk(route: RouteSettings, place: str) -> Iterator[tuple[str, RouteSettings]]:
-    yield place, route
-    for position, child in enumerate(route.routes):
-        yield from _walk(child, f"{place}.routes.{position}")
+class _Parts:
+    """What can be read of a section, also where some of it cannot."""
+
+    def __init__(self, data: dict[str, Any], settings: AlertmanagerSettings | None) -> None:
+        self._data, self._settings = data, settings
+        self.inherited: list[ReceiverSettings] = []
+
+    def wrong(self) -> Iterator[tuple[Place, str]]:
+        """What does not fit together; fills `inherited`."""
+        route = self._part("route", RouteSettings)
+        yield from wrong_in(route, Names(self._named("receivers"), self._intervals()))
+        common = self._part("global", GlobalSettings)
+        if common is None:
+            return
+        for position, receiver in self._receivers():
+            whole, missing = receiver.inherit(common)
+            self.inherited.append(whole)
+            yield from ((("receivers", position, *place), message) for place, message in missing)
+
+    def _part(self, key: str, model: type[Part]) -> Part | None:
+        if self._settings is not None:
+            part: Part = getattr(self._settings, "global_" if key == "global" else key)
+            return part
+        return _valid(model, self._data[key]) if key in self._data else model()
+
+    def _receivers(self) -> Iterator[tuple[int, ReceiverSettings]]:
+        if self._settings is not None:
+            yield from enumerate(self._settings.receivers)
+            return
+        for position, data in enumerate(_items(self._data, "receivers")):
+            receiver = _valid(ReceiverSettings, data)
+            if receiver is not None:
+                yield position, receiver
+
+    def _intervals(self) -> list[tuple[Place, str]]:
+        return [*self._named("mute_time_intervals"), *self._named("time_intervals")]
+
+    def _named(self, key: str) -> list[tuple[Place, str]]:
+        if self._settings is not None:
+            parts = enumerate(getattr(self._settings, key))
+            return [((key, position, "name"), part.name) for position, part in parts]
+        return [
+            ((key, position, "name"), str(item["name"]))
+            for position, item in enumerate(_items(self._data, key))
+            if isinstance(item, dict) and "name" in item
+        ]
+
+
+def _items(data: dict[str, Any], key: str) -> list[Any]:
+    items = data.get(key)
+    return items if isinstance(items, list) else []
+
+
+def _valid(model: type[Part], data: Any) -> Part | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _again(error: Any) -> InitErrorDetails:
+    """An error of pydantic's, to be raised with others."""
+    kind = PydanticCustomError(error["type"], "{said}", {"said": error["msg"]})
+    return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"])
+
+
+def _line(place: Place, message: str) -> InitErrorDetails:
+    return InitErrorDetails(
+        type=PydanticCustomError("value_error", "{said}", {"said": message}), loc=place, input=None
+    )
