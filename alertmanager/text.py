@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from urllib.parse import quote_plus, urlencode
 
-from alertmanager.notification import Notification
+from alertmanager.notification import Brief, Notification
 from model.alert import Alert
-from model.labels import Labels
+from model.labels import Labels, escape
 from model.moment import SECOND, format_duration, format_moment
 from model.topology import GPU_LABELS, NODE_LABELS, POD_LABELS
 
@@ -27,35 +28,100 @@ _PLACES = (
 
 
 def title(notification: Notification) -> str:
-    """One line: `[P1 firing] GpuLost on node n1, GPU 3 (+2 more) INC-20261120-0001`."""
-    first = _first(notification)
-    more = len(notification.alerts) - 1
-    parts = [
-        f"[{notification.tier.name} {notification.status}]",
-        _inert(first.name) or "alert",
-        f"on {where(first.labels)}" if where(first.labels) else "",
-        f"(+{more} more)" if more else "",
-        ", ".join(notification.incidents),
+    """One line: `[P1 firing] GpuLost on node n1, GPU 3 (+2 more) INC-20261120-0001`.
+
+    A headline, or what an incident is called, stands in front of the name of an alert.
+    """
+    parts = [f"[{notification.tier.name}{_state(notification)}]", *_matter(notification)]
+    line = " ".join(part for part in parts if part)
+    new = [incident for incident in _incidents(notification) if incident not in line]
+    return _cut(" ".join([line, ", ".join(new)]).strip(), 200)
+
+
+def body(
+    notification: Notification,
+    external_url: str = "",
+    limit: int = 0,
+    listed: int = LISTED,
+    quote: Callable[[str], str] = str,
+) -> str:
+    """The incidents' words and links, then the alerts: words, beginning, first check, runbook.
+
+    At most `limit` bytes in UTF-8 (0: no limit): what does not fit is counted and linked. `quote` is put
+    on every line that is not a link, so that no markup in a value comes alive.
+    """
+    briefs = [_brief(brief, quote) for brief in notification.briefs]
+    alerts = sorted(notification.alerts, key=lambda alert: urgency(alert, notification.at))
+    known = {brief.incident for brief in notification.briefs}
+    links = [
+        f"{incident}: {incident_url(external_url, incident)}"
+        for incident in notification.incidents
+        if external_url and incident not in known
     ]
-    return _cut(" ".join(part for part in parts if part), 200)
-
-
-def body(notification: Notification, external_url: str = "") -> str:
-    """The alerts, each with its words, its beginning, the first check and the runbook."""
-    alerts = sorted(notification.alerts, key=lambda alert: _urgency(alert, notification.at))
-    blocks = [_block(alert, notification.at) for alert in alerts[:LISTED]]
-    if len(alerts) > LISTED:
-        blocks.append(f"and {len(alerts) - LISTED} more alerts")
-    if external_url:
-        base = external_url.rstrip("/")
-        blocks += [f"{incident}: {base}/api/v1/incidents/{incident}" for incident in notification.incidents]
-    return "\n\n".join(blocks)
+    blocks = [quote(_block(alert, notification.at)) for alert in alerts[:listed]]
+    while True:
+        rest = len(alerts) - len(blocks)
+        more = [_more(rest, notification, external_url)] if rest else []
+        text = "\n\n".join(block for block in [*briefs, *blocks, *more, *links] if block)
+        if not limit or len(text.encode(errors="replace")) <= limit:
+            return text
+        if not blocks:
+            return cut_bytes(text, limit)
+        blocks.pop()
 
 
 def line(notification: Notification) -> str:
     """Title and first words, for a log or a console."""
-    words = _words(_first(notification).annotations)
+    words = _words(first(notification).annotations) if notification.alerts else ""
     return f"{title(notification)}{': ' + words if words else ''}"
+
+
+def urgency(alert: Alert, now: int) -> tuple[bool, int, int]:
+    """Sorts firing before resolved, then the most urgent first, then the oldest."""
+    return alert.resolved_at(now), alert.tier, alert.starts_at
+
+
+def first(notification: Notification) -> Alert:
+    """The most urgent alert; there must be one."""
+    return min(notification.alerts, key=lambda alert: urgency(alert, notification.at))
+
+
+def ended(notification: Notification) -> bool:
+    """Whether it says that everything is over; what lists no alert (a digest, an update) does not."""
+    return bool(notification.alerts) and notification.status == "resolved"
+
+
+def incident_url(external_url: str, incident: str) -> str:
+    """Where an incident is shown."""
+    return f"{external_url.rstrip('/')}/api/v1/incidents/{quote_plus(incident)}"
+
+
+def rest_url(notification: Notification, external_url: str) -> str:
+    """Where all alerts are found of which a message lists some; empty where no external_url is set."""
+    if not external_url:
+        return ""
+    if len(notification.incidents) == 1:
+        return incident_url(external_url, notification.incidents[0])
+    filters = [("filter", f'{name}="{escape(value)}"') for name, value in notification.group_labels.items()]
+    query = f"?{urlencode(filters)}" if filters else ""
+    return f"{external_url.rstrip('/')}/api/v2/alerts{query}"
+
+
+def cut_bytes(text: str, limit: int) -> str:
+    """The text in at most `limit` bytes of UTF-8.
+
+    >>> cut_bytes("größer", 6), cut_bytes("abc", 3)
+    ('gr…', 'abc')
+    """
+    raw = text.encode(errors="replace")
+    if len(raw) <= limit:
+        return text
+    return raw[: max(0, limit - 3)].decode(errors="ignore") + "…" if limit >= 3 else ""
+
+
+def inert(text: str) -> str:
+    """A value is data: no line break, no terminal sequence, nothing that is not printed."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
 def where(labels: Labels) -> str:
@@ -65,16 +131,55 @@ def where(labels: Labels) -> str:
     'node n1, GPU 3'
     """
     found = [
-        f"{kind} {_inert(next(labels[name] for name in names if name in labels))}"
+        f"{kind} {inert(next(labels[name] for name in names if name in labels))}"
         for kind, names in _PLACES
         if any(name in labels for name in names)
     ]
     return ", ".join(found)
 
 
+def _state(notification: Notification) -> str:
+    """Whether it goes on; nothing for what lists no alert: it may be a digest of what is long over."""
+    return f" {notification.status}" if notification.alerts else ""
+
+
+def _incidents(notification: Notification) -> list[str]:
+    briefed = [brief.incident for brief in notification.briefs if brief.incident]
+    return list(dict.fromkeys([*briefed, *notification.incidents]))
+
+
+def _matter(notification: Notification) -> list[str]:
+    """What it is about: the headline, or the first incident, or the first alert with its place."""
+    more = len(notification.alerts) - 1
+    if notification.headline:
+        return [inert(notification.headline)]
+    if notification.briefs and notification.briefs[0].title:
+        others = len(notification.briefs) - 1
+        return [inert(notification.briefs[0].title), f"(+{others} more)" if others else ""]
+    if not notification.alerts:
+        return ["notice"]
+    alert = first(notification)
+    place = where(alert.labels)
+    name = inert(alert.name) or "alert"
+    return [name, f"on {place}" if place else "", f"(+{more} more)" if more else ""]
+
+
+def _brief(brief: Brief, quote: Callable[[str], str]) -> str:
+    """What is known of the incident, and the two links that a person needs at night."""
+    lines = [quote(_cut(inert(words), LINE)) for words in brief.lines]
+    lines += [f"Acknowledge: {brief.ack_url}"] if brief.ack_url else []
+    lines += [f"{brief.incident}: {brief.url}"] if brief.url else []
+    return "\n".join(lines)
+
+
+def _more(rest: int, notification: Notification, external_url: str) -> str:
+    link = rest_url(notification, external_url)
+    return f"and {rest} more alert{'s' if rest != 1 else ''}{': ' + link if link else ''}"
+
+
 def _block(alert: Alert, now: int) -> str:
     place = where(alert.labels)
-    lines = [f"{alert.tier.name} {_inert(alert.name)}{': ' + place if place else ''}"]
+    lines = [f"{alert.tier.name} {inert(alert.name)}{': ' + place if place else ''}"]
     lines += _sentences(alert.annotations)
     since = f"since {format_moment(alert.starts_at)}"
     if alert.ends_at is not None and alert.resolved_at(now):
@@ -83,32 +188,19 @@ def _block(alert: Alert, now: int) -> str:
     lines.append(since)
     for key, label in (("first_check", "First check"), ("runbook_url", "Runbook")):
         if alert.annotations.get(key):
-            lines.append(f"{label}: {_cut(_inert(alert.annotations[key]), LINE)}")
+            lines.append(f"{label}: {_cut(inert(alert.annotations[key]), LINE)}")
     return "\n".join(lines)
 
 
 def _sentences(annotations: Mapping[str, str]) -> list[str]:
     """The summary, and the description where it says more: that is where people are told to look first."""
-    words, more = _words(annotations), _cut(_inert(annotations.get("description", "")), LINE)
+    words, more = _words(annotations), _cut(inert(annotations.get("description", "")), LINE)
     return [sentence for sentence in dict.fromkeys((words, more)) if sentence]
 
 
 def _words(annotations: Mapping[str, str]) -> str:
     found = annotations.get("summary") or annotations.get("description") or annotations.get("message") or ""
-    return _cut(_inert(found), LINE)
-
-
-def _first(notification: Notification) -> Alert:
-    return min(notification.alerts, key=lambda alert: _urgency(alert, notification.at))
-
-
-def _urgency(alert: Alert, now: int) -> tuple[bool, int, int]:
-    return alert.resolved_at(now), alert.tier, alert.starts_at
-
-
-def _inert(text: str) -> str:
-    """A value is data: no line break, no terminal sequence, nothing that is not printed."""
-    return "".join(character if character.isprintable() else " " for character in text).strip()
+    return _cut(inert(found), LINE)
 
 
 def _cut(text: str, length: int) -> str:

@@ -16,6 +16,7 @@ from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.apprise_urls import AppriseUrls
 from alertmanager.receivers.console import Console
 from alertmanager.receivers.log import Log
+from alertmanager.receivers.payload import Writer
 from alertmanager.receivers.webhook import Webhook
 from alertmanager.settings import (
     AlertmanagerSettings,
@@ -39,6 +40,7 @@ class Sender:
 
     def __init__(self, settings: AlertmanagerSettings) -> None:
         self._external_url = settings.external_url
+        self._writer = Writer(settings.external_url, settings.fleetowl.max_payload)
         self._http: aiohttp.ClientSession | None = None
         self._integrations: dict[tuple[str, str], Integration] = {
             (receiver.name, f"{kind}[{position}]"): self._build(kind, config)
@@ -62,7 +64,7 @@ class Sender:
 
     def _build(self, kind: str, config: IntegrationConfig) -> Integration:
         if isinstance(config, WebhookConfig):
-            return Webhook(config, self._external_url, self._session)
+            return Webhook(config, self._writer, self._session)
         if isinstance(config, AppriseConfig):
             return AppriseUrls(config, self._external_url)
         return Console() if kind == "console" else Log()

@@ -13,11 +13,13 @@ from aiohttp.test_utils import TestServer
 from alertmanager.notification import Delivery, Notification, Outcome
 from alertmanager.receivers.check import problems_of_receivers
 from alertmanager.receivers.masking import masked, masked_url, secrets_in
+from alertmanager.receivers.payload import Writer
+from alertmanager.receivers.posting import outcome_of
 from alertmanager.receivers.sender import Sender
-from alertmanager.receivers.webhook import outcome_of, payload
 from alertmanager.text import body, line, title
 from model.alert import Alert
 from model.labels import Labels
+from model.moment import DAY
 from tests.alertmanager.night import T0, settings_of
 
 # apprise loads a module of the standard library that Python 3.13 no longer has
@@ -60,6 +62,11 @@ def notification(
         1,
         key,
     )
+
+
+def payload(what: Notification, external_url: str = "", max_alerts: int = 0) -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(Writer(external_url).write(what, max_alerts))
+    return written
 
 
 class Hook:
@@ -230,7 +237,7 @@ def test_outcomes_at_the_edges() -> None:
     assert outcome_of(299, "").ok
     assert not outcome_of(300, "").ok
     assert outcome_of(599, "").retry
-    assert outcome_of(503, "", "99999999").retry_after == 0
+    assert outcome_of(503, "", "99999999").retry_after == DAY
 
 
 async def test_console_and_log_take_it(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from alertmanager.dispatch import Dispatcher
 from alertmanager.notification import Notification, Outcome
-from alertmanager.receivers.webhook import payload
+from alertmanager.receivers.payload import Writer
 from alertmanager.tables import SCHEMA
 from model.alert import Alert, Tier
 from model.labels import Labels
@@ -124,7 +124,7 @@ class World:
             assert believed == truth
             for key, copies in listener.copies.items():
                 assert len(copies) == 1 or key in self.excused
-                assert all(payload(copy) == payload(copies[0]) for copy in copies)
+                assert all(Writer().write(copy) == Writer().write(copies[0]) for copy in copies)
         assert self.dispatcher.pending == []
         assert len(self.dispatcher.alerts) == len(truth)
 
