@@ -6,10 +6,13 @@ simulation says of a configuration is what that configuration will do.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from alertmanager.dispatch import Dispatcher
+from alertmanager.inhibit import Inhibition
+from alertmanager.ledger import Ledger
 from alertmanager.notification import Notification, Outcome
+from alertmanager.silences.book import Silences
 from alertmanager.stages import Stage
 from analyzer.central import CentralSettings
 from incidents.correlation import Incidents
@@ -29,11 +32,19 @@ class Alerting:
     """The rooms between an alert and its notification. Times are ms; nothing here reads a clock."""
 
     def __init__(
-        self, incidents: Incidents, dispatcher: Dispatcher, stages: Sequence[Stage], topology: Topology
+        self,
+        incidents: Incidents,
+        dispatcher: Dispatcher,
+        stages: Sequence[Stage],
+        inhibition: Inhibition,
+        silences: Silences,
+        topology: Topology,
     ) -> None:
         self.incidents = incidents
         self.dispatcher = dispatcher
         self.stages = tuple(stages)
+        self.inhibition = inhibition
+        self.silences = silences
         self.topology = topology
 
     def correlate(self, now: int, alerts: Sequence[Alert]) -> list[Alert]:
@@ -60,6 +71,7 @@ class Alerting:
         """Take other settings; alerts, incidents and what is under way stay."""
         self.incidents.reconfigure(settings.incidents, explains)
         self.dispatcher.reconfigure(settings.alertmanager, now)
+        self.inhibition.reconfigure(settings.alertmanager.inhibit_rules, self.dispatcher.alerts, now)
 
     def next_at(self) -> int | None:
         """When (ms) there is something to do without a new alert; None if never."""
@@ -67,17 +79,21 @@ class Alerting:
 
 
 def compose(
-    settings: CentralSettings, topology: Topology, explains: Explains, off: Collection[str] = ()
+    settings: CentralSettings,
+    topology: Topology,
+    explains: Explains,
+    *,
+    ledger: Ledger | None = None,
+    off: Collection[str] = (),
 ) -> Alerting:
     """The rooms as these settings want them; stages whose name is in `off` are left out."""
+    own = settings.alertmanager
     incidents = Incidents(settings.incidents, topology, explains)
-    stages = [stage for stage in _stages() if stage.name not in off]
-    return Alerting(incidents, Dispatcher(settings.alertmanager, stages), stages, topology)
-
-
-def _stages() -> Iterator[Stage]:
-    """In the order in which they are asked: time intervals, inhibit, silence, topology, flap."""
-    yield from ()
+    inhibition, silences = Inhibition(own.inhibit_rules), Silences()
+    every: tuple[Stage, ...] = (inhibition, silences)
+    stages = [stage for stage in every if stage.name not in off]
+    dispatcher = Dispatcher(own, stages, ledger)
+    return Alerting(incidents, dispatcher, stages, inhibition, silences, topology)
 
 
 def _there(*moments: int | None) -> list[int]:

@@ -10,6 +10,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from alertmanager.receivers.check import problems_of_receivers
+from alertmanager.record_tables import SCHEMA as RECORDS
+from alertmanager.silences.tables import SCHEMA as SILENCES
 from alertmanager.tables import SCHEMA as ALERTMANAGER
 from analyzer.central import CentralSettings
 from analyzer.inventory import SCHEMA as ANALYZER
@@ -36,7 +38,7 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 AUDIT = "audit.jsonl"
-SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, INCIDENTS, RUNBOOKS)
+SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, SILENCES, RECORDS, INCIDENTS, RUNBOOKS)
 
 
 @dataclass(frozen=True)

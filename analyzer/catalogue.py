@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from alertmanager import metrics as alertmanager
+from alertmanager import records
+from alertmanager.silences import book as silences
 from analyzer import inventory, pipeline, self_telemetry, snapshots, tick
 from detectors import engine as detectors
 from incidents import correlation as incidents
@@ -19,6 +21,8 @@ METRICS: tuple[Metric, ...] = (
     *detectors.METRICS,
     *rules.METRICS,
     *alertmanager.METRICS,
+    *silences.METRICS,
+    *records.METRICS,
     *incidents.METRICS,
     *runbooks.METRICS,
     *inventory.METRICS,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from alertmanager.notification import Notification, Outcome
+from alertmanager.records import Records
 from analyzer.alerting import compose, explained_by
 from analyzer.central import CentralSettings
 from analyzer.demand import Demand
@@ -87,7 +88,8 @@ class Pipeline:
             settings.analyzer.tick,
             settings.analyzer.external_labels,
         )
-        self.alerting = compose(settings, self.topology, explained_by(groups))
+        self.records = Records(settings.alertmanager.fleetowl.log_retention)
+        self.alerting = compose(settings, self.topology, explained_by(groups), ledger=self.records)
         self.incidents = self.alerting.incidents
         self.dispatcher = self.alerting.dispatcher
         self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
@@ -120,7 +122,8 @@ class Pipeline:
     @property
     def rooms(self) -> list[Durable]:
         """Everything that outlives the process."""
-        return [self.inventory, self.feed, self.rules, self.incidents, self.dispatcher, self.runbooks]
+        alerting = (self.incidents, self.alerting.silences, self.dispatcher, self.records)
+        return [self.inventory, self.feed, self.rules, *alerting, self.runbooks]
 
     def step(self, now: int) -> Effects:
         """One tick at `now` (ms)."""
@@ -160,6 +163,7 @@ class Pipeline:
             settings.analyzer.external_labels,
         )
         self.alerting.reconfigure(settings, explained_by(groups), now)
+        self.records.retention = settings.alertmanager.fleetowl.log_retention
         self.runbooks.reconfigure(runbooks, settings.runbooks)
         self.demand.follow(groups, now)
 
@@ -173,6 +177,8 @@ class Pipeline:
             yield from room.samples()
         yield from self.inventory.samples()
         yield from self.dispatcher.samples(now)
+        yield from self.alerting.silences.samples(now)
+        yield from self.records.samples()
         yield from self.tick.samples()
         yield Sample("fleetowl_store_up", {}, float(bool(self.kept) and self.lasting))
 

@@ -19,15 +19,16 @@ class Tier(IntEnum):
     P3 = 3
 
 
+_TIERS = {tier.name: tier for tier in Tier}
 _SEVERITY_TIERS = {"critical": Tier.P1, "warning": Tier.P2}
 
 
 def tier_of(labels: Mapping[str, str]) -> Tier:
     """The label `tier`; without a valid one severity critical is P1, warning P2, anything else P3."""
-    try:
-        return Tier[labels.get("tier", "")]
-    except KeyError:
-        return _SEVERITY_TIERS.get(labels.get("severity", ""), Tier.P3)
+    stated = _TIERS.get(labels.get("tier", ""))
+    if stated is not None:
+        return stated
+    return _SEVERITY_TIERS.get(labels.get("severity", ""), Tier.P3)
 
 
 KINDS = ("threshold", "trend", "anomaly", "business")

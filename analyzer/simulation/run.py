@@ -79,7 +79,7 @@ class Simulation:
         heard_for = min(timeout, self.settings.incidents.resolve_timeout)
         interval = max(self.settings.analyzer.tick, heard_for // 2)
         topology = topology_of((line.alert.labels for line in lines), _FOR_EVER, begin)
-        alerting = compose(self.settings, topology, self._explains, self._off)
+        alerting = compose(self.settings, topology, self._explains, off=self._off)
         return _Run(alerting, Verdicts(timeout), Refreshes(lines if self._fill else (), interval))
 
     def _settling(self) -> int:
