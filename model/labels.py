@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
+from typing import TypeVar, overload
 
 NAME = "__name__"
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -14,6 +15,9 @@ LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _FNV_OFFSET = 0xCBF29CE484222325
 _FNV_PRIME = 0x100000001B3
 _MASK = 0xFFFFFFFFFFFFFFFF
+
+
+Default = TypeVar("Default")
 
 
 class Labels(Mapping[str, str]):
@@ -64,6 +68,16 @@ class Labels(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return format_labels(self)
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str) -> str: ...
+    @overload
+    def get(self, name: str, /, default: Default) -> str | Default: ...
+    def get(self, name: str, /, default: object = None) -> object:
+        """As of every mapping, but what is not there raises nothing on the way: it is asked for often."""
+        return self._map.get(name, default)
 
     def value(self, name: str) -> str:
         """The value of a label, empty where there is none (as in a matcher)."""
