@@ -11,6 +11,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from alertmanager.receivers.check import problems_of_receivers
 from alertmanager.record_tables import SCHEMA as RECORDS
+from alertmanager.settings import AlertmanagerSettings
+from alertmanager.settings.support import problems_of_kinds
 from alertmanager.silences.tables import SCHEMA as SILENCES
 from alertmanager.tables import SCHEMA as ALERTMANAGER
 from analyzer.central import CentralSettings
@@ -68,10 +70,17 @@ def prepare(settings: CentralSettings) -> Plan:
     except ConfigurationError as error:
         problems += error.problems
     problems += _problems_of_files(settings)
-    problems += problems_of_receivers(settings.alertmanager, "configuration", "alertmanager")
+    problems += problems_of_alertmanager(settings.alertmanager)
     if problems:
         raise ConfigurationError(problems)
     return Plan(with_audit_file(settings), groups, runbooks)
+
+
+def problems_of_alertmanager(settings: AlertmanagerSettings) -> list[Problem]:
+    """What is wrong with receivers beyond their settings, each with the file that it stands in."""
+    own = settings.config_file is None
+    place = ("configuration", "alertmanager") if own else (str(settings.config_file), "")
+    return [*problems_of_kinds(settings, *place), *problems_of_receivers(settings, *place)]
 
 
 def _say_flaws(groups: list[RuleGroup]) -> None:

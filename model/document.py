@@ -37,17 +37,29 @@ class _Texts(_UniqueKeys, yaml.BaseLoader):
     """Scalars as they were written, `1.0` and `on`, which is what an `expr` or a label needs."""
 
 
+class _TextsOrNull(_UniqueKeys, yaml.SafeLoader):
+    """Scalars as they were written, but nothing where nothing was: what Go makes of text fields."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - that is how PyYAML wants it
+        first: [pair for pair in resolvers if pair[0].endswith((":null", ":merge"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 _END = object()
 
 
-def read_yaml(path: Path | Traversable, *, as_text: bool = False) -> Any:
+def read_yaml(path: Path | Traversable, *, as_text: bool = False, nulls: bool = False) -> Any:
     """The one document of a YAML file, None if it is empty; with `as_text` every scalar stays text.
+
+    With `nulls` too a key without a value stays one: None, where otherwise it would be "".
 
     Raises ConfigurationError if it cannot be read, is not YAML or has a key twice.
     """
     text = _text_of(path)
     with _told(path):
-        return yaml.load(text, _Texts if as_text else _Values)  # noqa: S506 - both build plain values only
+        texts = _TextsOrNull if nulls else _Texts
+        return yaml.load(text, texts if as_text else _Values)  # noqa: S506 - both build plain values only
 
 
 def read_documents(path: Path | Traversable) -> Iterator[Any]:

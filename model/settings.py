@@ -140,7 +140,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], file: str, prefi
     """What pydantic found, as problems with a dotted key and a did-you-mean for unknown keys."""
     problems = []
     for found in error.errors():
-        path = [str(part) for part in found["loc"] if part not in ("function-before",)]
+        path = [str(part) for part in found["loc"] if part not in ("function-before", "[key]")]
         key = ".".join(filter(None, [prefix, *path]))
         message, hint = found["msg"].removeprefix("Value error, "), ""
         if found["type"] == "extra_forbidden":
@@ -158,9 +158,8 @@ def _key_hint(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
     current: Any = model
     for part in path[:-1]:
         if isinstance(part, str) and isinstance(current, type) and issubclass(current, BaseModel):
-            current = (
-                _model_in(current.model_fields[part].annotation) if part in current.model_fields else None
-            )
+            fields = {field.alias or name: field for name, field in current.model_fields.items()}
+            current = _model_in(fields[part].annotation) if part in fields else None
     if isinstance(current, type) and issubclass(current, BaseModel):
         known = [field.alias or name for name, field in current.model_fields.items()]
     return did_you_mean(str(path[-1]), known, "keys")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from alertmanager.matching import parse_matchers, regexp_error
-from alertmanager.settings.common import Text
+from alertmanager.settings.common import Text, as_text
 from telemetry.matching import InvalidMatcher, expression
 
 
@@ -30,5 +30,12 @@ def _regexp(text: str) -> str:
 MatcherLines = tuple[Annotated[Text, AfterValidator(_readable)], ...]
 """Lines of matchers, each in one of Alertmanager's two syntaxes."""
 
-Regexp = Annotated[Text, AfterValidator(_regexp)]
+
+def _there(value: object) -> object:
+    if value is None:
+        raise ValueError("needs a regular expression")
+    return as_text(value)
+
+
+Regexp = Annotated[str, BeforeValidator(_there), AfterValidator(_regexp)]
 """A regular expression of RE2; it is anchored at both ends."""

@@ -49,6 +49,12 @@ class AlertmanagerSettings(Settings):
 
     _plain: bool = PrivateAttr(False)
 
+    def of_file(self, path: Path, *, plain: bool) -> Self:
+        """These settings as those of an alertmanager.yml."""
+        own = self.model_copy(update={"config_file": path})
+        own._plain = plain
+        return own
+
     @property
     def plain(self) -> bool:
         """Whether this is Alertmanager's own model alone: a file without a part `fleetowl`."""
@@ -62,6 +68,9 @@ class AlertmanagerSettings(Settings):
             return data  # it was complete when it was made
         data = without_nulls(data)
         wrong: list[InitErrorDetails] = []
+        if isinstance(data, dict) and "config_file" in data:
+            message = "is read with the whole file: it cannot stand in settings that are given as such"
+            wrong.append(_line(("config_file",), message))
         settings = None
         try:
             settings = handler(data)
@@ -85,9 +94,8 @@ class _Parts:
 
     def wrong(self) -> Iterator[tuple[Place, str]]:
         """What does not fit together; fills `inherited`."""
-        route = self._part("route", RouteSettings)
-        yield from wrong_in(route, Names(self._named("receivers"), self._intervals()))
-        common = self._part("global", GlobalSettings)
+        yield from wrong_in(self._route(), Names(self._named("receivers"), self._intervals()))
+        common = self._common()
         if common is None:
             return
         for position, receiver in self._receivers():
@@ -95,11 +103,15 @@ class _Parts:
             self.inherited.append(whole)
             yield from ((("receivers", position, *place), message) for place, message in missing)
 
-    def _part(self, key: str, model: type[Part]) -> Part | None:
+    def _route(self) -> Any:
         if self._settings is not None:
-            part: Part = getattr(self._settings, "global_" if key == "global" else key)
-            return part
-        return _valid(model, self._data[key]) if key in self._data else model()
+            return self._settings.route.model_dump(by_alias=True)
+        return self._data.get("route")
+
+    def _common(self) -> GlobalSettings | None:
+        if self._settings is not None:
+            return self._settings.global_
+        return _valid(GlobalSettings, self._data.get("global", {}))
 
     def _receivers(self) -> Iterator[tuple[int, ReceiverSettings]]:
         if self._settings is not None:

@@ -1,0 +1,194 @@
+"""A whole `alertmanager.yml`, with Alertmanager's own defaults, read as Alertmanager reads it.
+
+In fleetowl.yml it is named by `alertmanager: {config_file: PATH}`. Without a part `fleetowl:` (in the file
+or beside config_file) it is plain: what Alertmanager does not have is off. With one, that part holds, with
+Fleetowl's defaults; the waits of the route stay Alertmanager's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from alertmanager.settings import AlertmanagerSettings
+from alertmanager.settings.nulls import without_nulls
+from model.document import read_yaml
+from model.settings import ConfigurationError, Problem, load_section
+
+KEYS = frozenset(
+    {
+        "global",
+        "route",
+        "receivers",
+        "inhibit_rules",
+        "templates",
+        "time_intervals",
+        "mute_time_intervals",
+    }
+)
+"""The top level of an alertmanager.yml."""
+
+OFF: Mapping[str, Any] = {
+    "urgent_first": False,
+    "resolve_wait": None,
+    "topology": False,
+    "flap": False,
+    "max_payload": 0,
+}
+"""What Alertmanager does not have."""
+
+_WAITS = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
+_BESIDE = ("external_url", "fleetowl")
+# Their keys are the user's own: one that ends in _file is no file.
+_FREE = frozenset(
+    {
+        "attributes",
+        "custom_fields",
+        "details",
+        "fields",
+        "headers",
+        "match",
+        "match_re",
+        "payload",
+        "props",
+        "source_match",
+        "source_match_re",
+        "target_match",
+        "target_match_re",
+        "endpoint_params",
+    }
+)
+# What may hold values other than texts.
+_TYPED = {"webhook_configs": "payload", "pagerduty_configs": "details", "jira_configs": "fields"}
+
+
+def is_alertmanagers(data: Mapping[str, Any]) -> bool:
+    """Whether a document is an alertmanager.yml, by its top-level keys."""
+    return bool(KEYS & data.keys())
+
+
+def load_file(path: Path, beside: Mapping[str, Any] | None = None, where: str = "") -> AlertmanagerSettings:
+    """The settings in an alertmanager.yml.
+
+    `beside` is what stands beside config_file (`external_url`, `fleetowl`) in the file `where`. Relative
+    paths in the file are meant from its own folder. Raises ConfigurationError with all that is wrong.
+    """
+    beside = beside or {}
+    data = _read(path)
+    problems = [*_misplaced(data, path), *_twice(data, beside, where)]
+    part = {**_own(data), **_own(beside)}
+    plain = not part
+    whole = _with_waits({"route": {}, "receivers": [], **data})
+    whole |= {"fleetowl": dict(OFF)} if plain else part
+    whole |= {key: beside[key] for key in ("external_url",) if key in beside}
+    try:
+        settings = load_section(AlertmanagerSettings, whole, str(path))
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return settings.of_file(path, plain=plain)
+
+
+def load_named(section: Mapping[str, Any], where: str) -> AlertmanagerSettings:
+    """The settings of a section `alertmanager` with `config_file`; `where` is the file that it stands in.
+
+    Raises ConfigurationError with everything that is wrong in both.
+    """
+    problems = [
+        Problem(
+            where,
+            f"alertmanager.{key}",
+            "cannot stand beside config_file",
+            f"write it into {section['config_file']}",
+        )
+        for key in section
+        if key not in ("config_file", *_BESIDE)
+    ]
+    try:
+        beside = {key: section[key] for key in _BESIDE if key in section}
+        settings = load_file(Path(str(section["config_file"])), beside, where)
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The document, every scalar a text as Go takes it, but where anything may stand; paths absolute."""
+    data = read_yaml(path, as_text=True, nulls=True)
+    if not isinstance(data, dict):
+        raise ConfigurationError([Problem(str(path), "", "is no configuration", "start with `route:`")])
+    _put_typed(data, read_yaml(path))
+    whole: dict[str, Any] = without_nulls(_resolved(data, path.absolute().parent))
+    return whole
+
+
+def _put_typed(texts: Any, values: Any) -> None:
+    for receiver, typed in _pairs(texts, values, "receivers"):
+        for kind, key in _TYPED.items():
+            for config, same in _pairs(receiver, typed, kind):
+                if key in config:
+                    config[key] = same[key]
+
+
+def _pairs(texts: Any, values: Any, key: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The mappings in a list of the document, in both readings of it."""
+    if isinstance(texts, dict) and isinstance(texts.get(key), list):
+        for one, same in zip(texts[key], values[key], strict=True):
+            if isinstance(one, dict):
+                yield one, same
+
+
+def _resolved(data: Any, folder: Path, key: str = "") -> Any:
+    """Relative files are meant from the folder of the file that names them."""
+    if isinstance(data, dict):
+        return {
+            name: value if name in _FREE else _resolved(value, folder, str(name))
+            for name, value in data.items()
+        }
+    if isinstance(data, list):
+        return [_resolved(item, folder, key) for item in data]
+    if isinstance(data, str) and data and (key.endswith("_file") or key in ("templates", "files")):
+        return str(folder / data)
+    return data
+
+
+def _with_waits(data: dict[str, Any]) -> dict[str, Any]:
+    route = data["route"]
+    return {**data, "route": {**_WAITS, **route}} if isinstance(route, dict) else data
+
+
+def _own(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"fleetowl": data["fleetowl"]} if "fleetowl" in data else {}
+
+
+def _misplaced(data: dict[str, Any], path: Path) -> Iterator[Problem]:
+    for key in ("config_file", "external_url"):
+        if data.pop(key, None) is not None:
+            hint = "it stands in fleetowl.yml, in the section alertmanager"
+            yield Problem(str(path), key, "cannot stand here", hint)
+
+
+def _twice(data: Mapping[str, Any], beside: Mapping[str, Any], where: str) -> Iterator[Problem]:
+    if "fleetowl" in data and "fleetowl" in beside:
+        hint = "keep the one in the alertmanager.yml, or this one"
+        yield Problem(where, "alertmanager.fleetowl", "stands in both files", hint)
+
+
+def summary(settings: AlertmanagerSettings) -> Iterator[str]:
+    """What a configuration holds, in a few lines."""
+    kinds = [kind for receiver in settings.receivers for kind, _, _ in receiver.integrations()]
+    used = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    yield f"receivers: {len(settings.receivers)}" + (f" ({used})" if used else "")
+    yield f"routes: {sum(1 for _ in _nodes(settings.route))}"
+    yield f"inhibit rules: {len(settings.inhibit_rules)}"
+    yield f"time intervals: {len(settings.time_intervals) + len(settings.mute_time_intervals)}"
+
+
+def _nodes(route: Any) -> Iterator[Any]:
+    yield route
+    for child in route.routes:
+        yield from _nodes(child)
