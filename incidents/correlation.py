@@ -20,12 +20,14 @@ from sqlalchemy import Connection, select
 from incidents.entities import entities_of, subject_of
 from incidents.incident import CAUSE_ORDER, REACH_KINDS, Incident, Member, member_of, readable
 from incidents.numbering import Numbering
+from incidents.people.acknowledgement import acknowledged, unacknowledged
 from incidents.relation import Explains, OpenIncidents
 from incidents.settings import IncidentSettings
 from incidents.story import story
 from incidents.tables import INCIDENTS, kept_incidents
 from incidents.timeline import Entry, Timelines
 from model.alert import Alert, Tier
+from model.decision import Decision
 from model.labels import format_labels
 from model.metric import Metric, Sample
 from model.moment import format_duration, whole_seconds
@@ -84,6 +86,14 @@ class Incidents:
         log.info("%s: %s", incident_id or "no incident", sentence)
         if incident_id in self._kept:
             self._timelines.append(incident_id, Entry(at, kind, sentence))
+
+    def acknowledge(self, incident_id: str, who: str, now: int, how: str = "") -> Decision:
+        """Somebody says that the incident is theirs; `how` they said it (a link, the CLI)."""
+        return self._answered(incident_id, acknowledged(self.get(incident_id), who, now, how), now)
+
+    def unacknowledge(self, incident_id: str, who: str, now: int, why: str = "") -> Decision:
+        """It is nobody's again: `who` gives it back, or it has become another matter."""
+        return self._answered(incident_id, unacknowledged(self.get(incident_id), who, why), now)
 
     def timeline(self, incident_id: str) -> list[Entry]:
         """What happened, in the order in which it was noted."""
@@ -170,6 +180,14 @@ class Incidents:
             for incident in closed[: -self._settings.remembered]:
                 self._kept.evict(incident.id)
                 self._timelines.forget(incident.id)
+
+    def _answered(self, incident_id: str, decision: Decision, now: int) -> Decision:
+        if decision:
+            incident = self._kept[incident_id]
+            kind = "acknowledged" if incident.acknowledged_at is not None else "unacknowledged"
+            self._kept.touch(incident_id)
+            self.note(incident_id, now, kind, decision.why)
+        return decision
 
     def _in_order(self, alerts: Sequence[Alert]) -> Iterator[tuple[Alert, frozenset[Entity]]]:
         """Known alerts as they come; new ones by their place in the topology, then by their start."""

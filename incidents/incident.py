@@ -15,7 +15,7 @@ from model.topology import Entity
 CAUSE_ORDER = ("gpu", "node", "rack", "replica", "service")
 """Kinds of subject, the likeliest cause first: what others stand on."""
 
-_MOMENTS = ("opened_at", "changed_at", "resolved_at", "joined_at", "starts_at", "ends_at")
+_MOMENTS = ("opened_at", "changed_at", "resolved_at", "joined_at", "starts_at", "ends_at", "acknowledged_at")
 
 REACH_KINDS = ("node", "gpu", "replica", "service")
 
@@ -128,7 +128,10 @@ def member_of(
 
 @dataclass
 class Incident:
-    """Alerts by fingerprint, and what follows from them. `resolved_at` is None while it is open (ms)."""
+    """Alerts by fingerprint, and what follows from them. `resolved_at` is None while it is open (ms).
+
+    `acknowledged_by` has said at `acknowledged_at` (ms) that it is theirs; empty and None while nobody has.
+    """
 
     id: str
     opened_at: int
@@ -137,6 +140,8 @@ class Incident:
     resolved_at: int | None = None
     members: dict[int, Member] = field(default_factory=dict)
     reach: dict[str, int] = field(default_factory=dict)
+    acknowledged_by: str = ""
+    acknowledged_at: int | None = None
 
     @property
     def open(self) -> bool:
@@ -193,6 +198,8 @@ class Incident:
             "opened_at": self.opened_at,
             "changed_at": self.changed_at,
             "resolved_at": self.resolved_at,
+            "acknowledged_by": self.acknowledged_by,
+            "acknowledged_at": self.acknowledged_at,
             "root": format_fingerprint(self.root.labels.fingerprint),
             "reach": self.reach,
             "members": [member.document() for member in self.members.values()],
@@ -210,6 +217,8 @@ class Incident:
             resolved_at=document["resolved_at"],
             members={member.labels.fingerprint: member for member in members},
             reach={kind: document["reach"][kind] for kind in REACH_KINDS if kind in document["reach"]},
+            acknowledged_by=document.get("acknowledged_by", ""),
+            acknowledged_at=document.get("acknowledged_at"),
         )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from incidents.people.settings import OnCallSettings
 from model.moment import HOUR, MINUTE, SECOND
 from model.settings import Duration, Settings
 
@@ -32,4 +33,7 @@ class IncidentSettings(Settings):
     )
     remembered: int = Field(
         500, ge=1, description="How many closed incidents are listed; the store keeps all of them."
+    )
+    on_call: OnCallSettings = Field(
+        OnCallSettings(), description="People, their schedules, and who is notified when nobody answers."
     )
