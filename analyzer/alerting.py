@@ -16,6 +16,7 @@ from alertmanager.silences.book import Silences
 from alertmanager.stages import Stage
 from analyzer.central import CentralSettings
 from incidents.correlation import Incidents
+from incidents.people.engine import People
 from model.alert import Alert
 from model.decision import Decision
 from model.topology import Topology
@@ -39,6 +40,7 @@ class Alerting:
         inhibition: Inhibition,
         silences: Silences,
         topology: Topology,
+        people: People,
     ) -> None:
         self.incidents = incidents
         self.dispatcher = dispatcher
@@ -46,6 +48,7 @@ class Alerting:
         self.inhibition = inhibition
         self.silences = silences
         self.topology = topology
+        self.people = people
 
     def correlate(self, now: int, alerts: Sequence[Alert]) -> list[Alert]:
         """The alerts, each with its incident."""
@@ -54,7 +57,11 @@ class Alerting:
     def notify(self, now: int, alerts: Sequence[Alert]) -> list[Notification]:
         """What leaves now, for alerts that have their incidents."""
         told = [alert for alert in alerts if alert.name != WATCHDOG or self.dispatcher.has_own_route(alert)]
-        return self.dispatcher.step(now, told)
+        leaving = self.dispatcher.step(now, told)
+        for notification in leaving:
+            self.people.told(notification, now)
+        self.dispatcher.page(self.people.step(now, self.incidents, self._silenced), now)
+        return leaving
 
     def answered(self, notification: Notification, outcome: Outcome, now: int) -> Decision:
         """Note a receiver's answer, also in the incidents that the notification is about."""
@@ -72,10 +79,16 @@ class Alerting:
         self.incidents.reconfigure(settings.incidents, explains)
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.inhibition.reconfigure(settings.alertmanager.inhibit_rules, self.dispatcher.alerts, now)
+        self.people.reconfigure(settings.incidents.on_call)
 
     def next_at(self) -> int | None:
         """When (ms) there is something to do without a new alert; None if never."""
-        return min(_there(self.incidents.next_at(), self.dispatcher.next_at()), default=None)
+        moments = (self.incidents.next_at(), self.dispatcher.next_at(), self.people.next_at())
+        return min(_there(*moments), default=None)
+
+    def _silenced(self, fingerprint: int) -> bool:
+        held = self.dispatcher.held.get(fingerprint)
+        return held is not None and held.stage == "silence"
 
 
 def compose(
@@ -93,7 +106,9 @@ def compose(
     every: tuple[Stage, ...] = (inhibition, silences)
     stages = [stage for stage in every if stage.name not in off]
     dispatcher = Dispatcher(own, stages, ledger)
-    return Alerting(incidents, dispatcher, stages, inhibition, silences, topology)
+    return Alerting(
+        incidents, dispatcher, stages, inhibition, silences, topology, People(settings.incidents.on_call)
+    )
 
 
 def _there(*moments: int | None) -> list[int]:

@@ -20,6 +20,8 @@ from analyzer.inventory import SCHEMA as ANALYZER
 from analyzer.pipeline import Pipeline
 from analyzer.snapshots import SCORES, SNAPSHOT
 from detectors.engine import Scoring
+from incidents.people.check import problems_of_on_call
+from incidents.people.course import SCHEMA as PEOPLE
 from incidents.tables import SCHEMA as INCIDENTS
 from model.moment import SECOND, format_duration
 from model.settings import ConfigurationError, Problem
@@ -40,7 +42,7 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 AUDIT = "audit.jsonl"
-SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, SILENCES, RECORDS, INCIDENTS, RUNBOOKS)
+SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, SILENCES, RECORDS, INCIDENTS, PEOPLE, RUNBOOKS)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ def prepare(settings: CentralSettings) -> Plan:
         problems += error.problems
     problems += _problems_of_files(settings)
     problems += problems_of_alertmanager(settings.alertmanager)
+    names = [receiver.name for receiver in settings.alertmanager.receivers]
+    problems += problems_of_on_call(settings.incidents.on_call, names, "configuration")
     if problems:
         raise ConfigurationError(problems)
     return Plan(with_audit_file(settings), groups, runbooks)

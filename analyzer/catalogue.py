@@ -8,6 +8,7 @@ from alertmanager.silences import book as silences
 from analyzer import inventory, pipeline, self_telemetry, snapshots, tick
 from detectors import engine as detectors
 from incidents import correlation as incidents
+from incidents.people import engine as people
 from model.metric import Metric
 from rules import engine as rules
 from runbooks import ledger as runbooks
@@ -24,6 +25,7 @@ METRICS: tuple[Metric, ...] = (
     *silences.METRICS,
     *records.METRICS,
     *incidents.METRICS,
+    *people.METRICS,
     *runbooks.METRICS,
     *inventory.METRICS,
     *tick.METRICS,

@@ -122,7 +122,13 @@ class Pipeline:
     @property
     def rooms(self) -> list[Durable]:
         """Everything that outlives the process."""
-        alerting = (self.incidents, self.alerting.silences, self.dispatcher, self.records)
+        alerting = (
+            self.incidents,
+            self.alerting.silences,
+            self.dispatcher,
+            self.alerting.people,
+            self.records,
+        )
         return [self.inventory, self.feed, self.rules, *alerting, self.runbooks]
 
     def step(self, now: int) -> Effects:
@@ -179,6 +185,7 @@ class Pipeline:
         yield from self.dispatcher.samples(now)
         yield from self.alerting.silences.samples(now)
         yield from self.records.samples()
+        yield from self.alerting.people.samples(self.incidents)
         yield from self.tick.samples()
         yield Sample("fleetowl_store_up", {}, float(bool(self.kept) and self.lasting))
 

@@ -79,7 +79,7 @@ class Digest:
     def _pages(self, last: int, due: int, incidents: Incidents, policies: Policies) -> list[Page]:
         listed = [
             self._latest(incidents, incident)
-            for incident in self._notices
+            for incident in sorted(self._notices)
             if self._still(incidents, incident)
         ]
         self._take_over(incidents)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -82,7 +82,7 @@ class People:
 
     def told(self, notification: Notification, now: int) -> None:
         """A notification was decided: its receiver will hear of these incidents."""
-        if not self.policies.enabled or not notification.firing:
+        if not self.policies.enabled or not notification.firing or notification.is_page:
             return
         for alert in notification.alerts:
             if alert.incident and not alert.resolved_at(now):
@@ -91,8 +91,13 @@ class People:
                 )
                 self._hear(course, notification.receiver, kind_of(alert.labels, alert.kind))
 
-    def step(self, now: int, incidents: Incidents) -> list[Page]:
-        """Whom to notify now, in the order of urgency."""
+    def step(
+        self, now: int, incidents: Incidents, silenced: Callable[[int], bool] = lambda fingerprint: False
+    ) -> list[Page]:
+        """Whom to notify now, in the order of urgency.
+
+        An incident waits while all its alerts that fire are `silenced`, which is asked by fingerprint.
+        """
         if not self.policies.enabled:
             return []
         if now < self._now:
@@ -101,15 +106,33 @@ class People:
         self._warn_of_gaps(now)
         self._begin(incidents)
         pages: list[Page] = []
-        for course in list(self._courses.values()):
+        for _, course in sorted(self._courses.items()):
             incident = incidents.get(course.incident)
             if incident is None or not incident.open:
                 del self._courses[course.incident]
+                continue
+            if incident.firing and all(silenced(one.labels.fingerprint) for one in incident.firing):
                 continue
             pages += self._advance(course, incident, incidents, now)
             pages += self._status(course, incident, incidents, now)
         pages += self.digest.step(now, incidents, self.policies)
         return sorted(_bundled(pages), key=lambda page: page.tier)
+
+    def next_at(self) -> int | None:
+        """When (ms) `step` has something to do by the clock alone; None if never."""
+        moments = [course.next_at for course in self._courses.values() if course.next_at is not None]
+        interval = self._settings.status_interval
+        moments += [
+            course.started_at + (course.statuses + 1) * interval
+            for course in self._courses.values()
+            if course.tier is Tier.P0
+        ]
+        moments += [
+            course.started_at + self._settings.p2_limit
+            for course in self._courses.values()
+            if course.tier is Tier.P2 and not course.overdue
+        ]
+        return min(moments, default=None)
 
     def duties(self, now: int) -> list[dict[str, str]]:
         """Who is on duty and who is next, by schedule, as JSON."""
@@ -187,7 +210,7 @@ class People:
             if incident is not None and incident.open:
                 self._growth.taken(course, incident, course.started_at)
                 course.level = level_of(course)
-                course.next_at = course.status_at = course.started_at
+                course.next_at, course.status_at = course.started_at, course.started_at - 1
                 self._courses[course.incident] = course
         self._fresh.clear()
 
