@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -47,6 +47,21 @@ class Analyzer:
         return web.json_response({"accepted": 1})
 
 
+class Growth:
+    """Watches a spool's folder: it has grown often once this life wrote enough frames."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._sizes = {self._size()}
+
+    def _size(self) -> int:
+        return sum(path.stat().st_size for path in self._folder.rglob("*") if path.is_file())
+
+    def often(self) -> bool:
+        self._sizes.add(self._size())
+        return len(self._sizes) > 10
+
+
 @asynccontextmanager
 async def _analyzer() -> AsyncIterator[tuple[Analyzer, str]]:
     analyzer = Analyzer()
@@ -69,16 +84,18 @@ async def test_kill_9_during_an_outage(tmp_path: Path) -> None:
             }
         )
 
-        async def life(seconds: float, signal_number: int) -> None:
+        async def life(lived: Callable[[], bool]) -> None:
             agent = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, settings)
-            await asyncio.sleep(seconds)
-            agent.send_signal(signal_number)
+            async with asyncio.timeout(30):
+                while not lived():  # noqa: ASYNC110 - files and a stranger's process tell no event
+                    await asyncio.sleep(0.1)
+            agent.send_signal(signal.SIGKILL)
             await agent.wait()
 
         for _ in range(3):
-            await life(2.0, signal.SIGKILL)
+            await life(Growth(tmp_path).often)
         analyzer.there = True
-        await life(4.0, signal.SIGKILL)
+        await life(lambda: len(analyzer.sequences) == 4 and min(map(len, analyzer.sequences.values())) > 5)
     assert len(analyzer.sequences) == 4, "every life of the agent is heard of"
     for seen in analyzer.sequences.values():
         assert len(seen) > 5

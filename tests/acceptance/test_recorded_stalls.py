@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from model.moment import SECOND
+from model.moment import MINUTE, SECOND
+from rules.files import load_rule_files
 from rules.group import RuleGroup
+from rules.packs import shipped
 from tests.rules.cluster import Cluster, Endpoint, Scrape, captures, merged, replay
+
+pytestmark = pytest.mark.acceptance
 
 FROZEN_FROM = 1_795_177_113_666
 MOVES_AGAIN = 1_795_177_124_158
@@ -31,6 +35,18 @@ class Folder:
     def __call__(self, name: str, begin: int | None = None) -> list[tuple[int, bytes]]:
         found = captures(self._path / "vllm" / name)
         return found if begin is None else [(time - found[0][0] + begin, body) for time, body in found]
+
+
+@pytest.fixture(scope="module")
+def pack_groups() -> list[RuleGroup]:
+    """The shipped packs."""
+    return load_rule_files(shipped(), 15 * MINUTE)
+
+
+@pytest.fixture(scope="module")
+def stall_groups(pack_groups: list[RuleGroup]) -> list[RuleGroup]:
+    """The groups that watch whether engines are there and move: a replay each second of them is quick."""
+    return [group for group in pack_groups if group.name in ("availability", "engine-stall")]
 
 
 @pytest.fixture
