@@ -64,6 +64,8 @@ class Dispatcher:
     ) -> None:
         self.ledger = ledger or NoLedger()
         self._briefs = briefs
+        self.linked: Callable[[Notification], Notification] = lambda notification: notification
+        self.acknowledged: Callable[[str], bool] = lambda incident: False
         self.stats = Stats()
         self.stages = Stages(stages)
         self.held: dict[int, Held] = {}
@@ -304,7 +306,7 @@ class Dispatcher:
             firing,
             ended,
             send_resolved=send_resolved,
-            repeat_interval=group.route.repeat_interval,
+            repeat_interval=self._repeat_interval(group, batch, now),
             now=now,
         )
         if not decision:
@@ -320,8 +322,15 @@ class Dispatcher:
         )
         self._freeze(replace(notification, briefs=tuple(self._briefs(notification.incidents))), now)
 
+    def _repeat_interval(self, group: Group, batch: Sequence[Alert], now: int) -> int:
+        """What somebody has acknowledged is not repeated to them; news of it is told as ever."""
+        if all(self.acknowledged(one.incident) for one in batch if not one.resolved_at(now)):
+            return now + 1
+        return group.route.repeat_interval
+
     def _freeze(self, notification: Notification, now: int) -> None:
         """From here on it is repeated as it is until the receiver takes it."""
+        notification = self.linked(notification)
         self._outbox[notification.delivery] = Pending(notification, next_at=now)
         for alert in notification.alerts:
             if alert.incident and not alert.resolved_at(now):

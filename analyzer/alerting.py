@@ -106,6 +106,7 @@ def compose(
     every: tuple[Stage, ...] = (inhibition, silences)
     stages = [stage for stage in every if stage.name not in off]
     dispatcher = Dispatcher(own, stages, ledger)
+    dispatcher.acknowledged = incidents.is_acknowledged
     return Alerting(
         incidents, dispatcher, stages, inhibition, silences, topology, People(settings.incidents.on_call)
     )

@@ -15,6 +15,7 @@ from alertmanager.settings import AlertmanagerSettings
 from alertmanager.settings.support import problems_of_kinds
 from alertmanager.silences.tables import SCHEMA as SILENCES
 from alertmanager.tables import SCHEMA as ALERTMANAGER
+from analyzer.ack_key import ack_key
 from analyzer.central import CentralSettings
 from analyzer.inventory import SCHEMA as ANALYZER
 from analyzer.pipeline import Pipeline
@@ -22,6 +23,7 @@ from analyzer.snapshots import SCORES, SNAPSHOT
 from detectors.engine import Scoring
 from incidents.people.check import problems_of_on_call
 from incidents.people.course import SCHEMA as PEOPLE
+from incidents.people.link import AckLinks
 from incidents.tables import SCHEMA as INCIDENTS
 from model.moment import SECOND, format_duration
 from model.settings import ConfigurationError, Problem
@@ -139,6 +141,7 @@ def assemble(plan: Plan, now: int, timer: Callable[[], float] = lambda: 0.0) -> 
     database, lasting = _open(settings, now)
     pipeline = Pipeline(settings, plan.groups, plan.runbooks, window, scoring, database, now, timer)
     pipeline.lasting, pipeline.window_end = lasting, window_end
+    pipeline.links = AckLinks(ack_key(settings.analyzer.state_directory))
     restore(database, pipeline.rooms, now)
     return pipeline
 

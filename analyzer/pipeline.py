@@ -7,8 +7,9 @@ done, so a test, a replay and the simulator run hours of it in seconds.
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from alertmanager.notification import Notification, Outcome
@@ -20,6 +21,7 @@ from analyzer.inventory import Inventory
 from analyzer.tick import Step, Tick
 from analyzer.topology import TopologyWatch
 from detectors.engine import Scoring
+from incidents.people.link import AckLinks
 from incidents.topology_feed import TopologyFeed
 from model.alert import Alert
 from model.decision import Decision, allow
@@ -98,6 +100,8 @@ class Pipeline:
         self.kept: Decision = allow("no state changed")
         self.alerts: list[Alert] = []
         self.lasting = True  # False where the state is in memory only
+        self.links = AckLinks(secrets.token_bytes(32))  # of this process, unless the assembly has a key
+        self.dispatcher.linked = self._linked
         self.window_end = 0  # of the window that an earlier process left, ms
         self.feed = TopologyFeed(self.topology)
         self._watch = TopologyWatch(window, self.feed)
@@ -148,6 +152,21 @@ class Pipeline:
         for run in self.runbooks.runs():
             if run.id == result.run and run.incident:
                 self.incidents.note(run.incident, now, "action", result.why)
+
+    def _linked(self, notification: Notification) -> Notification:
+        """With links to acknowledge what is open, where it is known under which address people reach us."""
+        base = self.settings.alertmanager.external_url
+        if not base or not notification.briefs:
+            return notification
+        who = self.alerting.people.policies.owner(notification.receiver)
+        briefs = []
+        for brief in notification.briefs:
+            incident = self.incidents.get(brief.incident)
+            if incident is not None and incident.open:
+                url = self.links.url(base, incident.id, incident.opened_at, who, notification.at)
+                brief = replace(brief, ack_url=url)
+            briefs.append(brief)
+        return replace(notification, briefs=tuple(briefs))
 
     def keep(self) -> None:
         """Put on disk what changed. A database that refuses is said once, and tried again at each tick."""

@@ -303,6 +303,30 @@ def incidents_show(incident: str, url: str, output: str) -> None:
     _show(url, f"/api/v1/incidents/{incident}", "incident", output)
 
 
+@incidents.command("ack")
+@click.argument("incident")
+@click.option("--who", help="Whose it is from now on.  [default: your user name]")
+@click.option("--undo", is_flag=True, help="Nobody has it any more: its escalation begins anew.")
+@URL
+@click.option("--token-file", type=click.Path(path_type=Path), help="File of the analyzer's token.")
+def incidents_ack(incident: str, who: str | None, undo: bool, url: str, token_file: Path | None) -> None:
+    """Say that you look after an incident: nobody else is notified, unless it grows."""
+    from fleetowl.on_call import acknowledge
+
+    click.echo(acknowledge(url, incident, who, token_file, undo=undo))
+
+
+@main.command()
+@CONFIG
+@click.option("--url", envvar="FLEETOWL_URL", help="The analyzer to ask, instead of a configuration file.")
+@OUTPUT
+def oncall(config: Path | None, url: str | None, output: str) -> None:
+    """Who is on duty now, and who is next."""
+    from fleetowl.on_call import show
+
+    click.echo(show(config, url, output))
+
+
 @main.group()
 def runbooks() -> None:
     """See what was done automatically, and undo it."""

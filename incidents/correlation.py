@@ -95,6 +95,11 @@ class Incidents:
         """It is nobody's again: `who` gives it back, or it has become another matter."""
         return self._answered(incident_id, unacknowledged(self.get(incident_id), who, why), now)
 
+    def is_acknowledged(self, incident_id: str) -> bool:
+        """Whether somebody has it."""
+        incident = self.get(incident_id)
+        return incident is not None and incident.acknowledged_at is not None
+
     def timeline(self, incident_id: str) -> list[Entry]:
         """What happened, in the order in which it was noted."""
         return self._timelines[incident_id]

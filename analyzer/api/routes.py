@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from analyzer.api.acknowledge import AcknowledgeApi
 from analyzer.api.errors import answering
 from analyzer.api.federation import Federation
 from analyzer.api.metadata import MetadataApi
@@ -48,6 +49,7 @@ class Api:
             StatusApi(version),
             Federation(pipeline, now, turns),
             OwnApi(pipeline),
+            AcknowledgeApi(pipeline, now),
         )
 
     def routes(self) -> list[web.RouteDef]:

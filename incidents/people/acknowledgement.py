@@ -34,10 +34,12 @@ def unacknowledged(incident: Incident | None, who: str, why: str = "") -> Decisi
         return refuse(f"nobody has acknowledged {incident.id}")
     if not incident.open:
         return refuse(f"{incident.id} is over: there is nothing to give back")
-    before = incident.acknowledged_by
+    before, name = incident.acknowledged_by, readable_name(who) or "somebody"
     incident.acknowledged_by, incident.acknowledged_at = "", None
-    because = f": {why}" if why else ""
-    return allow(f"{readable_name(who) or 'somebody'} took {incident.id} from {before}{because}")
+    because = f": {readable_reason(why)}" if why else ""
+    if name == before:
+        return allow(f"{name} gave {incident.id} back{because}")
+    return allow(f"{name} took {incident.id} from {before}{because}")
 
 
 def readable_name(who: str) -> str:
@@ -46,5 +48,9 @@ def readable_name(who: str) -> str:
     >>> readable_name("  ada\\n lovelace ")
     'ada lovelace'
     """
-    printable = "".join(letter if letter.isprintable() else " " for letter in who)
-    return " ".join(printable.split())[:LONGEST_NAME]
+    return readable_reason(who)[:LONGEST_NAME]
+
+
+def readable_reason(why: str) -> str:
+    """What somebody wrote, as one line that prints."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in why).split())

@@ -95,6 +95,15 @@ class Policies:
             found.setdefault(receiver, [])
         return [Reached(receiver, ", ".join(dict.fromkeys(whom))) for receiver, whom in found.items()]
 
+    def owner(self, receiver: str) -> str:
+        """The person whose receiver it is; the receiver's name where it is nobody's alone."""
+        owners = {
+            person.name
+            for person in self._people.values()
+            if any(name == receiver for _, _, name in person.named())
+        }
+        return owners.pop() if len(owners) == 1 else receiver
+
     def everybody(self, channels: Sequence[str]) -> list[str]:
         """The receivers of all people."""
         found = [name for person in self._people.values() for name in person.receivers_by(channels)]
