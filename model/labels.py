@@ -12,8 +12,8 @@ METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 """Names in the classic alphabet: what Prometheus takes without quotes."""
 
-_FNV_OFFSET = 0xCBF29CE484222325
-_FNV_PRIME = 0x100000001B3
+FNV_OFFSET = 0xCBF29CE484222325
+FNV_PRIME = 0x100000001B3
 _MASK = 0xFFFFFFFFFFFFFFFF
 
 
@@ -106,10 +106,10 @@ class Labels(Mapping[str, str]):
 
         Source: prometheus/common model/signature.go: name, 0xff, value, 0xff for each label in order.
         """
-        state = _FNV_OFFSET
+        state = FNV_OFFSET
         for name, value in self.pairs:
             for byte in b"%s\xff%s\xff" % (name.encode(), value.encode()):
-                state = ((state ^ byte) * _FNV_PRIME) & _MASK
+                state = ((state ^ byte) * FNV_PRIME) & _MASK
         return state
 
 

@@ -46,3 +46,16 @@ class FleetowlSettings(Settings):
     log_retention: PositiveDuration = Field(
         120 * HOUR, description="How long it is remembered what was notified."
     )
+    max_alerts: int = Field(
+        200_000,
+        ge=0,
+        description="So many alerts sent by API may fire; then new ones but P0 are refused. 0: no limit.",
+    )
+    max_alerts_per_request: PositiveInt = Field(100_000, description="Alerts in one POST; more are refused.")
+    max_annotation: Size = Field(
+        16 * 1024, gt=0, description="Characters of one annotation sent by API; a longer one is cut."
+    )
+    max_silences: int = Field(
+        10_000, ge=0, description="Silences that are kept, ended ones too; 0 is no limit."
+    )
+    max_silence_size: Size = Field(64 * 1024, ge=0, description="Bytes of one silence; 0 is no limit.")
