@@ -92,6 +92,14 @@ class Alerts:
                 ended += self._end(key, now) or [key]
         return ended
 
+    def knows(self, fingerprint: int) -> bool:
+        """Whether an episode of this alert is kept."""
+        return fingerprint in self._current
+
+    def heard_at(self, key: EpisodeKey) -> int:
+        """When (ms) somebody last reported this episode; 0 if it is not kept."""
+        return self._heard.get(key, 0)
+
     def next_at(self) -> int | None:
         """When (ms) `expire` is to be asked next, at the latest; None if never."""
         return self._deadlines[0][0] if self._deadlines else None

@@ -27,7 +27,7 @@ from alertmanager.nflog import LogEntry, Told, needs_update
 from alertmanager.notification import PAGE, Brief, Delivery, Notification, Outcome, Page, dedup_key
 from alertmanager.outbox import GivenUp, Pending, after_failure
 from alertmanager.pages import delivery_of, notification_of
-from alertmanager.route import build_route, routing_labels
+from alertmanager.route import Route, build_route, routing_labels
 from alertmanager.settings import AlertmanagerSettings
 from alertmanager.stages import Held, Stage, Stages
 from alertmanager.tables import kept_log, kept_pending, kept_told
@@ -173,6 +173,22 @@ class Dispatcher:
     def alerts(self) -> list[Alert]:
         """Every accepted alert that fires, or whose end somebody must still hear of."""
         return list(self._alerts.kept.values())
+
+    def knows(self, fingerprint: int) -> bool:
+        """Whether an alert is among `alerts`."""
+        return self._alerts.knows(fingerprint)
+
+    def heard_at(self, alert: Alert) -> int:
+        """When (ms) somebody last reported this alert; 0 if it is not known."""
+        return self._alerts.heard_at((alert.fingerprint, alert.incident))
+
+    def routes_of(self, alert: Alert) -> list[Route]:
+        """The routes that take an alert."""
+        return self._root.match(routing_labels(alert))
+
+    def groups(self) -> list[tuple[Group, list[Alert]]]:
+        """The groups and their alerts."""
+        return [(group, [self._alerts[key] for key in group.members.values()]) for group in self._groups]
 
     @property
     def pending(self) -> list[Notification]:

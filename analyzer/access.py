@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Callable
 
 from aiohttp import web
@@ -17,8 +18,8 @@ READS = frozenset(
 SIGNED = "/ack/"
 """Links that people get: each carries a signature of its own, which its handler checks."""
 
-INTAKE = frozenset({"/api/v1/write", "/api/v1/frames"})
-"""Paths that take samples in; they are the ones that overload can hit."""
+INTAKE = ("/api/v1/write", "/api/v1/frames", "/api/v2/alerts")
+"""Paths that take samples and alerts in, the last one also behind a prefix: what overload can hit."""
 
 
 def answer(status: int, error_type: str, error: str, **headers: str) -> web.Response:
@@ -27,6 +28,14 @@ def answer(status: int, error_type: str, error: str, **headers: str) -> web.Resp
     return web.json_response(
         body, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()}
     )
+
+
+def answer_to(request: web.Request, status: int, error_type: str, error: str, **headers: str) -> web.Response:
+    """An error in the shape of the API that was asked; Alertmanager's is a JSON string."""
+    response = answer(status, error_type, error, **headers)
+    if "/api/v2/" in request.path:
+        response.text = json.dumps(error)
+    return response
 
 
 def changes_something(request: web.Request) -> bool:
@@ -49,7 +58,8 @@ def require_token(
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
             return await handler(request)
-        return answer(
+        return answer_to(
+            request,
             401,
             "unauthorized",
             "this needs the analyzer's token: send Authorization: Bearer TOKEN",
@@ -72,13 +82,12 @@ class Overload:
 
         @web.middleware
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path not in INTAKE:
+            if request.method != "POST" or not request.path.endswith(INTAKE):
                 return await handler(request)
             if self._pending >= self._most:
                 self.refused += 1
-                return answer(
-                    429, "overload", f"{self._pending} writes are under way: come back", Retry_After="1"
-                )
+                sentence = f"{self._pending} writes are under way: come back"
+                return answer_to(request, 429, "overload", sentence, Retry_After="1")
             self._pending += 1
             try:
                 return await handler(request)

@@ -12,7 +12,8 @@ from alertmanager.dispatch import Dispatcher
 from alertmanager.inhibit import Inhibition
 from alertmanager.ledger import Ledger
 from alertmanager.notification import Notification, Outcome
-from alertmanager.silences.book import Silences
+from alertmanager.settings import FleetowlSettings
+from alertmanager.silences import Limits, Silences
 from alertmanager.stages import Stage
 from analyzer.central import CentralSettings
 from incidents.correlation import Incidents
@@ -79,6 +80,7 @@ class Alerting:
         self.incidents.reconfigure(settings.incidents, explains)
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.inhibition.reconfigure(settings.alertmanager.inhibit_rules, self.dispatcher.alerts, now)
+        self.silences.limits = limits_of(settings.alertmanager.fleetowl)
         self.people.reconfigure(settings.incidents.on_call)
 
     def next_at(self) -> int | None:
@@ -102,7 +104,7 @@ def compose(
     """The rooms as these settings want them; stages whose name is in `off` are left out."""
     own = settings.alertmanager
     incidents = Incidents(settings.incidents, topology, explains)
-    inhibition, silences = Inhibition(own.inhibit_rules), Silences()
+    inhibition, silences = Inhibition(own.inhibit_rules), Silences(limits_of(own.fleetowl))
     every: tuple[Stage, ...] = (inhibition, silences)
     stages = [stage for stage in every if stage.name not in off]
     dispatcher = Dispatcher(own, stages, ledger)
@@ -110,6 +112,11 @@ def compose(
     return Alerting(
         incidents, dispatcher, stages, inhibition, silences, topology, People(settings.incidents.on_call)
     )
+
+
+def limits_of(settings: FleetowlSettings) -> Limits:
+    """What the settings say of silences."""
+    return Limits(settings.max_silences, settings.max_silence_size, settings.log_retention)
 
 
 def _there(*moments: int | None) -> list[int]:

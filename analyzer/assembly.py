@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from alertmanager.backlog import SCHEMA as INTAKE
 from alertmanager.receivers.check import problems_of_receivers
 from alertmanager.record_tables import SCHEMA as RECORDS
 from alertmanager.settings import AlertmanagerSettings
@@ -44,7 +45,7 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 AUDIT = "audit.jsonl"
-SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, SILENCES, RECORDS, INCIDENTS, PEOPLE, RUNBOOKS)
+SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, SILENCES, INTAKE, RECORDS, INCIDENTS, PEOPLE, RUNBOOKS)
 
 
 @dataclass(frozen=True)

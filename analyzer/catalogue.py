@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from alertmanager import backlog, records
 from alertmanager import metrics as alertmanager
-from alertmanager import records
 from alertmanager.silences import book as silences
 from analyzer import inventory, pipeline, self_telemetry, snapshots, tick
+from analyzer.api.alertmanager import posting
 from detectors import engine as detectors
 from incidents import correlation as incidents
 from incidents.people import engine as people
@@ -23,6 +24,8 @@ METRICS: tuple[Metric, ...] = (
     *rules.METRICS,
     *alertmanager.METRICS,
     *silences.METRICS,
+    *backlog.METRICS,
+    *posting.METRICS,
     *records.METRICS,
     *incidents.METRICS,
     *people.METRICS,

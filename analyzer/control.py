@@ -41,6 +41,7 @@ class Control:
     async def index(self, request: web.Request) -> web.Response:
         """What can be asked here."""
         paths = sorted({route.resource.canonical for route in request.app.router.routes() if route.resource})
+        paths = [path for path in paths if not path.startswith("/{prefix}")]
         return web.Response(text="Fleetowl\n" + "".join(f"  {path}\n" for path in paths if path != "/"))
 
     async def healthy(self, request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from alertmanager.backlog import Backlog
 from alertmanager.notification import Notification, Outcome
 from alertmanager.records import Records
 from analyzer.alerting import compose, explained_by
@@ -46,6 +47,8 @@ log = logging.getLogger("fleetowl.analyzer")
 METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state is on disk and takes writes."),)
 COMPACT_INTERVAL = 5 * MINUTE
 COMPACT_SLACK = 0.1
+AT_ONCE = 500
+"""Alerts sent by API that one tick takes, besides every P0."""
 
 
 @dataclass
@@ -94,6 +97,7 @@ class Pipeline:
         self.alerting = compose(settings, self.topology, explained_by(groups), ledger=self.records)
         self.incidents = self.alerting.incidents
         self.dispatcher = self.alerting.dispatcher
+        self.backlog = Backlog()
         self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
         self.settings = settings
         self.view: ClusterView | None = None
@@ -132,6 +136,7 @@ class Pipeline:
             self.dispatcher,
             self.alerting.people,
             self.records,
+            self.backlog,
         )
         return [self.inventory, self.feed, self.rules, *alerting, self.runbooks]
 
@@ -203,6 +208,7 @@ class Pipeline:
         yield from self.inventory.samples()
         yield from self.dispatcher.samples(now)
         yield from self.alerting.silences.samples(now)
+        yield from self.backlog.samples()
         yield from self.records.samples()
         yield from self.alerting.people.samples(self.incidents)
         yield from self.tick.samples()
@@ -220,13 +226,14 @@ class Pipeline:
         self.demand.step(now)
 
     def _rules(self, now: int) -> None:
-        self.alerts = self.rules.step(now)
+        self.alerts = self.rules.step(now) + self.backlog.take(AT_ONCE)
 
     def _incidents(self, now: int) -> None:
         self.alerts = self.alerting.correlate(now, self.alerts)
 
     def _notifications(self, now: int) -> None:
         self._effects.notifications = self.alerting.notify(now, self.alerts)
+        self.backlog.settle()
 
     def _runbooks(self, now: int) -> None:
         def query(text: str) -> Vector:

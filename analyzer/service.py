@@ -13,7 +13,13 @@ from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.sender import Sender
 from analyzer.access import Overload, require_token
 from analyzer.actions import Actions
+from analyzer.api.alertmanager.alerts import AlertsApi
+from analyzer.api.alertmanager.mounting import mounted, under_prefix
+from analyzer.api.alertmanager.posting import PostingApi
+from analyzer.api.alertmanager.silences import SilencesApi
+from analyzer.api.alertmanager.status import StatusApi
 from analyzer.api.routes import Api
+from analyzer.api.turns import Turns
 from analyzer.assembly import Plan, assemble, prepare
 from analyzer.catalogue import METRICS
 from analyzer.central import CentralSettings
@@ -22,6 +28,7 @@ from analyzer.clock import Clock
 from analyzer.control import Control
 from analyzer.delivery import Delivery
 from analyzer.intake import Intake
+from analyzer.pipeline import Pipeline
 from analyzer.scraper import Scraper
 from analyzer.self_telemetry import SelfTelemetry, process_samples
 from analyzer.snapshots import Snapshots
@@ -93,6 +100,7 @@ class Analyzer:
         self.remote_write = RemoteWriteReceiver(self.pipeline.window, settings.telemetry.remote_write)
         self.overload = Overload(own.max_pending_requests)
         self.telemetry = SelfTelemetry(self.pipeline.window, METRICS, self._samples, lambda: self.address)
+        self.posting = PostingApi(self.pipeline, self.clock.now, self.wake)
         self._runner = web.AppRunner(self._application(), access_log=None)
 
     @property
@@ -133,6 +141,7 @@ class Analyzer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.cleanup()
+        await self.posting.drain()
         await self.delivery.drain(DRAIN_SECONDS)
         await self.actions.stop(DRAIN_SECONDS)
         self.pipeline.keep()
@@ -243,7 +252,7 @@ class Analyzer:
         now = self.clock.now()
         yield from process_samples(self.version, self.started_at)
         yield from self.pipeline.samples(now)
-        for part in (self.scraper, self.remote_write, self.snapshots):
+        for part in (self.scraper, self.remote_write, self.snapshots, self.posting):
             yield from part.samples()
         yield Sample("fleetowl_config_last_reload_successful", {}, float(self.reloaded))
         yield Sample("fleetowl_tick_failures_total", {}, self.failures)
@@ -264,9 +273,29 @@ class Analyzer:
             self.pipeline.window_end,
         )
         api = Api(lambda: self.pipeline, self.scraper, self.clock.now, self.version)
-        for part in (intake, api, Control(self)):
+        control = Control(self)
+        for part in (intake, api, control):
             application.add_routes(part.routes())
+        alertmanager = self._alertmanager_api()
+        application.add_routes(alertmanager)
+        in_front = [route for route in control.routes() if route.path.startswith("/-/")]
+        application.add_routes(
+            under_prefix([*alertmanager, *in_front], lambda: self.settings.alertmanager.external_url)
+        )
         return application
+
+    def _alertmanager_api(self) -> list[web.RouteDef]:
+        def pipeline() -> Pipeline:
+            return self.pipeline
+
+        return mounted(
+            (
+                StatusApi(pipeline, self.version, self.started_at),
+                SilencesApi(pipeline, self.clock.now, self.wake),
+                AlertsApi(pipeline, self.clock.now, Turns()),
+                self.posting,
+            )
+        )
 
 
 def replace_fixed(new: CentralSettings, old: CentralSettings) -> tuple[CentralSettings, list[str]]:

@@ -11,8 +11,9 @@ machine loses power in the next moment. PostgreSQL by URL. A room describes its 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +67,13 @@ class Database:
     def __init__(self, url: str, busy_timeout: int = BUSY_TIMEOUT) -> None:
         self.url = make_url(url)
         self._engine = _engine(url, busy_timeout)
+        in_memory = self._engine.pool.__class__ is StaticPool
+        # SQLite has one writer: threads of this process take turns here, in the order of a lock, instead of
+        # asking again and again. In memory there is one connection, which readers share too.
+        self._turn: AbstractContextManager[Any] = (
+            threading.RLock() if self._engine.dialect.name == "sqlite" else nullcontext()
+        )
+        self._reader: AbstractContextManager[Any] = self._turn if in_memory else nullcontext()
         with self.transaction() as tx:
             _VERSIONS.metadata.create_all(tx)
 
@@ -75,13 +83,13 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction that writes: committed on leaving, rolled back on any exception."""
-        with _translated(), self._engine.begin() as tx:
+        with _translated(), self._turn, self._engine.begin() as tx:
             yield tx
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that only reads, and neither waits for a writer nor holds one up."""
-        with _translated(), self._engine.connect().execution_options(**{_READING: True}) as tx:
+        with _translated(), self._reader, self._engine.connect().execution_options(**{_READING: True}) as tx:
             yield tx
 
     def create(self, schema: Schema) -> str:

@@ -138,7 +138,9 @@ async def test_docs_list_the_routes_that_are_there(run_analyzer: Run) -> None:
     mounted = {
         (route.method, route.resource.canonical)
         for route in analyzer._runner.app.router.routes()
-        if route.resource is not None and route.method != "HEAD"
+        if route.resource is not None
+        and route.method != "HEAD"
+        and not route.resource.canonical.startswith("/{prefix}")  # the same once more
     }
     assert listed == mounted
 
