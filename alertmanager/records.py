@@ -25,7 +25,6 @@ from alertmanager.notification import Delivery, Notification, Outcome
 from alertmanager.record_rows import Attempts, Change, Hold, Noted
 from alertmanager.record_tables import ATTEMPTS, CHANGES, HOLDS, NOTIFICATIONS, has, packed, unpacked
 from alertmanager.stages import Held
-from alertmanager.text import title
 from model.alert import Alert
 from model.decision import Decision
 from model.labels import Labels
@@ -233,7 +232,7 @@ def _row_of(notification: Notification) -> dict[str, Any]:
         "at": notification.at,
         "sequence": notification.sequence,
         "tier": notification.tier.name,
-        "title": notification.headline or title(notification),
+        "title": _title(notification),
         "why": notification.why,
         "group_labels": dict(notification.group_labels),
         "incidents": notification.incidents,
@@ -241,6 +240,15 @@ def _row_of(notification: Notification) -> dict[str, Any]:
         "resolved": packed(notification.resolved),
         "listed": len(notification.alerts),
     }
+
+
+def _title(notification: Notification) -> str:
+    """What it is about in a line; cheaper than the line that people get, for this is written in a storm."""
+    named = [brief.title for brief in notification.briefs if brief.title][:1]
+    named += [alert.name for alert in notification.alerts[:1]]
+    more = len(notification.alerts) - 1
+    words = notification.headline or next(iter(named), "no alert")
+    return f"{words} (+{more} more)" if more > 0 and not notification.headline else words
 
 
 def _noted_of(row: Any) -> Noted:
