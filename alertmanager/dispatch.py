@@ -195,6 +195,15 @@ class Dispatcher:
         """What waits for an answer, for the API and for a graceful stop."""
         return [pending.notification for pending in self._outbox.values()]
 
+    def groups_of(self, fingerprint: int) -> list[Group]:
+        """The groups that an alert is in now."""
+        return [group for group in self._groups if fingerprint in group.members]
+
+    @property
+    def waiting(self) -> list[Pending]:
+        """What waits for an answer, and when it is tried next."""
+        return list(self._outbox.values())
+
     def next_at(self) -> int | None:
         """When (ms) `step` has something to do without a new alert; None if never."""
         moments = [pending.next_at for key, pending in self._outbox.items() if key not in self._under_way]

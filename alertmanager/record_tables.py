@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from sqlalchemy import Boolean, Column, Integer, LargeBinary, MetaData, String, Table, Text
 
@@ -98,3 +98,10 @@ def has(data: bytes, fingerprint: int) -> bool:
     while place >= 0 and place % _WIDTH:
         place = data.find(wanted, place + 1)
     return place >= 0
+
+
+def has_any(data: bytes, fingerprints: Set[int]) -> bool:
+    """Whether one of these is among those that were packed."""
+    if len(fingerprints) > 8:
+        return any(one in fingerprints for one in unpacked(data))
+    return any(has(data, fingerprint) for fingerprint in fingerprints)

@@ -12,7 +12,7 @@ bounded by time and by number; the oldest goes first.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select
 from alertmanager.holds import Spell, Spells, merged
 from alertmanager.notification import Delivery, Notification, Outcome
 from alertmanager.record_rows import Attempts, Change, Hold, Noted
-from alertmanager.record_tables import ATTEMPTS, CHANGES, HOLDS, NOTIFICATIONS, has, packed, unpacked
+from alertmanager.record_tables import ATTEMPTS, CHANGES, HOLDS, NOTIFICATIONS, has_any, packed, unpacked
 from alertmanager.stages import Held
 from model.alert import Alert
 from model.decision import Decision
@@ -116,20 +116,28 @@ class Records:
 
     def of_alert(self, tx: Connection, fingerprint: int) -> AlertRecord:
         """Everything about one alert."""
-        notifications = [
-            noted
-            for noted in self._noted(tx, NOTIFICATIONS.c.at > self._now - self.retention, fingerprint)
-            if fingerprint in noted.firing or fingerprint in noted.resolved
-        ]
-        rows = (row for row in tx.execute(select(HOLDS)) if has(row.fingerprints, fingerprint))
-        spells = {row.id: Spell.of_row(row) for row in rows}
-        unsaved = self._spells.unsaved.items()
-        spells |= {key: spell for key, spell in unsaved if fingerprint in spell.fingerprints}
-        holds = merged([spell.hold() for spell in spells.values()])
-        changes = [
-            change for change in self.changes(tx, fingerprint) if change.labels.fingerprint == fingerprint
-        ]
-        return AlertRecord(changes, notifications, sorted(holds, key=lambda hold: hold.since))
+        return self.of_alerts(tx, {fingerprint})[fingerprint]
+
+    def of_alerts(self, tx: Connection, fingerprints: Set[int]) -> dict[int, AlertRecord]:
+        """Everything about each of these alerts; the tables are read once."""
+        found = {fingerprint: AlertRecord([], [], []) for fingerprint in fingerprints}
+        for noted in self._noted(tx, NOTIFICATIONS.c.at > self._now - self.retention, fingerprints):
+            for fingerprint in fingerprints & (noted.firing | noted.resolved):
+                found[fingerprint].notifications.append(noted)
+        for spell in self._spells_of(tx, fingerprints):
+            for fingerprint in fingerprints & spell.fingerprints:
+                found[fingerprint].holds.append(spell.hold())
+        for change in self.changes(tx, fingerprints):
+            if change.labels.fingerprint in found:
+                found[change.labels.fingerprint].changes.append(change)
+        return {
+            key: one._replace(holds=sorted(merged(one.holds), key=lambda hold: hold.since))
+            for key, one in found.items()
+        }
+
+    def _spells_of(self, tx: Connection, fingerprints: Set[int]) -> Iterable[Spell]:
+        rows = (row for row in tx.execute(select(HOLDS)) if has_any(row.fingerprints, fingerprints))
+        return ({row.id: Spell.of_row(row) for row in rows} | self._spells.unsaved).values()
 
     def notification(self, tx: Connection, dedup_key: str) -> Noted | None:
         """One notification by its key."""
@@ -140,22 +148,28 @@ class Records:
         wanted = NOTIFICATIONS.c.incidents.contains(incident)
         return [noted for noted in self._noted(tx, wanted) if incident in noted.incidents]
 
-    def changes(self, tx: Connection, fingerprint: int | None = None, since: int = 0) -> Iterator[Change]:
-        """What began and ended since then (ms), in the order of time; with a fingerprint, where it is in."""
+    def changes(
+        self, tx: Connection, fingerprints: Set[int] | None = None, since: int = 0
+    ) -> Iterator[Change]:
+        """What began and ended since then (ms), oldest first; with fingerprints, at least of these."""
         rows = tx.execute(select(CHANGES).where(CHANGES.c.at >= since).order_by(CHANGES.c.id))
         for row in rows:
-            if fingerprint is None or has(row.fingerprints, fingerprint):
+            if fingerprints is None or has_any(row.fingerprints, fingerprints):
                 yield from _changes_of(row.at, msgspec.json.decode(zlib.decompress(row.body)))
         for _, at, alerts in self._changes:
             if at >= since:
                 yield from (_change(at, alert) for alert in alerts)
 
     def _noted(
-        self, tx: Connection, where: ColumnElement[bool], fingerprint: int | None = None, key: str = ""
+        self,
+        tx: Connection,
+        where: ColumnElement[bool],
+        fingerprints: Set[int] | None = None,
+        key: str = "",
     ) -> list[Noted]:
         found = {}
         for row in tx.execute(select(NOTIFICATIONS).where(where)):
-            if fingerprint is None or has(row.firing, fingerprint) or has(row.resolved, fingerprint):
+            if fingerprints is None or has_any(row.firing + row.resolved, fingerprints):
                 found[row.dedup_key] = _noted_of(row)
         for dedup_key, notification in self._notifications.items():
             if key in ("", dedup_key):

@@ -249,6 +249,15 @@ def alerts_list(url: str, output: str) -> None:
     _show(url, "/api/v1/alerts", "alerts", output)
 
 
+@alerts.command("explain")
+@click.argument("alert", metavar="FINGERPRINT|NAME|MATCHERS")
+@URL
+@OUTPUT
+def alerts_explain(alert: str, url: str, output: str) -> None:
+    """Say why an alert paged, or why it did not: from its samples to the receivers' answers."""
+    _show(url, f"/api/v1/explain/alert/{_quoted(alert)}", "explained alerts", output)
+
+
 @alerts.command("simulate")
 @click.option(
     "--config",
@@ -327,6 +336,15 @@ def oncall(config: Path | None, url: str | None, output: str) -> None:
     click.echo(show(config, url, output))
 
 
+@incidents.command("explain")
+@click.argument("incident")
+@URL
+@OUTPUT
+def incidents_explain(incident: str, url: str, output: str) -> None:
+    """Say of an incident and each of its alerts who was paged, who was not, and why."""
+    _show(url, f"/api/v1/explain/incident/{_quoted(incident)}", "story", output)
+
+
 @main.group()
 def runbooks() -> None:
     """See what was done automatically, and undo it."""
@@ -386,6 +404,12 @@ def dashboards_export(directory: Path) -> None:
 def version() -> None:
     """Print the version."""
     click.echo(f"fleetowl {VERSION}")
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
 
 
 def _show(url: str, path: str, kind: str, output: str) -> None:

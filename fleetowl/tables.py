@@ -65,6 +65,14 @@ def incident(data: Any) -> str:
     return visible(str(data["story"]), keep="\n")
 
 
+def explained_alerts(data: Any) -> str:
+    """The stories of alerts, one after the other."""
+    stories = [visible(str(alert["story"]), keep="\n") for alert in data["alerts"]]
+    if data["more"]:
+        stories.append(f"{len(data['more'])} more alerts match: ask for one by its fingerprint (-o json)")
+    return "\n\n---\n\n".join(stories)
+
+
 def runbooks(data: Any) -> str:
     """Runbooks and their modes."""
     rows = [
@@ -86,6 +94,8 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "alerts": alerts,
     "incidents": incidents,
     "incident": incident,
+    "explained alerts": explained_alerts,
+    "story": incident,
     "runbooks": runbooks,
     "audit": audit,
 }

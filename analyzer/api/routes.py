@@ -8,6 +8,7 @@ from aiohttp import web
 
 from analyzer.api.acknowledge import AcknowledgeApi
 from analyzer.api.errors import answering
+from analyzer.api.explain import ExplainApi
 from analyzer.api.federation import Federation
 from analyzer.api.metadata import MetadataApi
 from analyzer.api.own import OwnApi
@@ -50,6 +51,7 @@ class Api:
             Federation(pipeline, now, turns),
             OwnApi(pipeline),
             AcknowledgeApi(pipeline, now),
+            ExplainApi(pipeline, now),
         )
 
     def routes(self) -> list[web.RouteDef]:

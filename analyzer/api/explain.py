@@ -1,0 +1,64 @@
+"""/api/v1/explain/..., and the recorded alerts as a history for a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aiohttp import web
+
+from analyzer.api.errors import ApiError, Handler, bad_parameter
+from analyzer.api.parameters import parameters
+from analyzer.explain.explainer import Explainer
+from analyzer.explain.history import history_lines
+from analyzer.formats import success
+from analyzer.pipeline import Pipeline
+
+
+class ExplainApi:
+    """Answers from the pipeline and from what is remembered. `now` reads the clock (ms)."""
+
+    def __init__(self, pipeline: Callable[[], Pipeline], now: Callable[[], int]) -> None:
+        self._pipeline = pipeline
+        self._now = now
+
+    def routes(self) -> Iterator[tuple[str, str, Handler]]:
+        """Method, path and handler of each."""
+        yield "GET", "/api/v1/explain/alert/{asked}", self.alert
+        yield "GET", "/api/v1/explain/notification/{key}", self.notification
+        yield "GET", "/api/v1/explain/incident/{id}", self.incident
+        yield "GET", "/api/v1/alerts/history", self.history
+
+    async def alert(self, request: web.Request) -> web.Response:
+        """The alerts of a fingerprint, of a name, or of matchers."""
+        asked = request.match_info["asked"]
+        try:
+            found = self._explainer().alert(asked)
+        except ValueError as error:
+            raise bad_parameter("alert", str(error)) from error
+        return _answer(found, f"no alert that is active or remembered is {asked}")
+
+    async def notification(self, request: web.Request) -> web.Response:
+        """One notification by its dedup key."""
+        key = request.match_info["key"]
+        return _answer(self._explainer().notification(key), f"no notification has the dedup key {key}")
+
+    async def incident(self, request: web.Request) -> web.Response:
+        """One incident with the verdict of each of its alerts."""
+        name = request.match_info["id"]
+        return _answer(self._explainer().incident(name), f"there is no incident {name}")
+
+    async def history(self, request: web.Request) -> web.Response:
+        """The alerts that began and ended since `start`, as JSON lines for `alerts simulate`."""
+        since = (await parameters(request)).moment("start", 0)
+        lines = history_lines(self._pipeline(), since)
+        return web.Response(text="".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
+
+    def _explainer(self) -> Explainer:
+        return Explainer(self._pipeline(), self._now())
+
+
+def _answer(found: dict[str, Any] | None, missing: str) -> web.Response:
+    if found is None:
+        raise ApiError(404, "not_found", missing)
+    return success(found)
