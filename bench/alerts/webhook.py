@@ -51,7 +51,11 @@ class Webhook:
 
     def heard(self) -> list[Heard]:
         """All of them, in the order in which they came."""
-        with urllib.request.urlopen(f"{self.url}/-/heard") as answer:
+        return self.heard_at("")
+
+    def heard_at(self, prefix: str) -> list[Heard]:
+        """Those whose path begins so."""
+        with urllib.request.urlopen(f"{self.url}/-/heard?at={prefix}") as answer:
             return [
                 Heard(path, at, len(body), key, json.loads(body))
                 for path, at, key, body in json.loads(answer.read())
@@ -79,8 +83,11 @@ def application() -> web.Application:
     async def count(_: web.Request) -> web.Response:
         return web.Response(text=str(len(kept)))
 
-    async def heard(_: web.Request) -> web.Response:
-        return web.json_response([(path, at, key, body.decode()) for path, at, key, body in kept])
+    async def heard(request: web.Request) -> web.Response:
+        prefix = request.query.get("at", "")
+        return web.json_response(
+            [(path, at, key, body.decode()) for path, at, key, body in kept if path.startswith(prefix)]
+        )
 
     async def forget(_: web.Request) -> web.Response:
         kept.clear()
