@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from alertmanager.settings.common import Place, Text
@@ -26,6 +33,8 @@ Part = TypeVar("Part", bound=Settings)
 
 class AlertmanagerSettings(Settings):
     """Who is notified of what, and how often."""
+
+    model_config = ConfigDict(populate_by_name=False)
 
     config_file: Path | None = Field(
         None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from alertmanager.settings.common import ClassicName, LabelName, PositiveDuration, Text
 from alertmanager.settings.matchers import MatcherLines, Regexp
@@ -11,6 +11,8 @@ from model.settings import Duration, Settings
 
 class RouteSettings(Settings):
     """A node of the route tree; what is not given is inherited from its parent."""
+
+    model_config = ConfigDict(populate_by_name=False)
 
     receiver: Text | None = Field(None, description="Who is notified.")
     group_by: tuple[LabelName, ...] | None = Field(

@@ -67,6 +67,57 @@ def test_a_wrong_configuration_is_exit_2_with_the_key(tmp_path: Path, text: str,
     assert out == ""
 
 
+PLAIN = """
+route: {receiver: team, routes: [{receiver: team, mute_time_intervals: [nights]}]}
+receivers: [{name: team, webhook_configs: [{url: "http://127.0.0.1/"}]}]
+time_intervals: [{name: nights, time_intervals: [{times: [{start_time: "22:00", end_time: "24:00"}]}]}]
+inhibit_rules: [{source_matchers: [a=b], target_matchers: [c=d]}]
+"""
+
+
+def test_a_plain_alertmanager_yml_is_known_by_its_keys(tmp_path: Path) -> None:
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(PLAIN)
+    status, out, err = run("check-config", "--config", str(path))
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        f"{path}: fine (Alertmanager's own model)",
+        "receivers: 1 (1 webhook)",
+        "routes: 2",
+        "inhibit rules: 1",
+        "time intervals: 1",
+    ]
+    path.write_text(PLAIN.replace("[nights]", "[nigths]").replace("c=d", "c"))
+    status, out, err = run("check-config", "--config", str(path))
+    assert (status, out) == (2, "")
+    assert "route.routes.0.mute_time_intervals.0: 'nigths' is not in time_intervals: did you mean" in err
+    assert "inhibit_rules.0.target_matchers.0: 'c' cannot be read" in err
+
+
+def test_an_integration_that_cannot_be_sent_is_exit_2(tmp_path: Path) -> None:
+    path = tmp_path / "alertmanager.yml"
+    jira = "jira_configs: [{project: P, issue_type: Bug, api_url: 'http://jira'}]"
+    path.write_text(f"route: {{receiver: team}}\nreceivers: [{{name: team, {jira}}}]")
+    status, _, err = run("check-config", "--config", str(path))
+    assert status == 2
+    assert f"{path}: receivers.0.jira_configs.0: cannot be notified" in err
+
+
+def test_config_file_is_checked_with_the_file_that_names_it(tmp_path: Path) -> None:
+    plain, own = tmp_path / "alertmanager.yml", tmp_path / "fleetowl.yml"
+    own.write_text(f"analyzer: {{}}\nalertmanager: {{config_file: {plain}, external_url: 'http://owl'}}")
+    plain.write_text(PLAIN)
+    status, out, err = run("check-config", "--config", str(own))
+    assert (status, err) == (0, "")
+    assert "receivers: 1 (1 webhook); routes: 2; inhibit rules: 1; time intervals: 1" in out
+    plain.write_text(PLAIN.replace("url:", "ulr:"))
+    own.write_text(own.read_text().replace("analyzer:", "analyzr:"))
+    status, _, err = run("check-config", "--config", str(own))
+    assert status == 2
+    assert f"{plain}: receivers.0.webhook_configs.0.ulr: unknown key" in err
+    assert f"{own}: analyzr: unknown key" in err
+
+
 def test_a_missing_configuration_is_exit_2() -> None:
     status, _, err = run("check-config", "--config", "/no/such.yml")
     assert status == 2

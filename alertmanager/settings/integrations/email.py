@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from alertmanager.settings.common import Address, File, SecretText, Text, at_most_one, given_in
 from alertmanager.settings.global_ import GlobalSettings
@@ -24,6 +24,8 @@ class Threading(Settings):
 
 class EmailConfig(IntegrationConfig):
     """A mail through an SMTP server."""
+
+    model_config = ConfigDict(populate_by_name=False)
 
     send_resolved: bool = Field(False, description="Whether the end of an alert is notified too.")
     to: Text = Field("", description="Addresses, with commas.")

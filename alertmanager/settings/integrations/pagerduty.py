@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from alertmanager.settings.common import TIMEOUT, URL, File, SecretText, Text, Timeout, at_most_one, given_in
 from alertmanager.settings.global_ import GlobalSettings
@@ -37,6 +37,8 @@ class PagerDutyImage(Settings):
 
 class PagerDutyConfig(HTTPIntegration):
     """An event to PagerDuty: by `routing_key` (events API v2) or `service_key` (v1)."""
+
+    model_config = ConfigDict(populate_by_name=False)
 
     routing_key: SecretText | None = Field(None, description="Integration key of the events API v2.")
     routing_key_file: File = Field(None, description="File that holds the routing key.")
