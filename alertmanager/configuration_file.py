@@ -121,25 +121,26 @@ def _read(path: Path) -> dict[str, Any]:
     data = read_yaml(path, as_text=True, nulls=True)
     if not isinstance(data, dict):
         raise ConfigurationError([Problem(str(path), "", "is no configuration", "start with `route:`")])
-    _put_typed(data, read_yaml(path))
+    if any(_typed(data)):
+        values = read_yaml(path)
+        for (config, key), (same, _) in zip(_typed(data), _typed(values), strict=True):
+            config[key] = same[key]
     whole: dict[str, Any] = without_nulls(_resolved(data, path.absolute().parent))
     return whole
 
 
-def _put_typed(texts: Any, values: Any) -> None:
-    for receiver, typed in _pairs(texts, values, "receivers"):
+def _typed(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where anything may stand: the mapping and its key, in the order of the file."""
+    for receiver in _mappings(data, "receivers"):
         for kind, key in _TYPED.items():
-            for config, same in _pairs(receiver, typed, kind):
+            for config in _mappings(receiver, kind):
                 if key in config:
-                    config[key] = same[key]
+                    yield config, key
 
 
-def _pairs(texts: Any, values: Any, key: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The mappings in a list of the document, in both readings of it."""
-    if isinstance(texts, dict) and isinstance(texts.get(key), list):
-        for one, same in zip(texts[key], values[key], strict=True):
-            if isinstance(one, dict):
-                yield one, same
+def _mappings(data: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
+    items = data.get(key)
+    yield from (item for item in items if isinstance(item, dict)) if isinstance(items, list) else ()
 
 
 def _resolved(data: Any, folder: Path, key: str = "") -> Any:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alertmanager.route import Route
+from alertmanager.settings import AlertmanagerSettings
 from alertmanager.settings.intervals import (
     IntervalSettings,
     Range,
@@ -81,6 +82,11 @@ class Intervals:
 
     def __init__(self, settings: Iterable[TimeIntervalSettings] = ()) -> None:
         self._named = {named.name: tuple(map(_built, named.time_intervals)) for named in settings}
+
+    @classmethod
+    def of(cls, settings: AlertmanagerSettings) -> Intervals:
+        """The intervals of a configuration, under both of their keys."""
+        return cls([*settings.mute_time_intervals, *settings.time_intervals])
 
     def contains(self, name: str, now: int) -> bool:
         """Whether the moment lies in any of the name's intervals. Raises KeyError for an unknown name."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from alertmanager.intervals import Intervals
 from alertmanager.route import Route
-from alertmanager.settings import TimeIntervalSettings
+from alertmanager.settings import AlertmanagerSettings, TimeIntervalSettings
 from model.moment import DAY, HOUR, MINUTE
 from model.settings import ConfigurationError, load_section
 
@@ -148,6 +148,16 @@ def test_a_muted_route_says_by_what_and_in_which_zone() -> None:
     assert not intervals.muted(mute, noon)
     assert not intervals.muted(active, night)
     assert not intervals.muted(Route(key="{}", receiver="r"), night)
+
+
+def test_both_keys_of_a_configuration_name_intervals() -> None:
+    both = {
+        "time_intervals": [{"name": "new", "time_intervals": [{}]}],
+        "mute_time_intervals": [{"name": "old", "time_intervals": [{}]}],
+    }
+    intervals = Intervals.of(load_section(AlertmanagerSettings, both, "fleetowl.yml"))
+    assert intervals.contains("new", 0)
+    assert intervals.contains("old", 0)
 
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia"]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fleetowl.configuration import load
+from model.settings import ConfigurationError
+
+PLAIN = "route: {receiver: team, group_wait: 1s}\nreceivers: [{name: team}]\n"
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(PLAIN)
+    return path
+
+
+def test_a_reload_reads_the_named_file_again(tmp_path: Path, plain: Path) -> None:
+    own = tmp_path / "fleetowl.yml"
+    own.write_text(f"alertmanager: {{config_file: {plain}, external_url: 'http://owl'}}")
+    settings = load(own, {}).alertmanager
+    assert (settings.plain, settings.route.group_wait, settings.external_url) == (True, 1000, "http://owl")
+    plain.write_text(PLAIN.replace("1s", "2s"))
+    assert load(own, {}).alertmanager.route.group_wait == 2000
+    plain.unlink()
+    with pytest.raises(ConfigurationError, match=r"alertmanager\.yml: cannot be read"):
+        load(own, {})
+
+
+def test_the_environment_can_name_the_file(plain: Path) -> None:
+    settings = load(None, {"FLEETOWL_ALERTMANAGER__CONFIG_FILE": str(plain)}).alertmanager
+    assert settings.config_file == plain
+
+
+def test_what_is_wrong_in_both_files_is_said_at_once(tmp_path: Path, plain: Path) -> None:
+    own = tmp_path / "fleetowl.yml"
+    own.write_text(f"analyzer: {{tick: soon}}\nalertmanager: {{config_file: {plain}, route: {{}}}}")
+    plain.write_text("route: {}")
+    with pytest.raises(ConfigurationError) as caught:
+        load(own, {})
+    assert [(problem.file, problem.key) for problem in caught.value.problems] == [
+        (str(own), "alertmanager.route"),
+        (str(plain), "route.receiver"),
+        (str(own), "analyzer.tick"),
+    ]
