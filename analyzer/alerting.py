@@ -22,6 +22,7 @@ from model.alert import Alert
 from model.decision import Decision
 from model.topology import Topology
 from rules.group import AlertRule, RuleGroup
+from store.durable import Durable
 
 WATCHDOG = "Watchdog"
 """The dead man's signal, which always fires: it is told where a route names it, and wakes nobody else."""
@@ -50,6 +51,11 @@ class Alerting:
         self.silences = silences
         self.topology = topology
         self.people = people
+
+    @property
+    def rooms(self) -> tuple[Durable, ...]:
+        """Those that outlive the process."""
+        return (self.incidents, self.people, self.silences, self.dispatcher)
 
     def correlate(self, now: int, alerts: Sequence[Alert]) -> list[Alert]:
         """The alerts, each with its incident."""

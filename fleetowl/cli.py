@@ -258,6 +258,16 @@ def alerts_explain(alert: str, url: str, output: str) -> None:
     _show(url, f"/api/v1/explain/alert/{_quoted(alert)}", "explained alerts", output)
 
 
+@alerts.command("test")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@OUTPUT
+def alerts_test(paths: tuple[Path, ...], output: str) -> None:
+    """Run tests of routes, inhibition, silences and times (docs/alerts-testing.md); exit 1 if one fails."""
+    from fleetowl.alert_tests import run_alert_tests
+
+    sys.exit(run_alert_tests(paths, output, click.echo))
+
+
 @alerts.command("simulate")
 @click.option(
     "--config",
@@ -271,22 +281,32 @@ def alerts_explain(alert: str, url: str, output: str) -> None:
     type=click.Path(path_type=Path),
     help='Recorded alerts, JSON lines {"at": ..., "alert": {...}, "fault": ...}.',
 )
+@click.option(
+    "--silences",
+    type=click.Path(path_type=Path),
+    help="Silences as `amtool silence query -o json` prints them.",
+)
 @click.option("--until", default="", help="When to stop, RFC 3339 or Unix seconds.")
 @click.option(
     "--without",
     "off",
     multiple=True,
     metavar="STAGE",
-    help="Leave out a stage: time interval, inhibit, silence, topology, flap, grouping... May be repeated.",
+    help="Leave out a stage: time_intervals, inhibit, silence, topology, flap, grouping... May be repeated.",
 )
 @OUTPUT
 def alerts_simulate(
-    config: Path | None, history: Path, until: str, off: tuple[str, ...], output: str
+    config: Path | None,
+    history: Path,
+    silences: Path | None,
+    until: str,
+    off: tuple[str, ...],
+    output: str,
 ) -> None:
     """Say what a configuration would have sent; exit 1 if nobody had heard of one of the faults."""
     from fleetowl.simulate import simulate_alerts
 
-    sys.exit(simulate_alerts(config, history, until, off, output, click.echo))
+    sys.exit(simulate_alerts(config, history, silences, until, off, output, click.echo))
 
 
 @main.group()

@@ -11,6 +11,7 @@ import click
 
 from analyzer.simulation import read_history, simulate
 from analyzer.simulation.ablation import SWITCHES
+from analyzer.simulation.silences import read_silences
 from fleetowl import tables
 from fleetowl.alerting_file import load_alerting
 from fleetowl.visible import visible
@@ -22,8 +23,20 @@ LISTED = 200
 Say = Callable[[str], None]
 
 
+def hush() -> None:
+    """What is only simulated is no news: the log of this process has nothing of it."""
+    for room in ("fleetowl.alertmanager", "fleetowl.incidents"):
+        logging.getLogger(room).setLevel(logging.WARNING)
+
+
 def simulate_alerts(
-    config: Path | None, history: Path, until: str, off: Sequence[str], output: str, say: Say
+    config: Path | None,
+    history: Path,
+    silences: Path | None,
+    until: str,
+    off: Sequence[str],
+    output: str,
+    say: Say,
 ) -> int:
     """Exit status of `alerts simulate`. Raises ConfigurationError for a file that cannot be used."""
     if unknown := [name for name in off if name not in SWITCHES]:
@@ -33,10 +46,10 @@ def simulate_alerts(
         end = parse_moment(until) if until else None
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--until") from error
-    for room in ("fleetowl.alertmanager", "fleetowl.incidents"):
-        logging.getLogger(room).setLevel(logging.WARNING)  # what is only simulated is no news
+    hush()
     settings, explains = load_alerting(config)
-    result = simulate(read_history(history), settings, explains, off=off, until=end)
+    drafts = read_silences(silences) if silences is not None else []
+    result = simulate(read_history(history), settings, explains, off=off, silences=drafts, until=end)
     for warning in result.warnings:
         click.echo(visible(f"warning: {history}: {warning}"), err=True)
     document = result.document()

@@ -8,7 +8,7 @@ from alertmanager.route import ALL_LABELS
 from alertmanager.settings import AlertmanagerSettings, RouteSettings
 from analyzer.central import CentralSettings
 
-STAGES = ("time interval", "inhibit", "silence", "topology", "flap", "learned")
+STAGES = ("time_intervals", "inhibit", "silence", "topology", "flap", "learned")
 """The stages that hold alerts back, in the order in which they are asked."""
 
 GROUPING = "grouping"

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from alertmanager.notification import Outcome
 from alertmanager.settings import AlertmanagerSettings
+from alertmanager.silences.silence import Draft, RefusedSilence
 from analyzer.alerting import Alerting, Explains, compose
 from analyzer.central import CentralSettings
 from analyzer.simulation.ablation import without
@@ -37,11 +38,13 @@ class Simulation:
         *,
         incidents: IncidentSettings | None = None,
         off: Collection[str] = (),
+        silences: Sequence[Draft] = (),
         fill: bool = True,
     ) -> None:
         self.settings = without(_central(settings, incidents), off)
         self._explains: Explains = explains or {}
         self._off = tuple(off)
+        self._silences = tuple(silences)
         self._fill = fill
 
     def run(self, history: History, until: int | None = None) -> Result:
@@ -70,7 +73,7 @@ class Simulation:
             began_at=begin,
             ended_at=end,
             incidents=sum(run.alerting.incidents.opened.values()),
-            warnings=history.warnings,
+            warnings=(*history.warnings, *run.warnings),
             off=self._off,
         )
 
@@ -79,8 +82,12 @@ class Simulation:
         heard_for = min(timeout, self.settings.incidents.resolve_timeout)
         interval = max(self.settings.analyzer.tick, heard_for // 2)
         topology = topology_of((line.alert.labels for line in lines), _FOR_EVER, begin)
-        alerting = compose(self.settings, topology, self._explains, off=self._off)
-        return _Run(alerting, Verdicts(timeout), Refreshes(lines if self._fill else (), interval))
+        verdicts = Verdicts(timeout)
+        alerting = compose(self.settings, topology, self._explains, ledger=verdicts, off=self._off)
+        run = _Run(alerting, verdicts, Refreshes(lines if self._fill else (), interval))
+        for draft in self._silences:
+            run.silence(draft, begin)
+        return run
 
     def _settling(self) -> int:
         """How long (ms) after its last line a history may still be told of."""
@@ -105,7 +112,17 @@ class _Run:
         self.alerting = alerting
         self.verdicts = verdicts
         self.sent: list[Sent] = []
+        self.warnings: list[str] = []
         self._refreshes = refreshes
+
+    def silence(self, draft: Draft, begin: int) -> None:
+        """Take a silence; one that ended before the history began says nothing here."""
+        if draft.ends_at <= begin:
+            return
+        try:
+            self.alerting.silences.set(draft, begin)
+        except RefusedSilence as error:
+            self.warnings.append(f"a silence was left out: {error}")
 
     def step(self, now: int, first: int, lines: Sequence[Line]) -> None:
         """One tick; `lines` came in since the one before, the first of them at place `first`."""
@@ -122,9 +139,7 @@ class _Run:
         for notification in self.alerting.notify(now, placed):
             self.sent.append(self.verdicts.sent(notification, now))
             self.alerting.answered(notification, TAKEN, now)
-        for held in self.alerting.dispatcher.held.values():
-            self.verdicts.held(held)
-        for room in (self.alerting.incidents, self.alerting.dispatcher):
+        for room in self.alerting.rooms:
             room.saved()  # there is no disk: what closed leaves the memory all the same
 
     def next_at(self, line: int | None) -> int | None:
@@ -140,10 +155,12 @@ def simulate(
     *,
     incidents: IncidentSettings | None = None,
     off: Collection[str] = (),
+    silences: Sequence[Draft] = (),
     until: int | None = None,
 ) -> Result:
     """What these settings would have sent for this history."""
-    return Simulation(settings, explains, incidents=incidents, off=off).run(history, until)
+    simulation = Simulation(settings, explains, incidents=incidents, off=off, silences=silences)
+    return simulation.run(history, until)
 
 
 def _central(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from alertmanager.ledger import NoLedger
 from alertmanager.notification import Notification
 from alertmanager.stages import Held
 from alertmanager.text import title
@@ -109,8 +110,8 @@ class Sent:
         }
 
 
-class Verdicts:
-    """The verdicts of a history, found by the alerts' fingerprints."""
+class Verdicts(NoLedger):
+    """The verdicts of a history, found by the alerts' fingerprints; the dispatcher tells of what it holds."""
 
     def __init__(self, resolve_timeout: int) -> None:
         self._resolve_timeout = resolve_timeout
@@ -156,12 +157,13 @@ class Verdicts:
         if current is not None and alert.incident:
             current.incident = alert.incident
 
-    def held(self, held: Held) -> None:
-        """A stage kept an alert back."""
-        current = self._current.get(held.alert.fingerprint)
-        if current is not None:
-            current.held[held.stage] = held.why
-            current.last_stage = held.stage
+    def held(self, group_key: str, receiver: str, held: Sequence[Held], now: int) -> None:
+        """At a flush these alerts stayed back."""
+        for one in held:
+            current = self._current.get(one.alert.fingerprint)
+            if current is not None:
+                current.held[one.stage] = one.why
+                current.last_stage = one.stage
 
     def sent(self, notification: Notification, now: int) -> Sent:
         """A notification left; what it tells of is told."""

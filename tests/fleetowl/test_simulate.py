@@ -71,4 +71,25 @@ def test_bad_lines_are_all_named(run: Any) -> None:
 def test_what_can_be_left_out_is_said(run: Any) -> None:
     answer = run(PLAIN, [FIRING], "--without", "sense")
     assert answer.exit_code == 2
-    assert "'sense' is none of time interval, inhibit, silence" in answer.stderr
+    assert "'sense' is none of time_intervals, inhibit, silence" in answer.stderr
+
+
+def test_silences_are_a_file_of_amtools(run: Any, tmp_path: Path) -> None:
+    silence = {
+        "id": "1",
+        "matchers": [{"name": "alertname", "value": "A|B", "isRegex": True, "isEqual": True}],
+        "startsAt": "2026-11-20T09:00:00Z",
+        "endsAt": "2026-11-20T12:00:00Z",
+        "createdBy": "eve",
+        "comment": "we paint",
+    }
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps([silence]))
+    answer = run(PLAIN, [FIRING], "--silences", str(file))
+    assert answer.exit_code == 1
+    assert "we paint" in answer.stdout
+    file.write_text(json.dumps([silence, {**silence, "startsAt": "soon"}, {"matchers": []}]))
+    answer = run(PLAIN, [FIRING], "--silences", str(file))
+    assert answer.exit_code == 2
+    assert "silence 1: 'soon'" in answer.stderr
+    assert "silence 2: 'startsAt' is missing" in answer.stderr

@@ -1,0 +1,1 @@
+"""Tests of a configuration: alerts and silences in, expected notifications and routes out."""
