@@ -33,7 +33,16 @@ def as_text(value: object) -> object:
 Text = Annotated[str, BeforeValidator(as_text)]
 """A text; numbers and booleans are taken as they are written."""
 
-SecretText = Annotated[SecretStr, BeforeValidator(as_text)]
+
+def _as_secret(value: object) -> object:
+    """A text, or an error that does not show what was there instead."""
+    text = as_text(value)
+    if not isinstance(text, str | SecretStr):
+        raise ValueError("must be a text")
+    return text
+
+
+SecretText = Annotated[SecretStr, BeforeValidator(_as_secret)]
 """A text that is never shown."""
 
 
@@ -77,10 +86,10 @@ def _checked_template_url(value: SecretStr) -> SecretStr:
 URL = Annotated[str, AfterValidator(checked_url)]
 """An absolute http or https URL."""
 
-SecretURL = Annotated[SecretStr, AfterValidator(_checked_secret_url)]
+SecretURL = Annotated[SecretText, AfterValidator(_checked_secret_url)]
 """An absolute http or https URL that is never shown: who knows it may send."""
 
-SecretTemplateURL = Annotated[SecretStr, AfterValidator(_checked_template_url)]
+SecretTemplateURL = Annotated[SecretText, AfterValidator(_checked_template_url)]
 """As SecretURL, or a template that makes one."""
 
 

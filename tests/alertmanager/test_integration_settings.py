@@ -221,6 +221,21 @@ def test_http_configurations_that_contradict_themselves(data: dict[str, Any], sa
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["S3CRET", {"a": "S3CRET"}, ["S3CRET"], "http://S3CRET", "http:// S3CRET"])
+def test_no_error_shows_a_secret(value: Any) -> None:
+    for kind, key in (
+        ("slack", "api_url"),
+        ("email", "auth_secret"),
+        ("webhook", "url"),
+        ("apprise", "urls"),
+    ):
+        config, common = LEAST[kind]
+        wrong = {**config, key: [value] if key == "urls" else value, "unknown": 1}
+        with pytest.raises(ConfigurationError) as caught:
+            load(kind, wrong, **common)
+        assert "S3CRET" not in str(caught.value)
+
+
 def test_no_secret_is_shown() -> None:
     shown = [
         load(kind, {**config, "send_resolved": True}, **common).model_dump_json()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
-from alertmanager.settings.common import TIMEOUT, PositiveDuration, SecretURL, Timeout
+from alertmanager.settings.common import TIMEOUT, PositiveDuration, SecretText, SecretURL, Timeout
 from alertmanager.settings.integrations.base import HTTPIntegration, IntegrationConfig
 from model.moment import SECOND
 
@@ -15,7 +15,7 @@ from model.moment import SECOND
 class AppriseConfig(IntegrationConfig):
     """Any service that apprise knows, by its URLs."""
 
-    urls: tuple[SecretStr, ...] = Field((), description="apprise URLs; treated as secrets.")
+    urls: tuple[SecretText, ...] = Field((), description="apprise URLs; treated as secrets.")
     urls_file: Path | None = Field(None, description="A file with one apprise URL a line.")
     timeout: PositiveDuration = Field(30 * SECOND, description="How long the services may take.")
 
