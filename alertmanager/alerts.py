@@ -5,32 +5,55 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from alertmanager.tables import EpisodeKey, kept_alerts
 from model.alert import Alert
 
+if TYPE_CHECKING:
+    from alertmanager.grouping import Group
 
-def merge(old: Alert, new: Alert, now: int) -> Alert:
-    """One alert out of what was known and what came in. Source: Alertmanager's types.Alert.Merge.
 
-    Overlapping: the earliest start, the newest annotations, of two ends the later. Without overlap
-    the alert began anew and the old one is history.
+class Episode:
+    """What is known of an accepted alert beside itself, and is not on disk.
+
+    `heard` (ms) is when it was reported last; `until` is when it ends unless somebody repeats it; `queued`
+    is when that is looked at next; `groups` are those that it is in; `marks` are the stages that have counted it (see noise.py).
     """
-    if not _overlap(old, new):
-        return new
-    starts_at = min(old.starts_at, new.starts_at)
-    ends_at = new.ends_at
-    if ends_at is not None and old.ends_at is not None and new.resolved_at(now) and old.resolved_at(now):
-        ends_at = max(old.ends_at, ends_at)
+
+    __slots__ = ("groups", "heard", "marks", "queued", "until")
+
+    def __init__(self, heard: int, until: int) -> None:
+        self.heard = heard
+        self.until = until
+        self.queued = 0
+        self.groups: tuple[Group, ...] = ()
+        self.marks = 0
+
+
+def merge(old: Alert, old_until: int, new: Alert, new_until: int, now: int) -> tuple[Alert, int]:
+    """One alert out of what was known and what came in, and when it ends unless it is repeated.
+
+    `*_until` is the end that was said, or for an alert that says none the end of the resolve timeout.
+    Source: Alertmanager's provider/mem Put (what overlaps) and types.Alert.Merge (what remains). Where one
+    lies within the other the start is the earliest; of two ends of resolved alerts the later counts; an end
+    that was said, not timed out, is not shortened by an alert that fires. Otherwise the new one replaces it.
+    """
+    began_within = old.starts_at < new.starts_at < old_until
+    ended_within = old.starts_at < new_until < old_until
+    if not (began_within or ended_within):
+        return new, new_until
+    starts_at, ends_at, until = min(old.starts_at, new.starts_at), new.ends_at, new_until
+    if old_until > new_until:
+        if new.resolved_at(now):
+            if old.resolved_at(now):
+                ends_at = until = old_until
+        elif old.ends_at is not None:
+            until = old_until
+            ends_at = old_until if ends_at is not None else None
     if (starts_at, ends_at) == (new.starts_at, new.ends_at):
-        return new
-    return replace(new, starts_at=starts_at, ends_at=ends_at)
-
-
-def _overlap(old: Alert, new: Alert) -> bool:
-    starts_before_end = old.ends_at is None or new.starts_at < old.ends_at
-    ends_after_start = new.ends_at is None or new.ends_at > old.starts_at
-    return starts_before_end and ends_after_start
+        return new, until
+    return replace(new, starts_at=starts_at, ends_at=ends_at), until
 
 
 class Alerts:
@@ -39,7 +62,9 @@ class Alerts:
     def __init__(self, resolve_timeout: int) -> None:
         self.resolve_timeout = resolve_timeout
         self.kept = kept_alerts()
-        self._heard: dict[EpisodeKey, int] = {}
+        self.moved: list[EpisodeKey] = []
+        self.received = 0
+        self._episodes: dict[EpisodeKey, Episode] = {}
         self._current: dict[int, EpisodeKey] = {}
         self._deadlines: list[tuple[int, EpisodeKey]] = []
 
@@ -49,86 +74,156 @@ class Alerts:
     def __iter__(self) -> Iterator[EpisodeKey]:
         return iter(self.kept)
 
-    def restored(self, now: int) -> None:
-        """After loading: silence counts from `now` on, for nobody could be heard while we were away."""
-        self._heard = dict.fromkeys(self.kept, now)
-        self._current = {}
-        for key in sorted(self.kept, key=lambda key: self.kept[key].starts_at):
-            self._current[key[0]] = key
-        self._deadlines = [(now, key) for key in self.kept]
-        heapq.heapify(self._deadlines)
+    def __len__(self) -> int:
+        return len(self.kept)
 
-    def take(self, alert: Alert, now: int) -> list[EpisodeKey]:
-        """Accept one alert; returns the episodes that changed by it."""
-        key = (alert.fingerprint, alert.incident)
-        current = self._current.get(key[0])
-        changed = []
-        if alert.resolved_at(now):
-            if current is None:
-                return []  # ended before anybody could be told
-            if key not in self.kept:
-                key, alert = current, replace(alert, incident=current[1])
-        elif current is not None and current != key:
-            changed += self._end(current, now)
-            self._current[key[0]] = key
-        self._heard[key] = now
-        self._current.setdefault(key[0], key)
-        if self._put(key, alert, now):
-            changed.append(key)
-        return changed
-
-    def expire(self, now: int) -> list[EpisodeKey]:
-        """The episodes that ended by `now` without a word: their end passed, or nobody repeated them."""
-        ended = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, key = heapq.heappop(self._deadlines)
-            alert = self.kept.get(key)
-            if alert is None:
-                continue
-            deadline = self._deadline(key, alert)
-            if deadline > now:
-                heapq.heappush(self._deadlines, (deadline, key))
-            else:
-                ended += self._end(key, now) or [key]
-        return ended
+    def episode(self, key: EpisodeKey) -> Episode:
+        """What is known of it beside itself."""
+        return self._episodes[key]
 
     def knows(self, fingerprint: int) -> bool:
         """Whether an episode of this alert is kept."""
         return fingerprint in self._current
 
-    def heard_at(self, key: EpisodeKey) -> int:
-        """When (ms) somebody last reported this episode; 0 if it is not kept."""
-        return self._heard.get(key, 0)
+    def find(self, alert: Alert) -> Episode | None:
+        """What is known of an alert beside itself, if it is kept."""
+        return self._episodes.get((alert.fingerprint, alert.incident))
 
+    @property
     def next_at(self) -> int | None:
-        """When (ms) `expire` is to be asked next, at the latest; None if never."""
+        """When (ms) `expire` has something to do."""
         return self._deadlines[0][0] if self._deadlines else None
+
+    def restored(self, now: int, was: int | None = None) -> None:
+        """After loading, or when the clock went back from `was` to `now`: silence counts from `now` on.
+
+        For nobody could be heard while we were away. Ends that were in the future when they were written
+        may have been moved on since, so they count from now on too; what had ended stays so.
+        """
+        limit = now if was is None else was
+        until = now + self.resolve_timeout
+        self._episodes, self._deadlines = {}, []
+        for key, alert in list(self.kept.items()):
+            if alert.resolved_at(limit):
+                if not alert.resolved_at(now):
+                    self.kept[key] = alert = replace(alert, ends_at=now)
+                self._episodes[key] = Episode(now, alert.ends_at or now)
+            else:
+                self._episodes[key] = Episode(now, max(until, alert.ends_at or 0))
+                self._queue(key, self._episodes[key])
+        self._current = {}
+        for key in sorted(self.kept, key=lambda key: self.kept[key].starts_at):
+            self._current[key[0]] = key
+
+    def take(self, alert: Alert, now: int) -> list[EpisodeKey]:
+        """Accept one alert; returns the episodes that began, changed or ended by it.
+
+        One that only says another end in the future than before stands in `moved` until the next step.
+        """
+        self.received += 1
+        current = self._current.get(alert.fingerprint)
+        if alert.resolved_at(now):
+            return self._take_end(alert, current, now)
+        if current is None:
+            key = (alert.fingerprint, alert.incident)
+            self._current[key[0]] = key
+            return self._put(key, alert, now)
+        if current[1] == alert.incident:
+            return self._put(current, alert, now)
+        key = (current[0], alert.incident)
+        self._current[key[0]] = key
+        return self._end(current, now) + self._put(key, alert, now)
+
+    def expire(self, now: int) -> list[EpisodeKey]:
+        """The episodes that ended by `now` without a word: their end passed, or nobody repeated them."""
+        ended = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            at, key = heapq.heappop(self._deadlines)
+            episode = self._episodes.get(key)
+            if episode is None or episode.queued != at:
+                continue
+            episode.queued = 0
+            if episode.until > now:
+                self._queue(key, episode)
+            else:
+                ended += self._end(key, now) or [key]
+        return ended
 
     def forget(self, key: EpisodeKey) -> None:
         """Everybody who must know of this episode does."""
         del self.kept[key]
-        del self._heard[key]
+        del self._episodes[key]
         if self._current.get(key[0]) == key:
             del self._current[key[0]]
 
-    def _put(self, key: EpisodeKey, alert: Alert, now: int) -> bool:
-        """Store the alert; whether when it was true changed (words alone are no reason to write)."""
-        old = self.kept.get(key)
-        merged = alert if old is None else merge(old, alert, now)
-        if old is not None and (old.starts_at, old.ends_at) == (merged.starts_at, merged.ends_at):
-            self.kept.put(key, merged)
-            return False
-        self.kept[key] = merged
-        if merged.ends_at is None or merged.ends_at > now:
-            heapq.heappush(self._deadlines, (self._deadline(key, merged), key))
-        return True
+    def _take_end(self, alert: Alert, current: EpisodeKey | None, now: int) -> list[EpisodeKey]:
+        if current is None:
+            return []  # ended before anybody could be told
+        key = (current[0], alert.incident)
+        if key not in self.kept:
+            key, alert = current, replace(alert, incident=current[1])
+        return self._put(key, alert, now)
+
+    def _put(self, key: EpisodeKey, alert: Alert, now: int) -> list[EpisodeKey]:
+        """Store the alert; what changed in when it was true (words alone are no reason to write)."""
+        until = now + self.resolve_timeout if alert.ends_at is None else alert.ends_at
+        old, episode = self.kept.get(key), self._episodes.get(key)
+        if old is None or episode is None:
+            episode = self._episodes[key] = Episode(now, until)
+            self.kept[key] = alert
+            self._queue(key, episode)
+            return [key]
+        episode.heard = now
+        if old.starts_at == alert.starts_at and old.ends_at is None and alert.ends_at is None:
+            self._reword(key, old, alert)
+            episode.until = until
+            return []
+        alert, episode.until = merge(old, episode.until, alert, until, now)
+        if alert.labels is not old.labels:  # the old ones know their fingerprint
+            alert = replace(alert, labels=old.labels)
+        if not alert.resolved_at(now):
+            self._queue(key, episode)
+        if not _news(old, alert, now):
+            self.kept.put(key, alert)
+            if old.ends_at != alert.ends_at:
+                self.moved.append(key)
+            return []
+        self.kept[key] = alert
+        return [key]
+
+    def _reword(self, key: EpisodeKey, old: Alert, new: Alert) -> None:
+        if new.labels is old.labels:
+            self.kept.put(key, new)
+        elif not _same_words(old, new):
+            self.kept.put(key, replace(new, labels=old.labels))
+
+    def _queue(self, key: EpisodeKey, episode: Episode) -> None:
+        """Look at the episode when its time is up; a later time is found when the earlier one comes."""
+        if not episode.queued or episode.until < episode.queued:
+            episode.queued = episode.until
+            heapq.heappush(self._deadlines, (episode.until, key))
 
     def _end(self, key: EpisodeKey, now: int) -> list[EpisodeKey]:
         alert = self.kept[key]
         if alert.resolved_at(now):
             return []
         self.kept[key] = replace(alert, ends_at=now)
+        self._episodes[key].until = now
         return [key]
 
-    def _deadline(self, key: EpisodeKey, alert: Alert) -> int:
-        return self._heard[key] + self.resolve_timeout if alert.ends_at is None else alert.ends_at
+
+def _news(old: Alert, new: Alert, now: int) -> bool:
+    """Whether it began or ended at other times; an end in the future is no end yet."""
+    if old.starts_at != new.starts_at or old.resolved_at(now) != new.resolved_at(now):
+        return True
+    return new.resolved_at(now) and old.ends_at != new.ends_at
+
+
+def _same_words(old: Alert, new: Alert) -> bool:
+    return (
+        (old.value == new.value or (old.value != old.value and new.value != new.value))
+        and old.annotations == new.annotations
+        and old.generator_url == new.generator_url
+        and old.deadline == new.deadline
+        and (old.kind, old.entity, old.runbook) == (new.kind, new.entity, new.runbook)
+    )

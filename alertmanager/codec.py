@@ -14,7 +14,7 @@ from model.labels import Labels, format_fingerprint
 def alert_to_json(alert: Alert) -> dict[str, Any]:
     """The whole alert; a value that JSON cannot hold (NaN, infinities) as text."""
     return {
-        "labels": dict(alert.labels),
+        "labels": dict(alert.labels.pairs),
         "annotations": dict(alert.annotations),
         "starts_at": alert.starts_at,
         "ends_at": alert.ends_at,
@@ -48,7 +48,7 @@ def alert_from_json(body: dict[str, Any]) -> Alert:
 def notification_to_json(notification: Notification) -> dict[str, Any]:
     """All but the delivery, which is the key of its row."""
     return {
-        "group_labels": dict(notification.group_labels),
+        "group_labels": dict(notification.group_labels.pairs),
         "alerts": [alert_to_json(alert) for alert in notification.alerts],
         "firing": hex_list(notification.firing),
         "resolved": hex_list(notification.resolved),

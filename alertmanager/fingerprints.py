@@ -43,6 +43,8 @@ def _fill(labels: Sequence[Labels]) -> None:
 
 def _bytes(labels: Labels) -> bytes:
     """Name, 0xff, value, 0xff for each label, as the fingerprint wants them."""
+    if not labels.pairs:
+        return b""
     parts = _SEPARATOR.join(chain.from_iterable(labels.pairs))
     return parts.encode("utf-8", "surrogateescape") + b"\xff"
 

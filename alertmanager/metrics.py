@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from alertmanager.noise import METRICS as NOISE
 from model.metric import Metric, Sample
 
 _INTEGRATION = ("receiver", "integration")
@@ -43,6 +44,13 @@ METRICS = (
         "Times that a stage held an alert back from a notification.",
         ("stage",),
     ),
+    Metric(
+        "fleetowl_alertmanager_groups_put_off",
+        "gauge",
+        "Groups that wait because their receiver has had its rate of messages.",
+        ("receiver",),
+    ),
+    *NOISE,
 )
 
 Place = tuple[str, str]

@@ -46,7 +46,8 @@ def needs_update(
         if firing:
             return allow("the receiver has not heard of this group")
         return refuse("everything ended before the receiver heard of it")
-    if firing - entry.firing:
+    same = firing is entry.firing  # so it is in every flush of a quiet group, however large
+    if not same and firing - entry.firing:
         return allow(f"{_alerts(firing - entry.firing)} began since the last notification")
     if not firing:
         # Also where send_resolved is off: the log must know that they ended, or the same alert

@@ -128,6 +128,15 @@ class Outcome:
     retry_after: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A notification, when it is tried next (ms), and how often it was refused for good."""
+
+    notification: Notification
+    next_at: int
+    refusals: int = 0
+
+
 def dedup_key(delivery: Delivery, alerts: Sequence[Alert], at: int, sequence: int) -> str:
     """The same for the same state of the same group, also when a restarted process decides it again."""
     state = sorted(

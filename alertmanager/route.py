@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alertmanager.matching import LabelMatch, in_order, old_style, parse_matchers
 from alertmanager.settings import RouteSettings
-from model.alert import Alert
+from model.alert import Alert, tier_of
 from model.labels import Labels
 from model.matcher import Matcher
 from model.moment import HOUR, MINUTE, SECOND
@@ -17,6 +17,10 @@ ALL_LABELS = "..."
 GROUP_WAIT = 5 * SECOND
 GROUP_INTERVAL = MINUTE
 REPEAT_INTERVAL = 4 * HOUR
+
+PLAIN_GROUP_WAIT = 30 * SECOND
+PLAIN_GROUP_INTERVAL = 5 * MINUTE
+"""What an alertmanager.yml means where it says nothing. Source: Alertmanager's dispatch.DefaultRouteOpts."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Route:
         """The nodes that take these labels; a parent only if none of its children does."""
         if not self.matches(labels):
             return []
+        if not self.children:
+            return [self]
         found: list[Route] = []
         for child in self.children:
             taken = child.match(labels)
@@ -56,22 +62,38 @@ class Route:
         for child in self.children:
             yield from child.walk()
 
-    def group_labels(self, alert: Alert) -> Labels:
-        """The labels that name the alert's group."""
+    def group_values(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """The values that tell the groups of this node apart, by group_by; a missing label has none."""
+        if self.group_by == (ALL_LABELS,):
+            return tuple(f"{name}={value}" for name, value in labels.items())
+        return tuple([labels.get(name, "") for name in self.group_by])
+
+    def group_labels(self, alert: Alert, labels: Mapping[str, str] | None = None) -> Labels:
+        """The labels that name the group of an alert, of which routes see `labels`."""
         if self.group_by == (ALL_LABELS,):
             return alert.labels
-        return routing_labels(alert).only(self.group_by)
+        if labels is None:
+            labels = routing_labels(alert)
+        return Labels({name: labels.get(name, "") for name in self.group_by})
 
 
-def routing_labels(alert: Alert) -> Labels:
-    """What routes see: the alert's labels, its tier also where severity implied it, its incident."""
-    return Labels({"tier": alert.tier.name, "incident": alert.incident}).merged(alert.labels)
+def routing_labels(alert: Alert, *, plain: bool = False) -> dict[str, str]:
+    """What routes see: the alert's labels, its tier also where severity implied it, its incident.
+
+    In a `plain` alertmanager.yml they see what was sent and nothing else, or it would not mean the same.
+    """
+    own = dict(alert.labels.pairs)
+    if plain:
+        return own
+    return {"tier": tier_of(own).name, "incident": alert.incident, **own}
 
 
-def build_route(settings: RouteSettings, parent: Route | None = None) -> Route:
-    """The tree under `settings`, everything inherited."""
+def build_route(settings: RouteSettings, parent: Route | None = None, *, plain: bool = False) -> Route:
+    """The tree under `settings`, everything inherited; the root of a `plain` one has Alertmanager's waits."""
     matches = LabelMatch(matchers_of(settings))
     base = parent or Route(key="", receiver=settings.receiver or "")
+    if parent is None and plain:
+        base = replace(base, group_wait=PLAIN_GROUP_WAIT, group_interval=PLAIN_GROUP_INTERVAL)
     own = Route(
         key=f"{base.key}/{matches}" if parent else str(matches),
         receiver=settings.receiver or base.receiver,

@@ -80,6 +80,16 @@ class Stages:
         """Stands while every stage would answer as before."""
         return self._switched + sum(stage.version for stage in self._asked)
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is a stage to be asked."""
+        return bool(self._asked)
+
+    @property
+    def hears(self) -> bool:
+        """Whether there is a stage that must hear of alerts."""
+        return bool(self._all)
+
     def switch_off(self, names: Collection[str]) -> None:
         """Ask all stages but these from now on; these go on hearing of alerts."""
         # Larger than any sum of versions, so that no two sets of stages ever have the same one.

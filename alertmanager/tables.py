@@ -15,8 +15,7 @@ from alertmanager.codec import (
     notification_to_json,
 )
 from alertmanager.nflog import LogEntry, Told
-from alertmanager.notification import Delivery
-from alertmanager.outbox import Pending
+from alertmanager.notification import Delivery, Pending
 from model.alert import Alert, Tier
 from model.labels import format_fingerprint
 from store.columns import Json, Moment

@@ -76,12 +76,18 @@ class Labels(Mapping[str, str]):
     @overload
     def get(self, name: str, /, default: Default) -> str | Default: ...
     def get(self, name: str, /, default: object = None) -> object:
-        """As of every mapping, but what is not there raises nothing on the way: it is asked for often."""
-        return self._map.get(name, default)
+        """As of every mapping. Few labels are searched as fast as a map answers, and no map is kept."""
+        for key, value in self.pairs:
+            if key == name:
+                return value
+        return default
 
     def value(self, name: str) -> str:
         """The value of a label, empty where there is none (as in a matcher)."""
-        return self._map.get(name, "")
+        for key, value in self.pairs:
+            if key == name:
+                return value
+        return ""
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ A small team needs little: a receiver, and a route for each tier.
 
 from __future__ import annotations
 
-from alertmanager.settings.fleetowl import FleetowlSettings, RetrySettings
+from alertmanager.settings.fleetowl import FleetowlSettings, RateSettings, RetrySettings
 from alertmanager.settings.global_ import GlobalSettings
 from alertmanager.settings.http import HTTPConfig
 from alertmanager.settings.inhibit import InhibitRuleSettings
@@ -74,6 +74,7 @@ __all__ = [
     "OpsgenieConfig",
     "PagerDutyConfig",
     "PushoverConfig",
+    "RateSettings",
     "ReceiverSettings",
     "RetrySettings",
     "RocketChatConfig",

@@ -23,6 +23,13 @@ class RetrySettings(Settings):
     refused_attempts: PositiveInt = Field(5, description="How often a refused notification is tried.")
 
 
+class RateSettings(Settings):
+    """How many messages a receiver gets."""
+
+    messages: PositiveInt = Field(30, description="At most so many messages.")
+    per: PositiveDuration = Field(MINUTE, description="In so long.")
+
+
 class FleetowlSettings(Settings):
     """What Fleetowl adds to Alertmanager's behaviour."""
 
@@ -42,6 +49,11 @@ class FleetowlSettings(Settings):
         ge=0,
         description="Largest message body; what does not fit is counted and linked. 0 is no limit.",
     )
+    rate: RateSettings = Field(
+        RateSettings(),
+        description="The rate of receivers that people read: all but those of webhooks, logs and consoles.",
+    )
+    rates: dict[str, RateSettings] = Field(default={}, description="The rates of receivers by their names.")
     retry: RetrySettings = Field(RetrySettings(), description="Failing receivers.")
     log_retention: PositiveDuration = Field(
         120 * HOUR, description="How long it is remembered what was notified."

@@ -29,14 +29,26 @@ def alert(starts_at: int, ends_at: int | None = None, words: str = "", incident:
         ((100, 500), (500, None), (500, None)),
         ((100, 500), (400, None), (100, None)),  # began again before its end: the same life
         ((100, NOW + 50), (200, NOW + 90), (100, NOW + 90)),  # an end in the future is moved on
+        ((100, NOW + 90), (200, NOW + 50), (100, NOW + 90)),  # and not back
+        ((100, NOW + 90), (200, NOW - 50), (100, NOW - 50)),  # but an end that has come is one
+        ((100, 500), (50, 80), (50, 80)),  # wholly before: nothing in common
     ],
 )
 def test_merge(
     old: tuple[int, int | None], new: tuple[int, int | None], expected: tuple[int, int | None]
 ) -> None:
-    merged = merge(alert(*old, words="old"), alert(*new, words="new"), NOW)
+    known, came = alert(*old, words="old"), alert(*new, words="new")
+    merged, until = merge(known, old[1] or NOW + 250, came, new[1] or NOW + 300, NOW)
     assert (merged.starts_at, merged.ends_at) == expected
     assert merged.annotations == {"summary": "new"}
+    assert until == (expected[1] or NOW + 300)
+
+
+def test_an_end_that_was_said_is_not_shortened_by_a_timeout() -> None:
+    merged, until = merge(alert(100, NOW + 900), NOW + 900, alert(100), NOW + 300, NOW)
+    assert (merged.ends_at, until) == (None, NOW + 900)
+    merged, until = merge(merged, until, alert(100), NOW + 310, NOW + 10)  # by now it is a timeout itself
+    assert (merged.ends_at, until) == (None, NOW + 310)
 
 
 def test_new_words_alone_change_nothing_that_must_be_told_or_kept() -> None:

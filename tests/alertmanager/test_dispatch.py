@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from alertmanager.dispatch import Dispatcher
 from alertmanager.notification import Notification, Outcome
 from alertmanager.route import Route
-from alertmanager.stages import Stage, Stages
+from alertmanager.stages import Stage
 from model.alert import Alert
 from model.decision import Decision, allow, refuse
 from model.labels import Labels
@@ -354,7 +355,7 @@ def test_a_stage_holds_back_and_says_why(night: Build) -> None:
     run = night(fleetowl=PLAIN)
     quiet = Quiet()
     stage: Stage = quiet
-    run.dispatcher.stages = Stages([stage])
+    run.dispatcher = Dispatcher(run.settings, [stage])
     run.fire("A")
     run.fire("B")
     assert run.run(11) == [(10, "team", "firing", "B")]
@@ -362,6 +363,7 @@ def test_a_stage_holds_back_and_says_why(night: Build) -> None:
     assert (held.alert.name, held.stage, held.why) == ("A", "silence", "silenced by the test")
     assert run.dispatcher.stages.counts == {"silence": 1}
     quiet.on = False
+    quiet.version += 1
     assert run.run(60) == [(70, "team", "firing", "A B")]
     assert run.dispatcher.held == {}
 
@@ -426,10 +428,10 @@ def test_old_log_entries_are_forgotten(night: Build) -> None:
     run.run(12)
     run.end("A")
     run.run(30)
-    assert len(run.dispatcher._log) == 1
+    assert len(run.dispatcher._flushing.log) == 1
     run.now += 3 * 3_600_000
     run.run(1)
-    assert len(run.dispatcher._log) == 0
+    assert len(run.dispatcher._flushing.log) == 0
 
 
 def test_samples_name_declared_metrics_only(night: Build) -> None:
