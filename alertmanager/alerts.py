@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Episode:
     """What is known of an accepted alert beside itself, and is not on disk.
 
-    `heard` (ms) is when it was reported last; `until` is when it ends unless somebody repeats it; `queued`
-    is when that is looked at next; `groups` are those that it is in; `marks` are the stages that have counted it (see noise.py).
+    `heard` (ms) is when it was reported last; `until` is when it ends unless somebody repeats it, and
+    `queued` when that is looked at next; `groups` are those that it is in; `marks` are the stages that have
+    counted it (see noise.py).
     """
 
     __slots__ = ("groups", "heard", "marks", "queued", "until")

@@ -10,6 +10,7 @@ which the state that its alerts became is written, so a process that dies in bet
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -69,8 +70,18 @@ class Waiting:
         """With what came later: merged with what it overlaps, after what it does not."""
         last = self.alerts[-1]
         began_anew = last.ends_at is not None and alert.starts_at >= last.ends_at > last.starts_at
-        alerts = (last, alert) if began_anew else (*self.alerts[:-1], merge(last, alert, now))
+        alerts = (
+            (last, alert)
+            if began_anew
+            else (*self.alerts[:-1], merge(last, _end(last), alert, _end(alert), now)[0])
+        )
         return Waiting(alerts, tuple(dict.fromkeys((*self.rows, *rows))))
+
+
+def _merged(old: Alert, new: Alert, now: int) -> Alert:
+    """Nobody times out while alerts wait here: one that says no end has none in sight."""
+    ends = [sys.maxsize if alert.ends_at is None else alert.ends_at for alert in (old, new)]
+    return merge(old, ends[0], new, ends[1], now)[0]
 
 
 class Backlog:

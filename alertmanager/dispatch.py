@@ -22,6 +22,7 @@ from alertmanager.alerts import Alerts
 from alertmanager.fingerprints import prefill
 from alertmanager.flush import Briefs, Flushing
 from alertmanager.grouping import Group, GroupId, Groups, LastTold
+from alertmanager.intervals import Intervals
 from alertmanager.ledger import Ledger, NoLedger
 from alertmanager.metrics import Stats, gauges
 from alertmanager.nflog import Told
@@ -31,7 +32,7 @@ from alertmanager.pages import delivery_of, notification_of
 from alertmanager.rate import Rates
 from alertmanager.route import Route, build_route, routing_labels
 from alertmanager.settings import AlertmanagerSettings, FleetowlSettings
-from alertmanager.stages import Held, Muting, NeverMuted, Stage, Stages
+from alertmanager.stages import Held, Stage, Stages
 from model.alert import Alert, Tier
 from model.decision import Decision, allow, refuse
 from model.metric import Sample
@@ -39,9 +40,6 @@ from model.moment import HOUR, format_duration
 from store.kept import Kept
 
 log = logging.getLogger("fleetowl.alertmanager")
-
-MuteBy = Callable[[AlertmanagerSettings], Muting]
-"""Makes of the settings what mutes routes by the time of day."""
 
 
 def no_briefs(incidents: Sequence[str]) -> Sequence[Brief]:
@@ -58,12 +56,10 @@ class Dispatcher:
         stages: Sequence[Stage] = (),
         ledger: Ledger | None = None,
         briefs: Briefs = no_briefs,
-        mute_by: MuteBy = lambda _settings: NeverMuted(),
     ) -> None:
         self.linked: Callable[[Notification], Notification] = lambda notification: notification
         self.acknowledged: Callable[[str], bool] = lambda incident: False
         self.stats = Stats()
-        self._mute_by = mute_by
         self._unknown_receivers: set[str] = set()
         self._cleaned_at = 0
         self._now = 0
@@ -74,7 +70,7 @@ class Dispatcher:
             self._alerts,
             self._new_groups(),
             Stages(stages),
-            mute_by(settings),
+            intervals_of(settings),
             Rates(settings),
             ledger or NoLedger(),
             briefs,
@@ -132,7 +128,7 @@ class Dispatcher:
         self._root = build_route(settings.route, plain=settings.plain)
         self._alerts.resolve_timeout = settings.global_.resolve_timeout
         self._flushing.integrations = integrations_of(settings)
-        self._flushing.muting = self._mute_by(settings)
+        self._flushing.muting = intervals_of(settings)
         self._flushing.rates.configure(settings)
         self._unknown_receivers.clear()
         self._configure(settings)
@@ -182,8 +178,7 @@ class Dispatcher:
     @property
     def held(self) -> dict[int, Held]:
         """The alerts that stay back, by fingerprint: from at least one of their groups."""
-        holding = self._flushing.holding.values()
-        return {one.alert.fingerprint: one for held in holding for one in held}
+        return self._flushing.held
 
     @property
     def pending(self) -> list[Notification]:
@@ -374,6 +369,11 @@ def own_of(settings: AlertmanagerSettings) -> FleetowlSettings:
         return own
     unsaid = {key: value for key, value in PLAIN.items() if key not in own.model_fields_set}
     return own.model_copy(update=unsaid)
+
+
+def intervals_of(settings: AlertmanagerSettings) -> Intervals:
+    """What mutes routes by the time of day."""
+    return Intervals((*settings.time_intervals, *settings.mute_time_intervals))
 
 
 def integrations_of(settings: AlertmanagerSettings) -> dict[str, dict[str, bool]]:

@@ -53,6 +53,7 @@ class Flushing:
         self.told_of = kept_told()
         self.noise = Noise()
         self.holding: dict[GroupId, tuple[Held, ...]] = {}
+        self.held: dict[int, Held] = {}
         self.behind: set[Delivery] = set()
         self._late: dict[GroupId, Group] = {}
 
@@ -133,9 +134,10 @@ class Flushing:
             return
         for fingerprint in list(group.ended):
             self.groups.remove(group, fingerprint)
+            self.held.pop(fingerprint, None)
         self.groups.drop_if_empty(group)
         if not group.members:
-            self.holding.pop(group.id, None)
+            self._hold(group, (), 0)
 
     def freeze(self, notification: Notification, now: int) -> None:
         """From here on it is repeated as it is until the receiver takes it."""
@@ -166,7 +168,7 @@ class Flushing:
         """There are other groups now."""
         self.groups = groups
         self._late = {}
-        self.holding = {}
+        self.holding, self.held = {}, {}
         self.behind = {one for one in self.behind if groups.get((one.group_key, one.receiver)) is not None}
         for delivery in self.behind:
             group = groups.get((delivery.group_key, delivery.receiver))
@@ -266,6 +268,9 @@ class Flushing:
         before = self.holding.get(group.id, ())
         if held is before or (not held and not before):
             return
+        for one in before:
+            self.held.pop(one.alert.fingerprint, None)
+        self.held.update((one.alert.fingerprint, one) for one in held)
         if held:
             self.holding[group.id] = tuple(held)
             for stage in {one.stage for one in held}:

@@ -13,8 +13,10 @@ Version = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """`going` in the order in which they began; fingerprints of those that fire and those that ended,
-    and the incidents of those that fire."""
+    """What goes on (`going`) in the order in which it began, and what stays back (`held`).
+
+    `firing` and `ended` are fingerprints of what goes on; `incidents` are of what fires.
+    """
 
     version: Version
     going: tuple[EpisodeKey, ...]

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from alertmanager.route import Route
 from model.alert import Alert
-from model.decision import Decision, refuse
+from model.decision import Decision
 
 ORDER = ("inhibit", "silence", "topology", "flap")
 """By their names, the order in which stages are asked; one that is not here comes after them."""
@@ -48,14 +48,6 @@ class Muting(Protocol):
 
     def muted(self, route: Route, now: int) -> Decision:
         """Whether the groups of this route are not notified now (go = True), and why."""
-
-
-class NeverMuted:
-    """No time intervals."""
-
-    def muted(self, route: Route, now: int) -> Decision:
-        """Never."""
-        return refuse("no time interval mutes this route")
 
 
 class Held(NamedTuple):

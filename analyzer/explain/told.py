@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from alertmanager.outbox import Pending
+from alertmanager.notification import Pending
 from alertmanager.record_rows import Attempts, Hold, Noted
 from model.moment import format_duration, format_moment, whole_seconds
 
