@@ -24,7 +24,7 @@ class ExplainApi:
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
         """Method, path and handler of each."""
-        yield "GET", "/api/v1/explain/alert/{asked}", self.alert
+        yield "GET", "/api/v1/explain/alert/{asked:.+}", self.alert
         yield "GET", "/api/v1/explain/notification/{key}", self.notification
         yield "GET", "/api/v1/explain/incident/{id}", self.incident
         yield "GET", "/api/v1/alerts/history", self.history
