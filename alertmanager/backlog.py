@@ -70,11 +70,7 @@ class Waiting:
         """With what came later: merged with what it overlaps, after what it does not."""
         last = self.alerts[-1]
         began_anew = last.ends_at is not None and alert.starts_at >= last.ends_at > last.starts_at
-        alerts = (
-            (last, alert)
-            if began_anew
-            else (*self.alerts[:-1], merge(last, _end(last), alert, _end(alert), now)[0])
-        )
+        alerts = (last, alert) if began_anew else (*self.alerts[:-1], _merged(last, alert, now))
         return Waiting(alerts, tuple(dict.fromkeys((*self.rows, *rows))))
 
 
