@@ -87,7 +87,12 @@ def problems_of_alertmanager(settings: AlertmanagerSettings) -> list[Problem]:
     """What is wrong with receivers beyond their settings, each with the file that it stands in."""
     own = settings.config_file is None
     place = ("configuration", "alertmanager") if own else (str(settings.config_file), "")
-    return [*problems_of_kinds(settings, *place), *problems_of_receivers(settings, *place)]
+    found = [*problems_of_kinds(settings, *place), *problems_of_receivers(settings, *place)]
+    # Alertmanager reads the file of a secret when it notifies: such a file may come later.
+    later = [] if own else [problem for problem in found if problem.key.endswith("_file")]
+    for problem in later:
+        log.warning("%s; the receiver cannot be notified until it can", problem)
+    return [problem for problem in found if problem not in later]
 
 
 def _say_flaws(groups: list[RuleGroup]) -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from alertmanager.configuration_file import load_file
+from analyzer.assembly import problems_of_alertmanager
 from fleetowl.configuration import load
 from model.settings import ConfigurationError
 
@@ -45,3 +48,21 @@ def test_what_is_wrong_in_both_files_is_said_at_once(tmp_path: Path, plain: Path
         (str(plain), "route.receiver"),
         (str(own), "analyzer.tick"),
     ]
+
+
+def test_a_secrets_file_may_come_later_as_in_alertmanager(
+    tmp_path: Path, plain: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    webhook = "{url_file: /no/such/url}"
+    plain.write_text(PLAIN.replace("{name: team}", f"{{name: team, webhook_configs: [{webhook}]}}"))
+    assert problems_of_alertmanager(load_file(plain)) == []
+    assert "/no/such/url cannot be read" in caplog.text
+
+
+def test_what_alertmanager_loads_starts_here_too_but_for_kinds_without_a_sender(shared_data: Path) -> None:
+    folder = shared_data / "alertmanager"
+    expected = json.loads((folder / "expected.json").read_text())["files"]
+    for name in (name for name, verdict in expected.items() if verdict == "load"):
+        # A secret's file may come later: Alertmanager reads it when it notifies.
+        problems = problems_of_alertmanager(load_file(folder / "config" / name))
+        assert [str(problem) for problem in problems if "cannot be notified" not in str(problem)] == []
