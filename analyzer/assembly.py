@@ -18,6 +18,8 @@ from alertmanager.silences.tables import SCHEMA as SILENCES
 from alertmanager.tables import SCHEMA as ALERTMANAGER
 from analyzer.ack_key import ack_key
 from analyzer.central import CentralSettings
+from analyzer.deadman.peers import SCHEMA as DEADMAN
+from analyzer.deadman.settings import problems_of_dead_man
 from analyzer.inventory import SCHEMA as ANALYZER
 from analyzer.pipeline import Pipeline
 from analyzer.snapshots import SCORES, SNAPSHOT
@@ -45,7 +47,7 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 AUDIT = "audit.jsonl"
-SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, SILENCES, INTAKE, RECORDS, INCIDENTS, PEOPLE, RUNBOOKS)
+SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, SILENCES, INTAKE, RECORDS, INCIDENTS, PEOPLE, DEADMAN, RUNBOOKS)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def prepare(settings: CentralSettings) -> Plan:
     problems += _problems_of_files(settings)
     problems += problems_of_alertmanager(settings.alertmanager)
     names = [receiver.name for receiver in settings.alertmanager.receivers]
+    problems += problems_of_dead_man(settings.analyzer.dead_man)
     problems += problems_of_on_call(settings.incidents.on_call, names, "configuration")
     if problems:
         raise ConfigurationError(problems)

@@ -7,6 +7,7 @@ from alertmanager import metrics as alertmanager
 from alertmanager.silences import book as silences
 from analyzer import inventory, pipeline, self_telemetry, snapshots, tick
 from analyzer.api.alertmanager import posting
+from analyzer.deadman import guard, peers
 from detectors import engine as detectors
 from incidents import correlation as incidents
 from incidents.people import engine as people
@@ -29,6 +30,8 @@ METRICS: tuple[Metric, ...] = (
     *records.METRICS,
     *incidents.METRICS,
     *people.METRICS,
+    *guard.METRICS,
+    *peers.METRICS,
     *runbooks.METRICS,
     *inventory.METRICS,
     *tick.METRICS,

@@ -17,6 +17,7 @@ from alertmanager.notification import Notification, Outcome
 from alertmanager.records import Records
 from analyzer.alerting import compose, explained_by
 from analyzer.central import CentralSettings
+from analyzer.deadman.peers import Peers
 from analyzer.demand import Demand
 from analyzer.inventory import Inventory
 from analyzer.tick import Step, Tick
@@ -98,6 +99,7 @@ class Pipeline:
         self.incidents = self.alerting.incidents
         self.dispatcher = self.alerting.dispatcher
         self.backlog = Backlog()
+        self.peers = Peers(settings.analyzer.dead_man.peers)
         self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
         self.settings = settings
         self.view: ClusterView | None = None
@@ -137,6 +139,7 @@ class Pipeline:
             self.alerting.people,
             self.records,
             self.backlog,
+            self.peers,
         )
         return [self.inventory, self.feed, self.rules, *alerting, self.runbooks]
 
@@ -192,6 +195,7 @@ class Pipeline:
             settings.alertmanager.external_url,
             settings.analyzer.external_labels,
         )
+        self.peers.reconfigure(settings.analyzer.dead_man.peers)
         self.alerting.reconfigure(settings, explained_by(groups), now)
         self.records.retention = settings.alertmanager.fleetowl.log_retention
         self.runbooks.reconfigure(runbooks, settings.runbooks)
@@ -209,6 +213,7 @@ class Pipeline:
         yield from self.dispatcher.samples(now)
         yield from self.alerting.silences.samples(now)
         yield from self.backlog.samples()
+        yield from self.peers.samples()
         yield from self.records.samples()
         yield from self.alerting.people.samples(self.incidents)
         yield from self.tick.samples()
@@ -226,7 +231,9 @@ class Pipeline:
         self.demand.step(now)
 
     def _rules(self, now: int) -> None:
-        self.alerts = self.rules.step(now) + self.backlog.take(AT_ONCE)
+        accepted = self.backlog.take(AT_ONCE)
+        self.peers.heard(accepted, now)
+        self.alerts = [*self.rules.step(now), *accepted, *self.peers.step(now)]
 
     def _incidents(self, now: int) -> None:
         self.alerts = self.alerting.correlate(now, self.alerts)

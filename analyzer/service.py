@@ -26,6 +26,7 @@ from analyzer.central import CentralSettings
 from analyzer.claim import Claim
 from analyzer.clock import Clock
 from analyzer.control import Control
+from analyzer.deadman.guard import Guard
 from analyzer.delivery import Delivery
 from analyzer.intake import Intake
 from analyzer.pipeline import Pipeline
@@ -99,6 +100,7 @@ class Analyzer:
         self.actions = self._new_actions(self.settings)
         self.remote_write = RemoteWriteReceiver(self.pipeline.window, settings.telemetry.remote_write)
         self.overload = Overload(own.max_pending_requests)
+        self.guard = Guard(own.dead_man)
         self.telemetry = SelfTelemetry(self.pipeline.window, METRICS, self._samples, lambda: self.address)
         self.posting = PostingApi(self.pipeline, self.clock.now, self.wake)
         self._runner = web.AppRunner(self._application(), access_log=None)
@@ -132,10 +134,12 @@ class Analyzer:
             asyncio.create_task(self._beat(own.tick), name="tick"),
             asyncio.create_task(self.snapshots.run(), name="snapshots"),
         ]
+        self.guard.start(self.clock.now())
         log.info("the analyzer listens on http://%s", self.address)
 
     async def stop(self) -> None:
         """End gracefully: no new data, the answers that are out, then the state and the window to disk."""
+        self.guard.bye()
         await self.scraper.stop()
         for task in self._tasks:
             task.cancel()
@@ -174,6 +178,7 @@ class Analyzer:
         await self.actions.stop(DRAIN_SECONDS)
         self.plan, self._token, self.reloaded = plan, token, True
         self.pipeline.reload(plan.settings, plan.groups, plan.runbooks, self.clock.now())
+        self.guard.reconfigure(plan.settings.analyzer.dead_man, self.clock.now())
         self.actions = self._new_actions(plan.settings)
         await self.delivery.replace(Sender(plan.settings.alertmanager))
         await self.scraper.start(plan.settings.scrape_configs)
@@ -221,6 +226,16 @@ class Analyzer:
         self.delivery.submit(effects.notifications)
         self.actions.submit(effects.intents)
         self.ticked_at = time.monotonic()
+        self._still_here(now)
+
+    def _still_here(self, now: int) -> None:
+        """Tell the one who watches us, and over its channels which of our peers is silent."""
+        self.guard.beat(now)
+        news = self.pipeline.peers.news
+        if not self.guard.up:
+            news.clear()
+        while news and self.guard.tell(news[0], now):
+            news.pop(0)
 
     @property
     def silence(self) -> float:
@@ -252,7 +267,7 @@ class Analyzer:
         now = self.clock.now()
         yield from process_samples(self.version, self.started_at)
         yield from self.pipeline.samples(now)
-        for part in (self.scraper, self.remote_write, self.snapshots, self.posting):
+        for part in (self.scraper, self.remote_write, self.snapshots, self.posting, self.guard):
             yield from part.samples()
         yield Sample("fleetowl_config_last_reload_successful", {}, float(self.reloaded))
         yield Sample("fleetowl_tick_failures_total", {}, self.failures)

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from analyzer.deadman.settings import DeadManSettings
 from model.labels import LABEL_NAME
 from model.moment import SECOND
 from model.settings import (
@@ -52,6 +53,11 @@ class AnalyzerSettings(Settings):
         default={},
         description="Labels that /federate adds to every series that has none of that name, as "
         "`global.external_labels` in prometheus.yml.",
+    )
+
+    dead_man: DeadManSettings = Field(
+        DeadManSettings(),
+        description="Who is told, past everything else, of silence.",
     )
 
     @model_validator(mode="after")

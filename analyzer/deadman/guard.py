@@ -13,6 +13,7 @@ from pathlib import Path
 
 from analyzer.deadman import by_apprise, child
 from analyzer.deadman.settings import DeadManSettings
+from model.alert import Alert
 from model.metric import Metric, Sample
 from model.moment import SECOND
 
@@ -25,6 +26,8 @@ METRICS = (
 )
 RESTART_AFTER = 10 * SECOND
 """A child that ends is started again, at most this often (ms)."""
+GOODBYE_SECONDS = 1.0
+"""How long a graceful stop waits for the child; one that has something to tell yet lives on."""
 LONGEST_LINE = 3500
 """Bytes: what is written to a pipe at once stays whole up to PIPE_BUF (4096)."""
 
@@ -67,13 +70,24 @@ class Guard:
 
     def say(self, name: str, status: str, text: str, key: str) -> bool:
         """Send a message of our own over the child's channels; False where that cannot be now."""
-        said = {"name": name, "status": status, "text": text[:800], "key": key[:200]}
-        return self._write(b"say " + json.dumps(said).encode()[:LONGEST_LINE] + b"\n")
+        line = b""
+        while not line or len(line) > LONGEST_LINE:
+            said = {"name": name[:100], "status": status, "text": text, "key": key[:100]}
+            line, text = b"say " + json.dumps(said).encode() + b"\n", text[: len(text) // 2]
+        return self._write(line)
+
+    def tell(self, alert: Alert, now: int) -> bool:
+        """An alert of a peer that is silent, or heard of again, over the child's channels."""
+        status = "resolved" if alert.resolved_at(now) else "firing"
+        text = alert.annotations["summary"]
+        if status == "resolved":
+            text = f"Heard of again: {text}"
+        return self.say(alert.name, status, text, f"{alert.fingerprint:x}-{alert.starts_at}-{status}")
 
     def bye(self) -> None:
         """This process ends because it was asked to."""
         self._write(b"bye\n")
-        self.close()
+        self.close(wait=GOODBYE_SECONDS)
 
     def reconfigure(self, settings: DeadManSettings, now: int) -> None:
         """Another child for other settings."""
@@ -82,14 +96,16 @@ class Guard:
             self._settings = settings
             self.start(now)
 
-    def close(self) -> None:
-        """Let go of the child; it ends by itself when it has told everything."""
+    def close(self, wait: float = 0.0) -> None:
+        """Let go of the child; it ends by itself when it has told everything. `wait` that long (s) for it."""
         if self._child is not None and self._child.stdin is not None:
             try:
                 self._child.stdin.close()
             except OSError as error:
                 log.debug("the dead man's child was gone already: %s", error)
-            if self._child.poll() is None:
+            try:
+                self._child.wait(wait)
+            except subprocess.TimeoutExpired:
                 _leaving.append(self._child)
         self._child = None
 

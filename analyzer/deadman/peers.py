@@ -27,9 +27,7 @@ from store.kept import Kept
 log = logging.getLogger("fleetowl.analyzer")
 
 METRICS = (
-    Metric(
-        "fleetowl_deadman_peers", "gauge", "Watchdogs that are known, by whether they are silent.", ("state",)
-    ),
+    Metric("fleetowl_deadman_peers", "gauge", "Known watchdogs, by whether they are silent.", ("state",)),
 )
 NAME = "DeadManSilent"
 SAVED_EVERY = MINUTE
@@ -57,7 +55,10 @@ class Sign(NamedTuple):
 
 
 class Peers:
-    """Who was heard of when; implements Durable."""
+    """Who was heard of when; implements Durable.
+
+    `news` are the alerts that began or ended: whoever tells them elsewhere takes them out.
+    """
 
     def __init__(self, settings: PeerSettings) -> None:
         self._kept: Kept[Labels, Sign] = Kept(
@@ -71,6 +72,7 @@ class Peers:
         )
         self._saved_at: dict[Labels, int] = {}
         self._ended: list[Alert] = []
+        self.news: list[Alert] = []
         self._configure(settings)
 
     def reconfigure(self, settings: PeerSettings) -> None:
@@ -95,8 +97,10 @@ class Peers:
                 del self._kept[labels]
             elif sign.silent_since is None and now - sign.heard_at >= self._settings.silence:
                 log.warning("the watchdog %s is silent", format_labels(labels))
-                self._kept[labels] = sign._replace(silent_since=now)
+                self._kept[labels] = silent = sign._replace(silent_since=now)
+                self.news.append(self._alert(labels, silent))
         ended, self._ended = self._ended, []
+        self.news += ended
         return [*ended, *(self._alert(labels, sign) for labels, sign in self._silent())]
 
     def samples(self) -> Iterator[Sample]:
