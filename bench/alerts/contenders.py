@@ -136,12 +136,17 @@ class Fleetowl(Contender):
     name = "Fleetowl"
 
     def __init__(
-        self, folder: Path, configuration: dict[str, Any], sections: dict[str, Any] | None = None
+        self,
+        folder: Path,
+        configuration: dict[str, Any],
+        sections: dict[str, Any] | None = None,
+        tick: str = "1s",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
+        own = {"listen": f"127.0.0.1:{port}", "state_directory": str(folder / "state"), "tick": tick}
         whole = {
-            "analyzer": {"listen": f"127.0.0.1:{port}", "state_directory": str(folder / "state")},
+            "analyzer": own,
             "alertmanager": configuration,
             **(sections or {}),
         }
