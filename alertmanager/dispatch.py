@@ -373,7 +373,7 @@ def own_of(settings: AlertmanagerSettings) -> FleetowlSettings:
 
 def intervals_of(settings: AlertmanagerSettings) -> Intervals:
     """What mutes routes by the time of day."""
-    return Intervals((*settings.time_intervals, *settings.mute_time_intervals))
+    return Intervals.of(settings)
 
 
 def integrations_of(settings: AlertmanagerSettings) -> dict[str, dict[str, bool]]:

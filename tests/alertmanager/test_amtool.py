@@ -31,7 +31,7 @@ DIFFERENCES = {
     r"(max_alerts|chat_id) = '5'": "a number in quotes is taken here",
     r"\.retry = '-1h'": "a negative duration is refused here",
 }
-STEP = 13
+STEP = 17
 """Every so many of the 2,200 variants are tried; all agree, which takes a minute."""
 
 
@@ -67,7 +67,7 @@ def test_the_same_variants_of_a_file_load(tmp_path: Path, peer_binary: Callable[
     command = [peer_binary("amtool"), "check-config", *map(str, files)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
     verdicts = re.findall(r"^Checking '.*'  (SUCCESS|FAILED)", said, re.MULTILINE)
-    assert len(verdicts) == len(chosen) > 120
+    assert len(verdicts) == len(chosen) > 100
     theirs = [verdict == "SUCCESS" for verdict in verdicts]
     assert 0.1 < sum(theirs) / len(theirs) < 0.9
     differ = [

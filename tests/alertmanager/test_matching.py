@@ -116,7 +116,7 @@ def test_where_the_syntaxes_differ_it_is_said_once(caplog: pytest.LogCaptureFixt
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
     st.sampled_from([Op.EQUAL, Op.NOT_EQUAL]),
@@ -133,7 +133,7 @@ def escaped(text: str) -> str:
     return "".join(f"\\U{ord(character):08x}" for character in text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text('{}=!~,"\\ab \n🙂'))
 def test_any_text_is_read_or_refused(text: str) -> None:
     assert reading(text, "classic") != (None, "")
