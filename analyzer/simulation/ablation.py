@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from alertmanager.route import ALL_LABELS
-from alertmanager.settings import AlertmanagerSettings, RouteSettings
+from alertmanager.settings import RouteSettings
 from analyzer.central import CentralSettings
 
 STAGES = ("time_intervals", "inhibit", "silence", "topology", "flap", "learned")
@@ -31,14 +31,15 @@ def without(settings: CentralSettings, off: Collection[str]) -> CentralSettings:
     flags = {_FLAGS[name]: False for name in off if name in _FLAGS}
     if flags:
         own = own.model_copy(update={"fleetowl": own.fleetowl.model_copy(update=flags)})
-    if GROUPING in off:
-        own = _ungrouped(own)
+    own = own.model_copy(update={"route": _route_without(own.route, off)})
     return settings.model_copy(update={"alertmanager": own})
 
 
-def _ungrouped(settings: AlertmanagerSettings) -> AlertmanagerSettings:
-    def alone(route: RouteSettings) -> RouteSettings:
-        children = tuple(alone(child) for child in route.routes)
-        return route.model_copy(update={"group_by": (ALL_LABELS,), "routes": children})
-
-    return settings.model_copy(update={"route": alone(settings.route)})
+def _route_without(route: RouteSettings, off: Collection[str]) -> RouteSettings:
+    changed: dict[str, object] = {}
+    if GROUPING in off:
+        changed["group_by"] = (ALL_LABELS,)
+    if "time_intervals" in off:
+        changed |= {"mute_time_intervals": (), "active_time_intervals": ()}
+    children = tuple(_route_without(child, off) for child in route.routes)
+    return route.model_copy(update={**changed, "routes": children})

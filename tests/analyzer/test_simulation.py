@@ -127,6 +127,35 @@ def test_grouping_can_be_left_out() -> None:
         simulate(lines, central(), off=["groping"])
 
 
+INTERVAL = [{"name": "never", "time_intervals": [{"years": ["2099"]}]}]
+RULE = {"source_matchers": ["alertname=A"], "target_matchers": ["alertname=B"]}
+
+
+@pytest.mark.parametrize(
+    ("stage", "sections"),
+    [
+        ("inhibit", {"inhibit_rules": [RULE]}),
+        (
+            "time_intervals",
+            {
+                "route": {"routes": [{"matchers": ["alertname=B"], "active_time_intervals": ["never"]}]},
+                "time_intervals": INTERVAL,
+            },
+        ),
+    ],
+)
+def test_a_stage_is_counted_and_can_be_left_out(stage: str, sections: dict[str, Any]) -> None:
+    lines = history(line(0, "A", "one"), line(0, "B", "two"), line(60, "A"), line(60, "B"))
+    result = simulate(lines, central(**sections))
+    assert result.noise[stage] == 1
+    (wrong,) = result.suppressed
+    assert wrong.fault == "two"
+    assert f"{stage} held it back" in wrong.why[0]
+    without = simulate(lines, central(**sections), off=[stage])
+    assert without.noise[stage] == 0
+    assert without.suppressed == []
+
+
 def test_until_ends_it() -> None:
     lines = history(line(0), line(5000, status="resolved"))
     assert told(simulate(lines, central(), until=(T0 + 20) * SECOND)) == [(10, "firing", "A")]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from fleetowl.cli import main
@@ -76,6 +77,17 @@ def test_what_differs_is_shown(run: Any, place: str) -> None:
     assert "FAILED" in answer.stdout
     assert expected in answer.stdout
     assert got in answer.stdout
+
+
+def test_time_intervals_keep_alerts_back(run: Any) -> None:
+    test = {
+        "alerts": [{"labels": {"alertname": "Coffee", "office": "yes"}}],
+        "until": "4h",
+        "quiet": [{"alerts": "Coffee", "stage": "time_intervals"}],
+    }
+    text = yaml.safe_dump({"config_file": "alertmanager.yml", "tests": [test]})
+    answer = run(text)
+    assert answer.exit_code == 0, answer.stdout
 
 
 def test_a_file_that_cannot_be_read_is_named(run: Any) -> None:

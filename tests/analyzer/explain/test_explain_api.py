@@ -52,7 +52,8 @@ async def test_what_nobody_knows_is_404(client: Client) -> None:
     assert (await client.error("/api/v1/explain/alert/Nothing"))[0] == 404
     assert (await client.error("/api/v1/explain/notification/x"))[0] == 404
     assert (await client.error("/api/v1/explain/incident/INC-1"))[0] == 404
-    assert (await client.error(f"/api/v1/explain/alert/{quote('a=~"("', safe='')}"))[0] == 400
+    wrong = quote('a=~"("', safe="")
+    assert (await client.error(f"/api/v1/explain/alert/{wrong}"))[0] == 400
 
 
 async def _explained(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
