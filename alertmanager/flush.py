@@ -19,7 +19,7 @@ from alertmanager.notification import Brief, Delivery, Notification, Pending, de
 from alertmanager.outbox import Outbox
 from alertmanager.rate import Rates
 from alertmanager.sifted import Sifted
-from alertmanager.stages import Held, Muting, Stages
+from alertmanager.stages import DELAYS_ENDS, Held, Muting, Stages
 from alertmanager.tables import EpisodeKey, kept_log, kept_told
 from model.alert import Alert, Tier
 from model.decision import Decision
@@ -97,7 +97,8 @@ class Flushing:
         self.groups.schedule(group, now + group.route.group_interval)
         group.flushed, group.put_off = True, False
         group.told = sifted.firing
-        group.ended = {fingerprint: self.alerts[group.members[fingerprint]] for fingerprint in group.over}
+        later = self._ends_later(group, sifted)
+        group.ended = {one: self.alerts[group.members[one]] for one in group.over if one not in later}
         if not muted:
             for delivery in deliveries:
                 if delivery in self.outbox:
@@ -106,6 +107,12 @@ class Flushing:
                     self.behind.discard(delivery)
             self._tell(group, sifted, news, now)
         self.settle(group)
+
+    def _ends_later(self, group: Group, sifted: Sifted) -> frozenset[int]:
+        """Alerts that a receiver believes to fire and whose end is told later: they are not forgotten."""
+        held = {one.alert.fingerprint for one in sifted.held if one.stage in DELAYS_ENDS}
+        entries = [self.log[one] for one in self.deliveries(group.id) if one in self.log] if held else []
+        return frozenset(one for one in held if any(one in entry.firing for entry in entries))
 
     def catch_up(self, group: Group, now: int) -> None:
         """Flush for those integrations only that were busy when the group was flushed."""

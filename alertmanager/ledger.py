@@ -41,3 +41,30 @@ class NoLedger:
 
     def held(self, group_key: str, receiver: str, held: Sequence[Held], now: int) -> None:
         """Nothing."""
+
+
+class Ledgers:
+    """Several ledgers as one."""
+
+    def __init__(self, ledgers: Sequence[Ledger]) -> None:
+        self._ledgers = tuple(ledgers)
+
+    def changed(self, alerts: Sequence[Alert], now: int) -> None:
+        """Tell all."""
+        for ledger in self._ledgers:
+            ledger.changed(alerts, now)
+
+    def decided(self, notification: Notification, now: int) -> None:
+        """Tell all."""
+        for ledger in self._ledgers:
+            ledger.decided(notification, now)
+
+    def answered(self, notification: Notification, outcome: Outcome, decision: Decision, now: int) -> None:
+        """Tell all."""
+        for ledger in self._ledgers:
+            ledger.answered(notification, outcome, decision, now)
+
+    def held(self, group_key: str, receiver: str, held: Sequence[Held], now: int) -> None:
+        """Tell all."""
+        for ledger in self._ledgers:
+            ledger.held(group_key, receiver, held, now)

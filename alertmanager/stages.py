@@ -18,6 +18,10 @@ ORDER = ("inhibit", "silence", "topology", "flap")
 """By their names, the order in which stages are asked; one that is not here comes after them."""
 
 
+DELAYS_ENDS = frozenset({"topology", "flap"})
+"""The stages that hold back the end of an alert only until it is due; what others hold has ended unheard."""
+
+
 class Stage(Protocol):
     """One reason to stay back. `name` stands in metrics and in what a person reads.
 

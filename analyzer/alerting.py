@@ -10,14 +10,17 @@ from collections.abc import Collection, Mapping, Sequence
 
 from alertmanager.dispatch import Dispatcher
 from alertmanager.inhibit import Inhibition
-from alertmanager.ledger import Ledger
+from alertmanager.ledger import Ledger, Ledgers
 from alertmanager.notification import Notification, Outcome
 from alertmanager.settings import FleetowlSettings
 from alertmanager.silences import Limits, Silences
 from alertmanager.stages import Stage
 from analyzer.central import CentralSettings
 from incidents.correlation import Incidents
+from incidents.flap import FlapStage
 from incidents.people.engine import People
+from incidents.suppression import TopologyStage
+from incidents.topology_feed import TopologyFeed
 from model.alert import Alert
 from model.decision import Decision
 from model.topology import Topology
@@ -104,16 +107,20 @@ def compose(
     topology: Topology,
     explains: Explains,
     *,
+    feed: TopologyFeed | None = None,
     ledger: Ledger | None = None,
     off: Collection[str] = (),
 ) -> Alerting:
     """The rooms as these settings want them; stages whose name is in `off` are left out."""
     own = settings.alertmanager
-    incidents = Incidents(settings.incidents, topology, explains)
+    flap = FlapStage(settings.incidents.flap)
+    incidents = Incidents(settings.incidents, topology, explains, feed, flap.unsettled)
     inhibition, silences = Inhibition(own.inhibit_rules), Silences(limits_of(own.fleetowl))
-    every: tuple[Stage, ...] = (inhibition, silences)
-    stages = [stage for stage in every if stage.name not in off]
-    dispatcher = Dispatcher(own, stages, ledger)
+    left_out = {*off, *(name for name in ("topology", "flap") if not getattr(own.fleetowl, name))}
+    every: tuple[Stage, ...] = (inhibition, silences, TopologyStage(incidents), flap)
+    stages = [stage for stage in every if stage.name not in left_out]
+    told = Ledgers([incidents.telling] if ledger is None else [ledger, incidents.telling])
+    dispatcher = Dispatcher(own, stages, told, incidents.briefs)
     dispatcher.acknowledged = incidents.is_acknowledged
     return Alerting(
         incidents, dispatcher, stages, inhibition, silences, topology, People(settings.incidents.on_call)

@@ -95,7 +95,10 @@ class Pipeline:
             settings.analyzer.external_labels,
         )
         self.records = Records(settings.alertmanager.fleetowl.log_retention)
-        self.alerting = compose(settings, self.topology, explained_by(groups), ledger=self.records)
+        self.feed = TopologyFeed(self.topology)
+        self.alerting = compose(
+            settings, self.topology, explained_by(groups), feed=self.feed, ledger=self.records
+        )
         self.incidents = self.alerting.incidents
         self.dispatcher = self.alerting.dispatcher
         self.backlog = Backlog()
@@ -109,7 +112,6 @@ class Pipeline:
         self.links = AckLinks(secrets.token_bytes(32))  # of this process, unless the assembly has a key
         self.dispatcher.linked = self._linked
         self.window_end = 0  # of the window that an earlier process left, ms
-        self.feed = TopologyFeed(self.topology)
         self._watch = TopologyWatch(window, self.feed)
         self._compacted_at = started_at
         self._effects = Effects()

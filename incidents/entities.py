@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 from model.labels import Labels
@@ -11,6 +11,16 @@ from model.topology import GPU_LABELS, NODE_LABELS, POD_LABELS, Entity
 HARD = ("gpu", "replica", "node")
 """What a fault sits on, from the narrowest; racks and services only say where else to look."""
 
+NODE_NAMES = ("exported_node", *NODE_LABELS, "node_name", "nodename", "host")
+SWITCH_NAMES = ("switch", "leaf_switch", "leaf", "tor", "tor_switch")
+RACK_NAMES = ("rack", "rack_id")
+MODEL_NAMES = ("model_name", "served_model_name", "model")
+SERVICE_NAMES = ("exported_service", "service", "inference_service", "gateway")
+CLUSTER_NAMES = ("cluster", "zone")
+
+_WATCHERS = ("exporter", "kube-state-metrics", "prometheus", "fleetowl-agent")
+"""Parts of names of what only looks on: neither a serving replica nor a service that users see."""
+
 
 def entities_of(labels: Labels) -> frozenset[Entity]:
     """Every entity that the labels name.
@@ -18,47 +28,65 @@ def entities_of(labels: Labels) -> frozenset[Entity]:
     >>> sorted(map(str, entities_of(Labels({"Hostname": "n1", "UUID": "GPU-7", "gpu": "0"}))))
     ['gpu/GPU-7', 'node/n1']
     """
-    found = [node_of(labels), gpu_of(labels), replica_of(labels), service_of(labels), _rack_of(labels)]
-    return frozenset(entity for entity in found if entity is not None)
+    found = (
+        node_of(labels),
+        gpu_of(labels),
+        replica_of(labels),
+        service_of(labels),
+        rack_of(labels),
+        switch_of(labels),
+    )
+    return frozenset([entity for entity in found if entity is not None])
 
 
 @lru_cache(maxsize=65_536)
 def links_of(entities: frozenset[Entity]) -> frozenset[Entity]:
     """The entities by which an alert may be tied to others.
 
-    A service or rack is such a tie only where nothing narrower is named: two nodes that fail in one
-    rack, or two replicas of one service, are not one fault for that.
+    A service, rack or switch is such a tie only where nothing narrower is named: two nodes that fail in
+    one rack, or two replicas of one service, are not one fault for that.
     """
     hard = frozenset(entity for entity in entities if entity.kind in HARD)
-    rack = frozenset(entity for entity in entities if entity.kind == "rack")
-    return hard or rack or entities
+    place = frozenset(entity for entity in entities if entity.kind in ("rack", "switch"))
+    return hard or place or entities
 
 
+_ORDER = {kind: place for place, kind in enumerate([*HARD, "switch", "rack", "service", "cluster"])}
+
+
+@lru_cache(maxsize=65_536)
 def subject_of(entities: Collection[Entity]) -> Entity | None:
     """What the alert is about: the narrowest entity that it names."""
-    order = [*HARD, "rack", "service"]
-    known = [entity for entity in entities if entity.kind in order]
-    return min(known, key=lambda entity: (order.index(entity.kind), entity.name), default=None)
+    known = [entity for entity in entities if entity.kind in _ORDER]
+    return min(known, key=lambda entity: (_ORDER[entity.kind], entity.name), default=None)
 
 
 def node_of(labels: Labels) -> Entity | None:
     """The node, under the names that agents and exporters give it."""
-    return _first("node", labels, NODE_LABELS)
+    return _first("node", dict(labels.pairs), NODE_NAMES)
 
 
 def gpu_of(labels: Labels) -> Entity | None:
-    """The GPU by its UUID; an index alone names no GPU, for it says not on which node."""
-    return _first("gpu", labels, GPU_LABELS)
+    """The GPU by its UUID, else by its index on its node; an index alone says not on which node."""
+    known = dict(labels.pairs)
+    gpu = _first("gpu", known, GPU_LABELS)
+    if gpu is not None or "gpu" not in known:
+        return gpu
+    node = _first("node", known, NODE_NAMES)
+    return None if node is None else Entity("gpu", f"{node.name}/{known['gpu']}")
 
 
 def replica_of(labels: Labels) -> Entity | None:
     """The serving replica by its pod; without one the instance, if that is an engine or all we know."""
-    pod = _first("replica", labels, POD_LABELS)
+    known = dict(labels.pairs)
+    pod = next((known[name] for name in POD_LABELS if name in known), None)
     if pod is not None:
-        return pod
-    is_engine = "engine" in labels or service_of(labels) is not None
-    if is_engine or (node_of(labels) is None and gpu_of(labels) is None):
-        return _first("replica", labels, ("instance",))
+        return None if _only_watches(pod) else Entity("replica", pod)
+    if "instance" not in known:
+        return None
+    is_engine = "engine" in known or service_of(labels) is not None
+    if is_engine or (_first("node", known, NODE_NAMES) is None and gpu_of(labels) is None):
+        return Entity("replica", known["instance"])
     return None
 
 
@@ -68,16 +96,40 @@ def service_of(labels: Labels) -> Entity | None:
     dcgm-exporter's NVLink series call the GPU's product name `model_name`, and a ServiceMonitor puts the
     exporter's Kubernetes service on every series; neither is the service that users see.
     """
-    if gpu_of(labels) is not None:
+    known = dict(labels.pairs)
+    if "gpu" in known or any(name in known for name in GPU_LABELS):
         return None
-    if "model_name" in labels:
-        return Entity("service", labels["model_name"])
-    return None if node_of(labels) is not None else _first("service", labels, ("service",))
+    model = _first("service", known, MODEL_NAMES)
+    if model is not None:
+        return model
+    service = _first("service", known, SERVICE_NAMES)
+    if service is None or _only_watches(service.name):
+        return None
+    on_node = _first("node", known, NODE_NAMES) is not None
+    return service if not on_node or any(name in known for name in POD_LABELS) else None
 
 
-def _rack_of(labels: Labels) -> Entity | None:
-    return _first("rack", labels, ("rack",))
+def rack_of(labels: Labels) -> Entity | None:
+    """The rack."""
+    return _first("rack", dict(labels.pairs), RACK_NAMES)
 
 
-def _first(kind: str, labels: Labels, names: Collection[str]) -> Entity | None:
-    return next((Entity(kind, labels[name]) for name in names if name in labels), None)
+def switch_of(labels: Labels) -> Entity | None:
+    """The leaf switch by which nodes reach the rest."""
+    return _first("switch", dict(labels.pairs), SWITCH_NAMES)
+
+
+def cluster_of(labels: Labels) -> Entity | None:
+    """The cluster or zone; it carries everything and ties nothing together."""
+    return _first("cluster", dict(labels.pairs), CLUSTER_NAMES)
+
+
+def _only_watches(name: str) -> bool:
+    return any(part in name for part in _WATCHERS)
+
+
+def _first(kind: str, known: Mapping[str, str], names: Collection[str]) -> Entity | None:
+    for name in names:
+        if name in known:
+            return Entity(kind, known[name])
+    return None

@@ -6,131 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from incidents.entities import links_of, node_of, subject_of
-from model.alert import Alert, Tier, tier_of
-from model.labels import Labels, format_fingerprint
+from incidents.member import Member
+from incidents.roles import Role
+from model.alert import Tier
+from model.labels import format_fingerprint
 from model.moment import format_moment
-from model.topology import Entity
 
-CAUSE_ORDER = ("gpu", "node", "rack", "replica", "service")
+CAUSE_ORDER = ("gpu", "node", "switch", "rack", "cluster", "replica", "service")
 """Kinds of subject, the likeliest cause first: what others stand on."""
 
-_MOMENTS = ("opened_at", "changed_at", "resolved_at", "joined_at", "starts_at", "ends_at", "acknowledged_at")
+_MOMENTS = (
+    "opened_at", "changed_at", "resolved_at", "acknowledged_at", "joined_at", "starts_at", "ends_at",
+)  # fmt: skip
 
 REACH_KINDS = ("node", "gpu", "replica", "service")
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One alert of an incident, and why it belongs there. Times are ms; `ends_at` None while it fires.
-
-    `explained` marks a replica's symptom that a service alert explains: it is here through the service.
-    """
-
-    labels: Labels
-    annotations: Mapping[str, str]
-    entities: frozenset[Entity]
-    starts_at: int
-    ends_at: int | None
-    joined_at: int
-    why: str
-    generator_url: str = ""
-    explained: bool = False
-
-    @property
-    def name(self) -> str:
-        """The alert's name."""
-        return self.labels.value("alertname")
-
-    @property
-    def tier(self) -> Tier:
-        """The alert's tier."""
-        return tier_of(self.labels)
-
-    @property
-    def firing(self) -> bool:
-        """Whether it has not ended."""
-        return self.ends_at is None
-
-    @property
-    def links(self) -> frozenset[Entity]:
-        """By what it ties others to its incident: a symptom of the whole service says nothing of a place."""
-        return frozenset() if self.explained else links_of(self.entities)
-
-    @property
-    def subject(self) -> Entity | None:
-        """What it is about."""
-        return subject_of(self.entities)
-
-    @property
-    def title(self) -> str:
-        """Name and place, as sentences use them: `GpuLost on GPU 4 of gpu-node-1`."""
-        return f"{self.name} on {self.place}" if self.place else self.name
-
-    @property
-    def place(self) -> str:
-        """The subject in a person's words: nobody knows a GPU by its UUID."""
-        subject = self.subject
-        if subject is None:
-            return ""
-        index, node = self.labels.value("gpu"), node_of(self.labels)
-        if subject.kind == "gpu" and index and node is not None:
-            return f"GPU {index} of {node.name}"
-        return str(subject)
-
-    def document(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "fingerprint": format_fingerprint(self.labels.fingerprint),
-            "labels": dict(self.labels),
-            "annotations": dict(self.annotations),
-            "entities": [[entity.kind, entity.name] for entity in sorted(self.entities)],
-            "starts_at": self.starts_at,
-            "ends_at": self.ends_at,
-            "joined_at": self.joined_at,
-            "why": self.why,
-            "generator_url": self.generator_url,
-            "explained": self.explained,
-        }
-
-    @classmethod
-    def of_document(cls, document: Mapping[str, Any]) -> Member:
-        """The reverse of `document`."""
-        return cls(
-            labels=Labels(document["labels"]),
-            annotations=document["annotations"],
-            entities=frozenset(Entity(kind, name) for kind, name in document["entities"]),
-            starts_at=document["starts_at"],
-            ends_at=document["ends_at"],
-            joined_at=document["joined_at"],
-            why=document["why"],
-            generator_url=document["generator_url"],
-            explained=document["explained"],
-        )
-
-
-def member_of(
-    alert: Alert, entities: frozenset[Entity], now: int, why: str, explained: bool = False
-) -> Member:
-    """An alert as it joins an incident at `now`."""
-    return Member(
-        alert.labels,
-        alert.annotations,
-        entities,
-        alert.starts_at,
-        alert.ends_at,
-        now,
-        why,
-        alert.generator_url,
-        explained,
-    )
-
-
-@dataclass
+@dataclass(eq=False)
 class Incident:
     """Alerts by fingerprint, and what follows from them. `resolved_at` is None while it is open (ms).
 
-    `acknowledged_by` has said at `acknowledged_at` (ms) that it is theirs; empty and None while nobody has.
+    `heads` are the members that nothing explains, `firing_count` counts those that fire, `told` is the most
+    urgent tier of which people were told. `share` is the greatest share of each service's replicas that was
+    hit. An incident that became part of another has `merged_into` and no members of its own any more.
     """
 
     id: str
@@ -140,8 +38,16 @@ class Incident:
     resolved_at: int | None = None
     members: dict[int, Member] = field(default_factory=dict)
     reach: dict[str, int] = field(default_factory=dict)
+    share: dict[str, float] = field(default_factory=dict)
+    told: Tier | None = None
+    merged_into: str = ""
     acknowledged_by: str = ""
     acknowledged_at: int | None = None
+    heads: dict[int, Member] = field(default_factory=dict)
+    told_members: dict[int, Member] = field(default_factory=dict)
+    firing_count: int = 0
+    words: str = ""
+    _root: Member | None = None
 
     @property
     def open(self) -> bool:
@@ -149,9 +55,28 @@ class Incident:
         return self.resolved_at is None
 
     @property
+    def state(self) -> str:
+        """open, acknowledged, resolved or merged."""
+        if self.merged_into:
+            return "merged"
+        if not self.open:
+            return "resolved"
+        return "acknowledged" if self.acknowledged_by else "open"
+
+    @property
     def firing(self) -> list[Member]:
         """The members that have not ended."""
         return [member for member in self.members.values() if member.firing]
+
+    @property
+    def held(self) -> list[Member]:
+        """The members of which people were not told."""
+        return [member for member in self.members.values() if not member.told]
+
+    @property
+    def told_firing(self) -> list[Member]:
+        """Those of which people were told and that go on."""
+        return [member for member in self.told_members.values() if member.firing]
 
     @property
     def ended_at(self) -> int | None:
@@ -159,67 +84,95 @@ class Incident:
         ends = [member.ends_at for member in self.members.values()]
         return None if None in ends else max((end for end in ends if end is not None), default=None)
 
-    @property
-    def only_services(self) -> bool:
-        """Whether nothing in it names a place where a fault could sit."""
-        kinds = {entity.kind for member in self.members.values() for entity in member.links}
-        return kinds <= {"service"} and bool(kinds)
+    def add(self, member: Member) -> None:
+        """Take in a member."""
+        member.incident = self.id
+        self.members[member.fingerprint] = member
+        self.firing_count += member.firing
+        if member.told:
+            self.told_members[member.fingerprint] = member
+        self.regard(member)
+
+    def regard(self, member: Member) -> None:
+        """The cause of a member was found or is gone."""
+        if member.cause:
+            self.heads.pop(member.fingerprint, None)
+        else:
+            self.heads[member.fingerprint] = member
+        self._root = None
 
     @property
     def root(self) -> Member:
-        """The member that most likely explains the others: the lowest in the topology, then the earliest.
+        """The member that most likely explains the others: unexplained, the lowest, then the earliest.
 
         Several GPUs of a node at once point at the node, if that complains too.
         """
-        gpus = {
-            entity for member in self.members.values() for entity in member.entities if entity.kind == "gpu"
-        }
+        if self._root is None:
+            self._root = self._find_root()
+        return self._root
+
+    def _find_root(self) -> Member:
+        heads = self.heads or self.members
+        gpus = {entity for member in heads.values() for entity in member.entities if entity.kind == "gpu"}
         order = ["node", "gpu", *CAUSE_ORDER[2:]] if len(gpus) > 1 else list(CAUSE_ORDER)
 
         def rank(member: Member) -> tuple[bool, int, int, tuple[tuple[str, str], ...]]:
             subject = member.subject
             depth = order.index(subject.kind) if subject else len(order)
-            return member.explained, depth, member.starts_at, member.labels.pairs
+            is_sign = member.sense.role in (Role.SYMPTOM, Role.WATCH)
+            return is_sign, depth, member.starts_at, member.labels.pairs
 
-        return min(self.members.values(), key=rank)
+        return min(heads.values(), key=rank)
 
     @property
     def title(self) -> str:
         """What a person calls it."""
-        return self.root.title
+        return self.root.title if self.members else self.words
 
-    def document(self) -> dict[str, Any]:
-        """As JSON for the store, moments in ms; the API shows `readable` of it."""
+    def row(self) -> dict[str, Any]:
+        """As JSON for the store, moments in ms, without its members."""
         return {
             "id": self.id,
             "title": self.title,
-            "state": "open" if self.open else "resolved",
+            "state": self.state,
             "tier": self.tier.name,
             "opened_at": self.opened_at,
             "changed_at": self.changed_at,
             "resolved_at": self.resolved_at,
+            "root": format_fingerprint(self.root.fingerprint) if self.members else None,
+            "reach": self.reach,
+            "share": self.share,
+            "told": None if self.told is None else self.told.name,
+            "merged_into": self.merged_into,
             "acknowledged_by": self.acknowledged_by,
             "acknowledged_at": self.acknowledged_at,
-            "root": format_fingerprint(self.root.labels.fingerprint),
-            "reach": self.reach,
-            "members": [member.document() for member in self.members.values()],
         }
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, moments in ms; the API shows `readable` of it."""
+        return {**self.row(), "members": [member.document() for member in self.members.values()]}
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Incident:
-        """The reverse of `document`."""
-        members = [Member.of_document(member) for member in document["members"]]
-        return cls(
+        """The reverse of `document`, with the members that stand in it."""
+        told = document.get("told")
+        incident = cls(
             id=document["id"],
             opened_at=document["opened_at"],
             changed_at=document["changed_at"],
             tier=Tier[document["tier"]],
             resolved_at=document["resolved_at"],
-            members={member.labels.fingerprint: member for member in members},
             reach={kind: document["reach"][kind] for kind in REACH_KINDS if kind in document["reach"]},
+            share=dict(document.get("share", {})),
+            told=Tier[told] if told else None,
+            merged_into=document.get("merged_into", ""),
             acknowledged_by=document.get("acknowledged_by", ""),
             acknowledged_at=document.get("acknowledged_at"),
+            words=document["title"],
         )
+        for member in document.get("members", ()):
+            incident.add(Member.of_document(member))
+        return incident
 
 
 def readable(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,16 @@ from model.settings import Duration, Settings
 PositiveDuration = Annotated[Duration, Field(gt=0)]
 
 
+class FlapSettings(Settings):
+    """When an alert counts as flapping, where its rule says nothing of it."""
+
+    changes: int = Field(4, ge=2, description="So many changes between firing and ended ...")
+    within: PositiveDuration = Field(30 * MINUTE, description="... within this time are flapping.")
+    hold: PositiveDuration = Field(
+        15 * MINUTE, description="Its end is told once it has not changed for so long."
+    )
+
+
 class IncidentSettings(Settings):
     """How alerts become incidents."""
 
@@ -24,6 +34,16 @@ class IncidentSettings(Settings):
     )
     resolve_timeout: PositiveDuration = Field(
         5 * MINUTE, description="An alert that nobody has repeated for so long has ended."
+    )
+    cause_hold: Duration = Field(
+        5 * MINUTE, description="How long after the end of its last cause a symptom stays held back."
+    )
+    explains: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="Names of alerts and of the alerts that each explains, beside those of the rules.",
+    )
+    flap: FlapSettings = Field(
+        FlapSettings(), description="Damping of alerts whose rule does not state its own."
     )
     topology_retention: PositiveDuration = Field(
         HOUR, description="How long an edge of the topology outlives the series that showed it."

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from incidents.incident import Incident, Member
+from incidents.incident import Incident
+from incidents.member import Member
+from incidents.text import inert, reach_of
 from incidents.timeline import Entry
 from model.moment import format_duration, format_moment, whole_seconds
 
 
 def story(incident: Incident, timeline: Sequence[Entry]) -> str:
     """What, where, since when, how far it reaches, what to do first, and what happened so far."""
-    lines = [f"# {incident.id}: {_inert(incident.title)}", "", *_facts(incident), "", "## Alerts", ""]
+    lines = [f"# {incident.id}: {inert(incident.title)}", "", *_facts(incident), "", "## Alerts", ""]
     lines += [_member_line(member, incident.root) for member in _sorted_members(incident)]
     lines += ["", "## Timeline", ""]
-    lines += [f"- {format_moment(entry.at)} {entry.kind}: {_inert(entry.sentence)}" for entry in timeline]
+    lines += [f"- {format_moment(entry.at)} {entry.kind}: {inert(entry.sentence)}" for entry in timeline]
     return "\n".join(lines) + "\n"
 
 
@@ -24,8 +26,8 @@ def _facts(incident: Incident) -> list[str]:
     facts = [
         f"- **State**: {state}, tier {incident.tier.name}",
         f"- **Since**: {format_moment(incident.opened_at)}{_length(incident)}",
-        f"- **Most likely the cause**: {_inert(root.title)}",
-        f"- **Reaches**: {_reach(incident)}",
+        f"- **Most likely the cause**: {inert(root.title)}",
+        f"- **Reaches**: {reach_of(incident)}",
     ]
     for key, label in (
         ("summary", "What"),
@@ -34,7 +36,7 @@ def _facts(incident: Incident) -> list[str]:
         ("runbook_url", "Runbook"),
     ):
         if root.annotations.get(key):
-            facts.append(f"- **{label}**: {_inert(root.annotations[key])}")
+            facts.append(f"- **{label}**: {inert(root.annotations[key])}")
     return facts
 
 
@@ -42,11 +44,6 @@ def _length(incident: Incident) -> str:
     if incident.resolved_at is None:
         return ""
     return f", for {format_duration(whole_seconds(incident.resolved_at - incident.opened_at))}"
-
-
-def _reach(incident: Incident) -> str:
-    parts = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in incident.reach.items()]
-    return ", ".join(parts) or "nothing that is known"
 
 
 def _sorted_members(incident: Incident) -> list[Member]:
@@ -57,9 +54,4 @@ def _member_line(member: Member, root: Member) -> str:
     state = "fires" if member.firing else "ended"
     mark = " (most likely the cause)" if member is root else ""
     since = format_moment(member.starts_at)
-    return f"- {member.tier.name} {_inert(member.title)}: {state}, since {since}{mark}; {_inert(member.why)}"
-
-
-def _inert(text: str) -> str:
-    """A label value is data: it must not break out of its line."""
-    return " ".join(text.split())
+    return f"- {member.tier.name} {inert(member.title)}: {state}, since {since}{mark}; {inert(member.why)}"

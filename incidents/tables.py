@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, MetaData, String, Table, Text
+from typing import Any
+
+from sqlalchemy import Column, Connection, MetaData, String, Table, Text, select
 
 from incidents.incident import Incident
+from incidents.member import Member
+from model.labels import format_fingerprint
 from model.topology import Entity
 from store.columns import Json, Moment
 from store.database import Schema
@@ -18,6 +22,13 @@ INCIDENTS = Table(
     Column("id", String(64), primary_key=True),
     Column("opened_at", Moment, nullable=False, index=True),
     Column("resolved_at", Moment, index=True),
+    Column("document", Json, nullable=False),
+)
+MEMBERS = Table(
+    "incident_members",
+    _METADATA,
+    Column("incident", String(64), primary_key=True),
+    Column("fingerprint", String(16), primary_key=True),
     Column("document", Json, nullable=False),
 )
 TIMELINE = Table(
@@ -45,7 +56,26 @@ _EDGES = Table(
     Column("seen_at", Moment, nullable=False),
 )
 
-SCHEMA = Schema("incidents", 1, _METADATA)
+_FIRST_DOCUMENTS = select(INCIDENTS.c.id, INCIDENTS.c.document)
+
+
+def _members_apart(tx: Connection) -> None:
+    """Version 2: members have rows of their own, so that one of 50,000 can change alone."""
+    MEMBERS.create(tx, checkfirst=True)
+    for found in tx.execute(_FIRST_DOCUMENTS).all():
+        members = found.document.pop("members", [])
+        rows = [_member_row(found.id, member) for member in members]
+        if rows:
+            tx.execute(MEMBERS.insert(), rows)
+        statement = INCIDENTS.update().where(INCIDENTS.c.id == found.id)
+        tx.execute(statement.values(document=found.document))
+
+
+def _member_row(incident: str, document: dict[str, Any]) -> dict[str, Any]:
+    return {"incident": incident, "fingerprint": document["fingerprint"], "document": document}
+
+
+SCHEMA = Schema("incidents", 2, _METADATA, {2: _members_apart})
 
 Edge = tuple[Entity, Entity]
 
@@ -58,9 +88,19 @@ def kept_incidents() -> Kept[str, Incident]:
         value_row=lambda incident: {
             "opened_at": incident.opened_at,
             "resolved_at": incident.resolved_at,
-            "document": incident.document(),
+            "document": incident.row(),
         },
         read=lambda row: (row.id, Incident.of_document(row.document)),
+    )
+
+
+def kept_members() -> Kept[tuple[str, int], Member]:
+    """Members by incident and fingerprint."""
+    return Kept(
+        MEMBERS,
+        key_row=lambda key: {"incident": key[0], "fingerprint": format_fingerprint(key[1])},
+        value_row=lambda member: {"document": member.document()},
+        read=lambda row: ((row.incident, int(row.fingerprint, 16)), Member.of_document(row.document)),
     )
 
 

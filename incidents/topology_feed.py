@@ -1,10 +1,11 @@
 """Learns from label sets what stands on what.
 
-| series | edges |
+| series or alert | edges |
 | --- | --- |
 | kube_pod_info | node -> replica |
 | DCGM_* | node -> GPU, GPU -> replica (its pod) |
 | vllm:*, sglang:*, tgi_*, trtllm* | node -> replica, replica -> service, pod -> instance (its other name) |
+| an alert, wherever it comes from | cluster -> rack -> switch -> node -> GPU -> replica -> service |
 
 The edges are kept in the state database: the pod of a lost GPU is gone just when it is asked for,
 and a restart in that hour must not forget where it ran.
@@ -13,10 +14,12 @@ and a restart in that hour must not forget where it ran.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from sqlalchemy import Connection
 
-from incidents.entities import gpu_of, node_of, replica_of, service_of
+from incidents.entities import cluster_of, gpu_of, node_of, replica_of, service_of
+from incidents.names import Names
 from incidents.tables import Edge, kept_edges
 from model.labels import Labels
 from model.moment import MINUTE
@@ -34,18 +37,57 @@ class TopologyFeed:
         self.topology = topology
         self._kept = kept_edges()
         self._known: dict[Labels, tuple[Edge, ...]] = {}
+        self._shown: dict[tuple[frozenset[Entity], Entity | None, str], int] = {}
+        self._names = Names()
         self._forgot_at = 0
 
     def observe(self, labels: Labels, now: int) -> None:
         """Note the edges that one series shows (labels with its name) as true at `now`."""
         edges = self._known.get(labels)
         if edges is None:
-            edges = self._known[labels] = tuple(edges_of(labels))
+            edges = self._known[labels] = self._named(labels)
         for edge in edges:
-            self.topology.observe(*edge, now)
-            # Written once a minute: a second more or less of an hour's memory does not matter.
-            if now - self._kept.get(edge, 0) >= _WRITE_INTERVAL:
-                self._kept[edge] = now
+            self._note(edge, now)
+
+    def observe_alert(self, labels: Labels, now: int) -> frozenset[Entity]:
+        """What an alert speaks of, with the edges that it shows noted as true at `now`.
+
+        An alert that names nothing but its cluster speaks of that.
+        """
+        entities = self._names.entities(labels)
+        cluster = cluster_of(labels)
+        if not entities:
+            return entities if cluster is None else frozenset([cluster])
+        shown = (entities, cluster, labels.value("instance"))
+        if now - self._shown.get(shown, -_WRITE_INTERVAL) >= _WRITE_INTERVAL:
+            self._shown[shown] = now
+            for edge in _edges_between(entities, cluster):
+                self._note(edge, now)
+            for edge in self._names.learn(labels, entities):
+                self._note(edge, now)
+            self._note_rack_of_switch(entities, now)
+        return entities
+
+    def _note_rack_of_switch(self, entities: frozenset[Entity], now: int) -> None:
+        """A switch of which no node is known but the rack serves the nodes of that rack."""
+        there = {entity.kind: entity for entity in entities}
+        if "node" in there or not {"switch", "rack"} <= there.keys():
+            return
+        if not any(entity.kind == "node" for entity in self.topology.carried(there["switch"])):
+            self._note((there["switch"], there["rack"]), now)
+
+    def _named(self, labels: Labels) -> tuple[Edge, ...]:
+        def known_as(entity: Entity) -> Entity:
+            return self._names.known_as(entity, labels)
+
+        edges = [(known_as(carrier), known_as(carried)) for carrier, carried in edges_of(labels)]
+        return (*edges, *self._names.learn(labels, self._names.entities(labels)))
+
+    def _note(self, edge: Edge, now: int) -> None:
+        self.topology.observe(*edge, now)
+        # Written once a minute: a second more or less of an hour's memory does not matter.
+        if now - self._kept.get(edge, 0) >= _WRITE_INTERVAL:
+            self._kept[edge] = now
 
     def observe_all(self, series: Iterable[Labels], now: int) -> None:
         """`observe` for many; then lets go of the edges that nobody has confirmed for too long."""
@@ -63,6 +105,8 @@ class TopologyFeed:
             del self._kept[edge]
         if len(self._known) > 4 * len(alive) + 10_000:  # series come and go; their edges are cheap to find
             self._known.clear()
+        if len(self._shown) > 4 * len(alive) + 10_000:
+            self._shown.clear()
 
     @property
     def dirty(self) -> bool:
@@ -97,6 +141,32 @@ def edges_of(labels: Labels) -> list[Edge]:
         service = service_of(labels)
         return _pairs((node, replica), (replica, service), (replica, instance), (instance, service))
     return []
+
+
+_STANDS_ON = {
+    "node": ("switch", "rack", "cluster"),
+    "switch": ("rack", "cluster"),
+    "rack": ("cluster",),
+    "gpu": ("node",),
+    "replica": ("gpu", "node"),
+    "service": ("replica",),
+}
+"""For each kind what it stands on, the nearest first; an alert shows an edge to the nearest that it names."""
+
+
+@lru_cache(maxsize=65_536)
+def _edges_between(entities: frozenset[Entity], cluster: Entity | None) -> tuple[Edge, ...]:
+    there = {entity.kind: entity for entity in entities}
+    if cluster is not None:
+        there["cluster"] = cluster
+    edges = []
+    for kind, carriers in _STANDS_ON.items():
+        carrier = next((there[other] for other in carriers if other in there), None)
+        if kind in there and carrier is not None:
+            edges.append((carrier, there[kind]))
+    if {"rack", "switch", "node"} <= there.keys():
+        edges.append((there["rack"], there["node"]))
+    return tuple(edges)
 
 
 def _pairs(*candidates: tuple[Entity | None, Entity | None]) -> list[Edge]:

@@ -16,12 +16,14 @@ EXPECTED = """\
 
 - P1 GpuLost on GPU 0 of n0: ended, since 2026-11-20T00:00:00.000Z (most likely the cause); \
 it opened the incident
-- P2 NodeGpusMissing on node/n0: ended, since 2026-11-20T00:00:05.000Z; it is on node/n0, as GpuLost fires
+- P2 NodeGpusMissing on node/n0: ended, since 2026-11-20T00:00:05.000Z; \
+GpuLost on GPU 0 of n0 explains it (named in its rules): gpu/GPU-0-0 is on node/n0
 
 ## Timeline
 
 - 2026-11-20T00:00:00.000Z opened: opened by P1 GpuLost{Hostname="n0", UUID="GPU-0-0", gpu="0"}
-- 2026-11-20T00:00:05.000Z joined: P2 NodeGpusMissing{node="n0"} joined: it is on node/n0, as GpuLost fires
+- 2026-11-20T00:00:05.000Z joined: P2 NodeGpusMissing{node="n0"} joined: \
+GpuLost on GPU 0 of n0 explains it (named in its rules): gpu/GPU-0-0 is on node/n0
 - 2026-11-20T00:00:30.000Z ended: GpuLost on GPU 0 of n0 ended after 25s
 - 2026-11-20T00:00:30.000Z ended: NodeGpusMissing on node/n0 ended after 20s
 - 2026-11-20T00:00:40.000Z resolved: resolved after 40s: all 2 alerts have ended

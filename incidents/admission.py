@@ -1,0 +1,346 @@
+"""Where an alert belongs: with its cause, with its own matter, or in an incident of its own.
+
+explained by a firing alert  -> that one's incident
+explains what was there      -> the oldest incident that it explains wholly; the others merge into it
+the same matter as another   -> that one's incident
+else                         -> a new incident
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from incidents.archive import Archive
+from incidents.blast import Blast
+from incidents.deadlines import Deadlines
+from incidents.entities import subject_of
+from incidents.explanation import Explanation, Explanations
+from incidents.figures import Figures
+from incidents.incident import Incident
+from incidents.matter import Matters
+from incidents.member import Member, member_of
+from incidents.merging import absorb
+from incidents.roles import Role, sense_of
+from incidents.settings import IncidentSettings
+from model.alert import Alert
+from model.labels import format_labels
+from model.moment import format_duration, whole_seconds
+from model.topology import Entity, Topology
+
+SPELLED_OUT = 3
+"""So many alerts that join an incident in one step have a line each; more are counted by name."""
+
+_FIRST = {Role.LOSS: 0, Role.FAULT: 0, Role.DRIVER: 1}
+_DEPTH = {
+    kind: depth
+    for depth, kind in enumerate(("cluster", "rack", "switch", "node", "gpu", "replica", "service"))
+}
+
+
+class _Place(NamedTuple):
+    incident: Incident
+    why: str
+
+
+class Admission:
+    """The members of the open incidents, and how they come to be there."""
+
+    def __init__(
+        self,
+        settings: IncidentSettings,
+        topology: Topology,
+        archive: Archive,
+        deadlines: Deadlines,
+        figures: Figures,
+    ) -> None:
+        self.settings = settings
+        self.members: dict[int, Member] = {}
+        self.explanations = Explanations(topology, self.members, self._changed_at)
+        self._topology = topology
+        self._archive = archive
+        self._deadlines = deadlines
+        self._figures = figures
+        self._matters = Matters(topology)
+        self._blast = Blast(topology, self.explanations)
+        self._joined: defaultdict[str, list[Member]] = defaultdict(list)
+
+    def hear(self, member: Member, alert: Alert, now: int) -> None:
+        """An alert that is a member: its words, its end, its return."""
+        member.heard = now
+        ends_at = alert.ends_at if alert.resolved_at(now) else None
+        if member.ends_at is None and ends_at is None:
+            if member.annotations != alert.annotations:
+                member.annotations = alert.annotations
+                self._archive.keep(member)
+        elif ends_at is None:
+            self._again(member, alert, now)
+        elif member.ends_at is None:
+            lasted = format_duration(whole_seconds(max(0, ends_at - member.starts_at)))
+            member.annotations = alert.annotations
+            self.end(member, ends_at, now, f"{member.title} ended after {lasted}")
+
+    def end(self, member: Member, ends_at: int, now: int, why: str) -> None:
+        """A member has ended."""
+        incident = self._archive.open[member.incident]
+        member.ends_at = ends_at
+        incident.firing_count -= 1
+        self.explanations.remove(member)
+        self._archive.keep(member)
+        self._archive.note(incident.id, now, "ended", why)
+        self._touch(incident, now)
+        self._deadlines.released(now + self.settings.cause_hold, member.fingerprint)
+        if not incident.firing_count:
+            self._deadlines.over(now + self.settings.resolve_hold, incident.id)
+
+    def take(self, fresh: Sequence[tuple[Alert, frozenset[Entity]]], now: int) -> None:
+        """New alerts, the likely causes first, so that the alerts of one step find each other."""
+        self._look_again(self._topology.news(), now)
+        for alert, entities in sorted(fresh, key=_cause_first):
+            if alert.labels.fingerprint not in self.members:
+                self._admit(member_of(alert, entities, now), now)
+
+    def finish(self, now: int) -> None:
+        """Once a step, however many alerts of a storm have joined."""
+        for fingerprint in self._deadlines.releasing(now):
+            self._release(fingerprint, now)
+        for incident_id, members in self._joined.items():
+            incident = self._archive.open.get(self._final(incident_id))
+            if incident is not None:
+                self._tell_joined(incident, members, now)
+                self._blast.widen(incident, members)
+        self._joined.clear()
+
+    def forget(self, incident: Incident) -> None:
+        """The incident is over."""
+        for member in incident.members.values():
+            del self.members[member.fingerprint]
+            self._matters.remove(member)
+            self.explanations.remove(member)
+
+    def restore(self, now: int) -> None:
+        """Find the members of the open incidents again after loading."""
+        self.members.clear()
+        self._matters = Matters(self._topology)
+        self.explanations.clear()
+        self._topology.news()
+        for incident in self._archive.open.values():
+            for member in incident.members.values():
+                member.heard = now
+                self._know(member)
+                self._deadlines.hear(now + self.settings.resolve_timeout, member.fingerprint)
+                if member.firing:
+                    self.explanations.add(member)
+                else:
+                    self._deadlines.released(now + self.settings.cause_hold, member.fingerprint)
+
+    def _know(self, member: Member) -> None:
+        self.members[member.fingerprint] = member
+        self._matters.add(member)
+
+    def _admit(self, member: Member, now: int) -> None:
+        since = now - self.settings.window
+        explanation = self.explanations.find(member, since)
+        self.explanations.add(member)
+        late = [] if explanation else self._explained_late(member, now)
+        place = self._place(member, explanation, late, since)
+        is_new = place is None
+        if place is None:
+            place = _Place(self._archive.begin(member, now), "it opened the incident")
+        if explanation is not None:
+            member.cause = explanation.cause.fingerprint
+        incident, member.why = place
+        member.voice = incident.id
+        incident.add(member)
+        self._know(member)
+        self._archive.keep(member)
+        self._deadlines.hear(now + self.settings.resolve_timeout, member.fingerprint)
+        self._touch(incident, now)
+        if is_new:
+            self._figures.opened[incident.tier.name] += 1
+            self._archive.note(incident.id, now, "opened", f"opened by {described(member)}")
+            self._joined[incident.id] = self._joined[incident.id]
+            self._blast.widen(incident, [member])
+        else:
+            self._figures.joined += 1
+            self._joined[incident.id].append(member)
+        for other, found in late:
+            self._explain(other, found, now)
+        self._lost_together(member, incident, now)
+
+    def _place(
+        self,
+        member: Member,
+        explanation: Explanation | None,
+        late: Sequence[tuple[Member, Explanation]],
+        since: int,
+    ) -> _Place | None:
+        if explanation is not None:
+            return _Place(self._archive.open[explanation.cause.incident], explanation.why)
+        whole = self._wholly_explained(late)
+        if whole:
+            first = min(whole, key=lambda incident: (incident.opened_at, incident.id))
+            found = next(found for other, found in late if other.incident == first.id)
+            other = next(other for other, found in late if other.incident == first.id)
+            why = found.why.replace("explains it", f"explains {other.title}")
+            return _Place(first, why)
+        for tie in self._matters.ties(member):
+            incident = self._archive.open.get(tie.member.incident)
+            if incident is not None and incident.changed_at >= since:
+                return _Place(incident, tie.why)
+        return None
+
+    def _explained_late(self, cause: Member, now: int) -> list[tuple[Member, Explanation]]:
+        """The members that nothing explained before this alert came."""
+        if not self.explanations.may_explain(cause):
+            return []
+        since = now - self.settings.window
+        found = []
+        for entity in self.explanations.affected(cause):
+            for other in self._matters.on(entity):
+                if other.explained or not other.firing or other.joined_at < since:
+                    continue
+                explanation = self.explanations.find(other, since)
+                if (
+                    explanation is not None
+                    and explanation.cause is cause
+                    and self._may_take(other, explanation)
+                ):
+                    found.append((other, explanation))
+        return found
+
+    def _may_take(self, other: Member, explanation: Explanation) -> bool:
+        """What people were told of a whole service may be another matter than a fault beneath it."""
+        return not (explanation.through_service and self._archive.open[other.incident].told is not None)
+
+    def _wholly_explained(self, late: Sequence[tuple[Member, Explanation]]) -> list[Incident]:
+        explained = {member.fingerprint for member, _ in late}
+        incidents = {member.incident for member, _ in late}
+        found = [self._archive.open[incident_id] for incident_id in incidents]
+        return [one for one in found if one.heads.keys() <= explained]
+
+    def _explain(self, member: Member, found: Explanation, now: int) -> None:
+        """The cause of a member has come, or has become known; its incident merges if that was all of it."""
+        incident = self._archive.open[member.incident]
+        member.cause, member.why = found.cause.fingerprint, found.why
+        incident.regard(member)
+        self._archive.keep(member)
+        target = self._archive.open[found.cause.incident]
+        if incident is target:
+            self._archive.note(target.id, now, "explained", f"{member.title}: {found.why}")
+        elif not incident.heads:
+            self._merge(incident, target, found.why, now)
+
+    def _merge(self, one: Incident, other: Incident, why: str, now: int) -> None:
+        """The later-opened becomes part of the other."""
+        kept, gone = sorted((one, other), key=lambda incident: (incident.opened_at, incident.id))
+        for member, before in absorb(kept, gone, now):
+            self._archive.move(member, before)
+        self._figures.merged += 1
+        self._archive.note(gone.id, now, "merged", f"became part of {kept.id}: {why}")
+        self._archive.note(kept.id, now, "merged", f"{gone.id} ({gone.words}) became part of this: {why}")
+        self._archive.close(gone)
+        self._joined[kept.id] += self._joined.pop(gone.id, [])
+        self._blast.widen(kept, list(kept.members.values()))
+        self._touch(kept, now)
+
+    def _lost_together(self, member: Member, incident: Incident, now: int) -> None:
+        if member.explained:
+            return
+        found = self._matters.lost_together(member)
+        if found is None:
+            return
+        carrier, others = found
+        why = f"{len(others) + 1} things on {carrier} were lost at once"
+        for other_id in sorted({other.incident for other in others}):
+            mine = self._archive.open.get(member.incident)
+            other = self._archive.open.get(other_id)
+            if mine is not None and other is not None and mine is not other:
+                member.why = why
+                self._merge(mine, other, why, now)
+
+    def _look_again(self, news: Sequence[Entity], now: int) -> None:
+        """Edges that were not known before may explain what nothing explained."""
+        since = now - self.settings.window
+        places = {place for entity in news for place in (entity, *self._topology.carried(entity))}
+        for place in places:
+            for member in self._matters.on(place):
+                if member.explained or not member.firing or member.joined_at < since:
+                    continue
+                found = self.explanations.find(member, since)
+                if found is not None and self._may_take(member, found):
+                    self._explain(member, found, now)
+
+    def _release(self, fingerprint: int, now: int) -> None:
+        """A cause has been over for a while: what still fires has another cause, or comes back."""
+        cause = self.members.get(fingerprint)
+        if cause is not None and cause.firing:
+            return
+        incident = self._archive.open.get(cause.incident) if cause is not None else None
+        for member in list(incident.members.values()) if incident is not None else ():
+            if member.cause != fingerprint or not member.firing:
+                continue
+            found = self.explanations.find(member, now - self.settings.window)
+            member.cause = found.cause.fingerprint if found is not None else 0
+            if incident is not None:
+                incident.regard(member)
+                still = (
+                    found.why
+                    if found
+                    else f"it still fires though {cause.title if cause else 'its cause'} is over"
+                )
+                member.why = still
+                self._archive.note(
+                    incident.id, now, "explained" if found else "back", f"{member.title}: {still}"
+                )
+            self._archive.keep(member)
+
+    def _again(self, member: Member, alert: Alert, now: int) -> None:
+        incident = self._archive.open[member.incident]
+        member.ends_at, member.starts_at, member.annotations = None, alert.starts_at, alert.annotations
+        incident.firing_count += 1
+        self.explanations.add(member)
+        self._deadlines.hear(now + self.settings.resolve_timeout, member.fingerprint)
+        self._archive.keep(member)
+        self._archive.note(incident.id, now, "again", f"{member.title} fires again")
+        self._touch(incident, now)
+
+    def _tell_joined(self, incident: Incident, members: Sequence[Member], now: int) -> None:
+        if len(members) > SPELLED_OUT:
+            counts = Counter(member.name for member in members)
+            named = ", ".join(f"{count} x {name}" for name, count in counts.most_common())
+            self._archive.note(incident.id, now, "joined", f"{len(members)} alerts joined: {named}")
+        else:
+            for member in members:
+                self._archive.note(incident.id, now, "joined", f"{described(member)} joined: {member.why}")
+        for member in members:
+            if member.tier < incident.tier:
+                sentence = f"tier {incident.tier.name} became {member.tier.name} because of {member.title}"
+                incident.tier = member.tier
+                self._archive.note(incident.id, now, "tier", sentence)
+
+    def _touch(self, incident: Incident, now: int) -> None:
+        incident.changed_at = now
+        self._archive.touch(incident)
+
+    def _changed_at(self, member: Member) -> int:
+        incident = self._archive.open.get(member.incident)
+        return incident.changed_at if incident is not None else 0
+
+    def _final(self, incident_id: str) -> str:
+        incident = self._archive.get(incident_id)
+        return incident.merged_into or incident_id if incident is not None else incident_id
+
+
+def _cause_first(found: tuple[Alert, frozenset[Entity]]) -> tuple[int, int, int, tuple[tuple[str, str], ...]]:
+    alert, entities = found
+    subject = subject_of(entities)
+    depth = _DEPTH[subject.kind] if subject else len(_DEPTH)
+    return _FIRST.get(sense_of(alert.name).role, 2), depth, alert.starts_at, alert.labels.pairs
+
+
+def described(member: Member) -> str:
+    """Tier, name and labels of an alert, as the timeline writes them."""
+    labels = member.labels.without("alertname", "tier", "severity", "kind")
+    return f"{member.tier.name} {member.name}{format_labels(labels) if labels else ''}"

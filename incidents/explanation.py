@@ -1,0 +1,286 @@
+"""Which firing alert explains another, by which way, and through which edge of the topology.
+
+By name where a rule's side file, the configuration or a well-known pack says so; by the role that the words
+of the names tell (roles.py) where they are in no table. In both cases an edge must join the two: the same
+thing, one that the other stands on, or the service that a replica serves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from incidents.member import Member
+from incidents.roles import Role, Sense
+from model.topology import Entity, Topology
+
+REAL_SHARE = 0.05
+"""A service's symptom is explained by causes beneath its replicas if they hit at least this share of them.
+
+Our own choice: one replica in twenty is about what retries and spare capacity hide. Less than that does not
+make a whole service slow, so what does is another matter.
+"""
+
+_Rank = tuple[bool, bool, int, bool, int, str, int, int]
+_NARROWEST = ("gpu", "replica", "node", "switch", "rack", "cluster", "service")
+_YOUNGEST = "~"
+"""An alert that has no incident yet is behind all that have one."""
+
+Causes = dict[Entity, dict[str, dict[int, Member]]]
+
+
+class Explanation(NamedTuple):
+    """A cause, and the sentence that says why it is one. `through_service`: joined by a share only."""
+
+    cause: Member
+    why: str
+    through_service: bool = False
+
+
+class Explanations:
+    """The firing alerts that may explain others, by the thing that they are about."""
+
+    def __init__(
+        self, topology: Topology, members: Mapping[int, Member], changed_at: Callable[[Member], int]
+    ) -> None:
+        self._topology = topology
+        self._members = members
+        self._changed_at = changed_at
+        self._table: Mapping[str, Collection[str]] = {}
+        self._strict: frozenset[str] = frozenset()
+        self._at: Causes = defaultdict(dict)
+
+    def configure(self, table: Mapping[str, Collection[str]], strict: Collection[str]) -> None:
+        """`table` says who explains whom; among the names in `strict` nothing is inferred."""
+        self._table = table
+        self._strict = frozenset(strict)
+
+    def may_explain(self, member: Member) -> bool:
+        """Whether it could be anybody's cause."""
+        return member.sense.role in (Role.LOSS, Role.FAULT, Role.DRIVER) or member.name in self._table
+
+    def add(self, member: Member) -> None:
+        """It fires."""
+        subject = member.subject
+        if subject is not None and self.may_explain(member):
+            self._at[subject].setdefault(member.name, {})[member.fingerprint] = member
+
+    def remove(self, member: Member) -> None:
+        """It fires no more."""
+        subject = member.subject
+        names = self._at.get(subject) if subject is not None else None
+        if subject is None or not names or member.name not in names:
+            return
+        names[member.name].pop(member.fingerprint, None)
+        if not names[member.name]:
+            del names[member.name]
+        if not names:
+            del self._at[subject]
+
+    def clear(self) -> None:
+        """Nothing fires."""
+        self._at.clear()
+
+    def find(self, member: Member, since: int) -> Explanation | None:
+        """The best explanation: beneath before above, by name before inferred, the nearest, the earliest.
+
+        Causes of incidents that have not changed since `since` (ms) do not count.
+        """
+        best = None
+        for rank, found in self._all(member):
+            if found.cause.joined_at < since and self._changed_at(found.cause) < since:
+                continue
+            if (best is None or rank < best[0]) and not self._leads_to(found.cause, member):
+                best = (rank, found)
+        return best[1] if best else None
+
+    def affected(self, cause: Member) -> Iterator[Entity]:
+        """The things of which an alert may newly be explained by this one."""
+        subject = cause.subject
+        if subject is None:
+            return
+        yield subject
+        yield from self._topology.carried(subject)
+        if subject.kind in ("gpu", "service"):
+            kind = "node" if subject.kind == "gpu" else "replica"
+            yield from (entity for entity in self._topology.carriers(subject) if entity.kind == kind)
+
+    def _all(self, member: Member) -> Iterator[tuple[_Rank, Explanation]]:
+        subject = member.subject
+        if subject is None or not self._at:
+            return
+        if subject.kind == "service":
+            yield from self._at_place(member, subject, subject, 0)
+            yield from self._beneath_service(member, subject)
+            return
+        yield from self._at_place(member, subject, subject, 0)
+        for place in self._topology.carriers(subject):
+            if place in self._at:
+                yield from self._at_place(member, subject, place, 1)
+        if subject.kind == "replica":
+            for service in self._topology.carried(subject):
+                if service.kind == "service" and service in self._at:
+                    yield from self._at_service(member, subject, service)
+        elif subject.kind == "node" and member.sense.of_gpus:
+            for gpu in self._topology.carried(subject):
+                if gpu.kind == "gpu" and gpu in self._at:
+                    yield from self._at_part(member, subject, gpu)
+
+    def _at_place(
+        self, member: Member, subject: Entity, place: Entity, depth: int
+    ) -> Iterator[tuple[_Rank, Explanation]]:
+        edge = f"both are on {place}" if place == subject else f"{subject} stands on {place}"
+        for cause in self._causes(place, member):
+            way = self._way(cause, member, is_below=depth > 0)
+            if way:
+                yield _ranked(cause, way, depth, edge)
+
+    def _at_service(
+        self, member: Member, subject: Entity, service: Entity
+    ) -> Iterator[tuple[_Rank, Explanation]]:
+        for cause in self._causes(service, member):
+            is_driver = cause.sense.role is Role.DRIVER
+            way = self._way(cause, member, is_below=True) if is_driver else self._named(cause, member)
+            if way:
+                yield _ranked(cause, way, 2, f"{subject} serves {service}")
+
+    def _at_part(self, member: Member, subject: Entity, gpu: Entity) -> Iterator[tuple[_Rank, Explanation]]:
+        for cause in self._causes(gpu, member):
+            way = self._named(cause, member)
+            if (
+                not way
+                and cause.sense.role in (Role.LOSS, Role.FAULT)
+                and not self._both_strict(cause, member)
+            ):
+                way = "inferred: a GPU that is lost is missing on its node"
+            if way:
+                yield _ranked(cause, way, 1, f"{gpu} is on {subject}")
+
+    def _beneath_service(self, member: Member, service: Entity) -> Iterator[tuple[_Rank, Explanation]]:
+        beneath = self._topology.carriers(service)
+        hot = {place: self._reasons(place, member) for place in _common(beneath, self._at)}
+        hot = {place: reasons for place, reasons in hot.items() if reasons}
+        if not hot:
+            return
+        replicas = self.replicas(service)
+        hit = [
+            one for one in replicas if one in hot or not hot.keys().isdisjoint(self._topology.carriers(one))
+        ]
+        known = max(len(replicas), least_count(replicas))
+        if not hit or len(hit) < REAL_SHARE * known:
+            return
+        at_least = "at least " if known > len(replicas) else ""
+        count = "1 replica" if known == 1 else f"{at_least}{known} replicas"
+        edge = f"{service} is served by {count}, of which {len(hit)} stand on such"
+        for reasons in hot.values():
+            for cause, way in reasons:
+                rank, found = _ranked(cause, way, 1, edge)
+                yield rank, found._replace(through_service=True)
+
+    def replicas(self, service: Entity) -> list[Entity]:
+        """The known replicas of a service; a pod that is also known by its address counts once."""
+        return [
+            entity
+            for entity in self._topology.carriers(service)
+            if entity.kind == "replica"
+            and not any(other.kind == "replica" for other in self._topology.carriers(entity))
+        ]
+
+    def _reasons(self, place: Entity, member: Member) -> list[tuple[Member, str]]:
+        found = [(cause, self._way(cause, member, is_below=True)) for cause in self._causes(place, member)]
+        return [(cause, way) for cause, way in found if way and cause.sense.role is not Role.DRIVER]
+
+    def _causes(self, place: Entity, member: Member) -> Iterator[Member]:
+        """One for each name at a place: the one that came first."""
+        for found in self._at.get(place, {}).values():
+            cause = next(iter(found.values()))
+            if cause is member:
+                cause = next((other for other in found.values() if other is not member), member)
+            if cause is not member:
+                yield cause
+
+    def _way(self, cause: Member, member: Member, is_below: bool) -> str:
+        named = self._named(cause, member)
+        if named or self._both_strict(cause, member):
+            return named
+        if infers(cause, member, is_below):
+            return f"inferred: a {cause.sense.role.value} explains a {member.sense.role.value}"
+        return ""
+
+    def _named(self, cause: Member, member: Member) -> str:
+        return "named in its rules" if member.name in self._table.get(cause.name, ()) else ""
+
+    def _both_strict(self, cause: Member, member: Member) -> bool:
+        return cause.name in self._strict and member.name in self._strict
+
+    def _leads_to(self, cause: Member, member: Member) -> bool:
+        """Whether the cause is itself explained by this alert, directly or not."""
+        seen = set()
+        above: Member | None = cause
+        while above is not None and above.cause and above.cause not in seen:
+            if above.cause == member.fingerprint:
+                return True
+            seen.add(above.cause)
+            above = self._members.get(above.cause)
+        return False
+
+
+def infers(cause: Member, member: Member, is_below: bool) -> bool:
+    """Whether one role explains another: `is_below` if the alert's thing stands on the cause's."""
+    sense, other = cause.sense, member.sense
+    if other.role is Role.DRIVER:
+        return False
+    subject = cause.subject
+    if sense.role is Role.LOSS:
+        is_part = sense.of_gpus and subject is not None and subject.kind == "node"
+        return not is_part and _loss_explains(other, is_below)
+    if sense.role is Role.FAULT:
+        if sense.family == "way" and subject is not None and subject.kind in ("switch", "rack"):
+            return False  # one port of it: not all that hangs on it
+        if other.role is Role.FAULT:
+            return is_below and other.family == sense.family
+        return other.role in (Role.LOSS, Role.SYMPTOM)
+    if sense.role is Role.DRIVER:
+        return other.role is Role.SYMPTOM
+    return False
+
+
+def _loss_explains(other: Sense, is_below: bool) -> bool:
+    if other.role is Role.FAULT:
+        return other.family == "way"
+    return is_below or other.role is not Role.OTHER
+
+
+def least_count(replicas: Collection[Entity]) -> int:
+    """How many replicas there are at least: a StatefulSet numbers its pods from 0.
+
+    >>> least_count([Entity("replica", "vllm-17"), Entity("replica", "chat-7d9f8c6b5-xk2p9")])
+    18
+    """
+    numbers = (_ORDINAL.search(entity.name) for entity in replicas)
+    return max((int(found[1]) + 1 for found in numbers if found), default=0)
+
+
+_ORDINAL = re.compile(r"-(\d{1,4})$")
+
+
+def _ranked(cause: Member, way: str, depth: int, edge: str) -> tuple[_Rank, Explanation]:
+    rank = (
+        depth > 1,
+        not way.startswith("named"),
+        depth,
+        cause.explained,
+        _NARROWEST.index(cause.subject.kind) if cause.subject else len(_NARROWEST),
+        cause.incident or _YOUNGEST,
+        cause.starts_at,
+        cause.fingerprint,
+    )
+    return rank, Explanation(cause, f"{cause.title} explains it ({way}): {edge}")
+
+
+def _common(beneath: Collection[Entity], hot: Mapping[Entity, object]) -> list[Entity]:
+    if len(beneath) < len(hot):
+        return [place for place in beneath if place in hot]
+    return [place for place in hot if place in beneath]

@@ -1,0 +1,146 @@
+"""One alert of an incident, why it belongs there, and what people were told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from incidents.entities import links_of, node_of, subject_of
+from incidents.roles import Sense, sense_of
+from model.alert import Alert, Tier, tier_of
+from model.labels import Labels, format_fingerprint
+from model.topology import Entity
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One alert of an incident. Times are ms; `ends_at` None while it fires.
+
+    It shares labels and annotations with its alert. `cause` is the fingerprint of the alert that explains
+    it, 0 for one that nothing explains. `voice` is the id under which people are told of it: the incident's
+    own, but for what was told before its incident became part of another.
+    """
+
+    labels: Labels
+    annotations: Mapping[str, str]
+    entities: frozenset[Entity]
+    starts_at: int
+    ends_at: int | None
+    joined_at: int
+    why: str
+    generator_url: str = ""
+    incident: str = ""
+    voice: str = ""
+    cause: int = 0
+    told: bool = False
+    held: str = ""
+    heard: int = 0
+
+    @property
+    def fingerprint(self) -> int:
+        """The alert's."""
+        return self.labels.fingerprint
+
+    @property
+    def name(self) -> str:
+        """The alert's name."""
+        return self.labels.value("alertname")
+
+    @property
+    def tier(self) -> Tier:
+        """The alert's tier."""
+        return tier_of(self.labels)
+
+    @property
+    def sense(self) -> Sense:
+        """What its name says that it is."""
+        return sense_of(self.name)
+
+    @property
+    def firing(self) -> bool:
+        """Whether it has not ended."""
+        return self.ends_at is None
+
+    @property
+    def explained(self) -> bool:
+        """Whether another alert is its cause."""
+        return self.cause != 0
+
+    @property
+    def links(self) -> frozenset[Entity]:
+        """The places that it speaks of."""
+        return links_of(self.entities)
+
+    @property
+    def subject(self) -> Entity | None:
+        """What it is about."""
+        return subject_of(self.entities)
+
+    @property
+    def title(self) -> str:
+        """Name and place, as sentences use them: `GpuLost on GPU 4 of gpu-node-1`."""
+        return f"{self.name} on {self.place}" if self.place else self.name
+
+    @property
+    def place(self) -> str:
+        """The subject in a person's words: nobody knows a GPU by its UUID."""
+        subject = self.subject
+        if subject is None:
+            return ""
+        index, node = self.labels.value("gpu"), node_of(self.labels)
+        if subject.kind == "gpu" and index and node is not None:
+            return f"GPU {index} of {node.name}"
+        return str(subject)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, moments in ms."""
+        return {
+            "fingerprint": format_fingerprint(self.fingerprint),
+            "labels": dict(self.labels.pairs),
+            "annotations": dict(self.annotations),
+            "entities": [[entity.kind, entity.name] for entity in sorted(self.entities)],
+            "starts_at": self.starts_at,
+            "ends_at": self.ends_at,
+            "joined_at": self.joined_at,
+            "why": self.why,
+            "generator_url": self.generator_url,
+            "explained": self.explained,
+            "explained_by": format_fingerprint(self.cause) if self.cause else None,
+            "told": self.told,
+            "held": self.held,
+            "voice": self.voice,
+        }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Member:
+        """The reverse of `document`; also of one that version 1 wrote."""
+        return cls(
+            labels=Labels(document["labels"]),
+            annotations=document["annotations"],
+            entities=frozenset(Entity(kind, name) for kind, name in document["entities"]),
+            starts_at=document["starts_at"],
+            ends_at=document["ends_at"],
+            joined_at=document["joined_at"],
+            why=document["why"],
+            generator_url=document["generator_url"],
+            voice=document.get("voice", ""),
+            cause=int(document.get("explained_by") or "0", 16),
+            told=document.get("told", True),
+            held=document.get("held", ""),
+        )
+
+
+def member_of(alert: Alert, entities: frozenset[Entity], now: int) -> Member:
+    """An alert as it comes in at `now`, before it has found its incident."""
+    return Member(
+        alert.labels,
+        alert.annotations,
+        entities,
+        alert.starts_at,
+        None,
+        now,
+        "",
+        alert.generator_url,
+        heard=now,
+    )

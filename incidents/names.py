@@ -1,0 +1,109 @@
+"""One thing under several names: pods of equal name, GPUs by index, targets by the host that they are on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from incidents.entities import NODE_NAMES, entities_of
+from model.labels import Labels
+from model.topology import GPU_LABELS, POD_LABELS, Entity
+
+NAMESPACES = ("exported_namespace", "namespace")
+
+
+class Names:
+    """Learns which names mean the same.
+
+    - A pod is known by its bare name; where a second namespace has one of that name, that one is
+      `namespace/pod`.
+    - A GPU that is given by node and index is the one whose UUID was seen at that place.
+    - A target is on the node that its host is called like (also by the first part of a full name), or with
+      which it was seen in one label set.
+    """
+
+    def __init__(self) -> None:
+        self._owner: dict[str, str] = {}
+        self._uuids: dict[str, Entity] = {}
+        self._nodes: dict[str, Entity] = {}
+        self._homeless: defaultdict[str, set[Entity]] = defaultdict(set)
+        self._by_index: set[str] = set()
+
+    def entities(self, labels: Labels) -> frozenset[Entity]:
+        """What the labels name, each thing under the one name by which it is known."""
+        found = entities_of(labels)
+        renamed = {
+            entity: self.known_as(entity, labels) for entity in found if entity.kind in ("replica", "gpu")
+        }
+        if all(entity == other for entity, other in renamed.items()):
+            return found
+        return frozenset([renamed.get(entity, entity) for entity in found])
+
+    def known_as(self, entity: Entity, labels: Labels) -> Entity:
+        """The one name of a thing that these labels name so."""
+        if entity.kind == "gpu":
+            if not any(labels.value(name) for name in GPU_LABELS):
+                self._by_index.add(entity.name)
+            return self._uuids.get(entity.name, entity)
+        namespace = next((labels.value(name) for name in NAMESPACES if labels.value(name)), "")
+        is_pod = any(labels.value(name) == entity.name for name in POD_LABELS)
+        if entity.kind != "replica" or not namespace or not is_pod:
+            return entity
+        owner = self._owner.setdefault(entity.name, namespace)
+        return entity if owner == namespace else Entity("replica", f"{namespace}/{entity.name}")
+
+    def learn(self, labels: Labels, entities: frozenset[Entity]) -> Iterator[tuple[Entity, Entity]]:
+        """Take note of the names in one label set; yields edges (carrier, carried) that follow from them."""
+        node = next((entity for entity in entities if entity.kind == "node"), None)
+        if node is not None:
+            yield from self._settle(node.name, node)
+            yield from self._learn_gpu(labels, node, entities)
+        instance = labels.value("instance")
+        if not instance:
+            return
+        host = _host(instance)
+        target = Entity("replica", instance)
+        if target in entities:
+            home = self._nodes.get(host) or self._nodes.get(host.split(".")[0])
+            if home is not None:
+                yield home, target
+            else:
+                self._homeless[host].add(target)
+        elif node is not None and _is_own_target(labels):
+            yield from self._settle(host, node)
+
+    def _settle(self, host: str, node: Entity) -> Iterator[tuple[Entity, Entity]]:
+        if host in self._nodes:
+            return
+        self._nodes[host] = node
+        for other in [other for other in self._homeless if host in (other, other.split(".")[0])]:
+            for target in self._homeless.pop(other):
+                yield node, target
+
+    def _learn_gpu(
+        self, labels: Labels, node: Entity, entities: frozenset[Entity]
+    ) -> Iterator[tuple[Entity, Entity]]:
+        index = labels.value("gpu")
+        if not index or not any(labels.value(name) for name in GPU_LABELS):
+            return
+        place = f"{node.name}/{index}"
+        gpu = next(entity for entity in entities if entity.kind == "gpu")
+        if place not in self._uuids:
+            self._uuids[place] = gpu
+            if place not in self._by_index:
+                return
+            by_index = Entity("gpu", place)
+            yield gpu, by_index  # what was said of the place before its UUID was known
+            yield by_index, gpu
+
+
+def _host(instance: str) -> str:
+    host, colon, port = instance.rpartition(":")
+    return host if colon and port.isdigit() else instance
+
+
+def _is_own_target(labels: Labels) -> bool:
+    """Whether `instance` is on the node that is named: kube-state-metrics speaks of every node."""
+    job = labels.value("job")
+    told_by_kubernetes = labels.value("alertname").startswith("Kube") or "kube" in job
+    return not told_by_kubernetes and any(labels.value(name) for name in NODE_NAMES)
