@@ -56,6 +56,8 @@ class TopologyStage:
         return self._holds_known(member, incident)
 
     def _holds_end(self, member: Member, incident: Incident) -> Decision:
+        if not member.told and incident.told is None:
+            return refuse("nobody was told of its incident")
         if not member.told:
             return allow(
                 f"nobody was told that it fired ({member.held or 'it ended before its group was due'})"

@@ -22,7 +22,7 @@ from analyzer.explain.told import (
 )
 from analyzer.explain.verdict import Facts, verdict_of
 from analyzer.pipeline import Pipeline
-from incidents.incident import Member
+from incidents.member import Member
 from model.alert import Alert
 from model.labels import Labels, format_fingerprint, format_labels
 from model.moment import format_duration, format_moment

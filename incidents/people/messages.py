@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alertmanager.notification import Page
-from incidents.incident import Incident, Member
+from incidents.incident import Incident
+from incidents.member import Member
 from incidents.people.course import Course
 from incidents.people.growth import Reason, reach_text
 from incidents.timeline import Entry

@@ -272,7 +272,7 @@ def test_steps_are_sent_once_and_in_order_whatever_restarts_happen(found: list[t
         elif what == "unack":
             duty.incidents.unacknowledge(duty.incident, "ada", duty.now)
         elif what == "grow":
-            duty.fire(f"More{duty.now}", "P0", node="n0")
+            duty.fire(f"Latency{duty.now}", "P0", node="n0")
         elif what == "restart":
             duty.restart()
         duty.step(60 * minutes, crash=what == "crash")
