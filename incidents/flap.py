@@ -42,6 +42,7 @@ class FlapStage:
     def __init__(self, settings: FlapSettings, rules: Mapping[str, FlapRule] | None = None) -> None:
         self.version = 0
         self._records: dict[int, _Record] = {}
+        self._damped: dict[int, FlapRule] = {}
         self.configure(settings, rules)
 
     def configure(self, settings: FlapSettings, rules: Mapping[str, FlapRule] | None = None) -> None:
@@ -66,26 +67,29 @@ class FlapStage:
         record.firing = firing
         record.changes = [*(at for at in record.changes if now - at < rule.within), now]
         record.damped = record.damped or len(record.changes) >= rule.changes
-        self.version += record.damped
+        if record.damped:
+            self._damped[alert.fingerprint] = rule
+            self.version += 1
 
     def step(self, now: int) -> None:
         """Let go of what has been calm for long enough."""
+        for fingerprint, rule in list(self._damped.items()):
+            record = self._records[fingerprint]
+            if not record.firing and now - record.changes[-1] >= rule.hold:
+                record.damped, record.changes = False, record.changes[-1:]
+                del self._damped[fingerprint]
+                self.version += 1
         if now < self._calm_at:
             return
         self._calm_at = now + self._longest // 64
         for fingerprint, record in list(self._records.items()):
             if not record.firing and now - record.changes[-1] >= self._longest:
                 del self._records[fingerprint]
-        self.version += 1
 
     def holds(self, alert: Alert, route: Route, now: int) -> Decision:
         """Only ends stay back, and only while the alert flaps."""
         record = self._records.get(alert.fingerprint)
-        if (
-            record is None
-            or not alert.resolved_at(now)
-            or not self._is_damped(record, self._rule(alert), now)
-        ):
+        if record is None or not record.damped or not alert.resolved_at(now):
             return refuse("it does not flap")
         rule = self._rule(alert)
         return allow(
@@ -95,14 +99,7 @@ class FlapStage:
 
     def unsettled(self, fingerprint: int, now: int) -> bool:
         """Whether an alert that has ended is likely to come back."""
-        record = self._records.get(fingerprint)
-        return record is not None and self._is_damped(record, self._default, now)
-
-    def _is_damped(self, record: _Record, rule: FlapRule, now: int) -> bool:
-        if record.damped and now - record.changes[-1] >= rule.hold and not record.firing:
-            record.damped, record.changes = False, record.changes[-1:]
-            self.version += 1
-        return record.damped
+        return fingerprint in self._damped
 
     def _rule(self, alert: Alert) -> FlapRule:
         return self._rules.get(alert.name, self._default)
