@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -106,16 +106,16 @@ def test_a_notification_and_its_attempts_are_found_by_alert_key_and_incident(boo
 def test_equal_answers_in_a_row_are_one_line() -> None:
     book = Book()
     book.records.decided(notification(alert()), T0)
-    for attempt in range(1, 200):
+    for attempt in range(1, 40):
         book.records.answered(
             notification(alert(), attempt=attempt), NO, refuse("again"), T0 + attempt * SECOND
         )
         book.keep()
-    book.records.answered(notification(alert(), attempt=200), YES, allow("told"), T0 + 200 * SECOND)
+    book.records.answered(notification(alert(), attempt=40), YES, allow("told"), T0 + 40 * SECOND)
     (noted,) = book.of(alert()).notifications
     assert [(one.first, one.last, one.last_at) for one in noted.attempts] == [
-        (1, 199, T0 + 199 * SECOND),
-        (200, 200, T0 + 200 * SECOND),
+        (1, 39, T0 + 39 * SECOND),
+        (40, 40, T0 + 40 * SECOND),
     ]
 
 
@@ -152,7 +152,7 @@ def test_changes_tell_when_an_alert_began_and_ended(book: Book) -> None:
 
 def test_what_is_old_or_too_much_goes() -> None:
     book = Book(most=10)
-    for number in range(40):
+    for number in range(22):
         now = T0 + number * HOUR
         one = alert(node=f"n{number}")
         book.records.changed([one], now)
@@ -192,7 +192,8 @@ def test_a_storm_is_a_row_a_group() -> None:
     }
 
 
-@given(st.lists(st.integers(0, 2**64 - 1)), st.integers(0, 2**64 - 1))
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.integers(0, 2**64 - 1))
 def test_packing(fingerprints: list[int], other: int) -> None:
     data = packed(fingerprints)
     assert unpacked(data) == fingerprints

@@ -162,11 +162,11 @@ def test_until_ends_it() -> None:
 
 
 BLOCK = st.tuples(
-    st.integers(0, 900), st.sampled_from("ABC"), st.sampled_from(["n1", "n2"]), st.booleans()
+    st.integers(0, 500), st.sampled_from("ABC"), st.sampled_from(["n1", "n2"]), st.booleans()
 ).map(lambda drawn: line(drawn[0], drawn[1], node=drawn[2], status="resolved" if drawn[3] else "firing"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(BLOCK, min_size=1, max_size=8))
 def test_jumping_is_ticking(drawn: list[str]) -> None:
     """What leaves when time jumps is what leaves when every second is a tick."""

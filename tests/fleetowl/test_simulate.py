@@ -45,7 +45,8 @@ def test_the_table_says_what_when_and_to_whom(run: Any) -> None:
 
 
 def test_fleetowls_own_file_has_its_own_defaults(run: Any) -> None:
-    answer = run(f"alertmanager: {json.dumps(yaml.safe_load(PLAIN))}", [FIRING], "-o", "json")
+    own = json.dumps({"alertmanager": yaml.safe_load(PLAIN), "rules": {"shipped": False}})
+    answer = run(own, [FIRING], "-o", "json")
     (sent,) = json.loads(answer.stdout)["notifications"]
     assert sent["at"] == "2026-11-20T10:00:00.000Z"  # a P0 leaves at once; a plain alertmanager.yml waits
 

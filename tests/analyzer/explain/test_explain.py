@@ -18,7 +18,7 @@ from analyzer.simulation import parse_history
 from model.alert import Alert
 from model.labels import Labels
 from model.matcher import Matcher, Op
-from model.moment import HOUR, MINUTE
+from model.moment import HOUR
 from telemetry.ingest import TargetIngest
 from tests.analyzer.conftest import START
 
@@ -40,7 +40,7 @@ ALERTING = {
         "receiver": "log",
         "group_by": ["alertname"],
         "group_wait": "2s",
-        "group_interval": "1m",
+        "group_interval": "15s",
         "routes": [
             {"matchers": ['team="network"'], "receiver": "network"},
             {"matchers": ['team="facility"'], "receiver": "facility", "routes": [
@@ -131,7 +131,7 @@ def test_an_alert_that_paged_tells_the_whole_chain(house: House) -> None:
     assert at_start["at"] == found["starts_at"]
     assert [state["state"] for state in found["states"]] == ["pending", "firing"]
     (group,) = found["groups"]
-    assert (group["receiver"], group["in"]) == ("facility", "56s")
+    assert (group["receiver"], group["in"]) == ("facility", "11s")
     (told,) = found["notifications"]
     assert told["attempts"][0]["answer"] == "200 OK"
     assert found["story"].splitlines()[0] == found["verdict"]
@@ -179,7 +179,7 @@ def test_an_inhibited_alert_names_rule_and_source(house: House) -> None:
 
 def test_one_that_was_told_and_is_held_now_says_both(house: House) -> None:
     house.run(10, cellar=90.0)
-    house.run(70, mains=0, cellar=90.0)
+    house.run(20, mains=0, cellar=90.0)
     verdict = house.explain("Hot")["verdict"]
     assert verdict.startswith("Hot paged facility at 2027-01-15T08:00:06.000Z, and is held back since: ")
 
@@ -283,7 +283,7 @@ def test_asking_changes_nothing(house: House) -> None:
 
 def test_what_is_recorded_is_a_history_to_simulate(house: House) -> None:
     house.run(10, cellar=90.0)
-    house.run(2 * MINUTE // 1000, cellar=20.0)
+    house.run(3, cellar=20.0)
     history = parse_history(list(history_lines(house.pipeline, 0)))
     states = [(line.alert.name, line.alert.resolved_at(line.at)) for line in history.lines]
     assert states == [("Hot", False), ("Hot", True)]
