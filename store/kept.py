@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMapping
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Select, Table, bindparam, delete, select
+from sqlalchemy import Connection, Select, Table, select
 
-from store.columns import upsert
+from store.columns import remove, upsert
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -85,13 +85,9 @@ class Kept(MutableMapping[Key, Value], Generic[Key, Value]):
         """Write the changed records, delete the removed ones; may be called again if the commit fails."""
         there = [key for key in self._changed if key in self._records]
         gone = [key for key in self._changed if key not in self._records]
-        upsert(tx, self._table, [{**self._key_row(k), **self._value_row(self._records[k])} for k in there])
-        if gone:
-            statement = delete(self._table)
-            for column in self._table.primary_key:
-                statement = statement.where(column == bindparam(f"key_{column.name}"))
-            rows = [{f"key_{name}": value for name, value in self._key_row(k).items()} for k in gone]
-            tx.execute(statement, rows)
+        rows = [{**self._key_row(key), **self._value_row(self._records[key])} for key in there]
+        upsert(tx, self._table, rows)
+        remove(tx, self._table, [self._key_row(key) for key in gone])
 
     def saved(self) -> None:
         """The commit succeeded."""

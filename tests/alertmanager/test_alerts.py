@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alertmanager.alerts import Alerts, merge
+from alertmanager.alerts import Alerts, Span, merge
 from model.alert import Alert
 from model.labels import Labels
 
@@ -37,18 +37,15 @@ def alert(starts_at: int, ends_at: int | None = None, words: str = "", incident:
 def test_merge(
     old: tuple[int, int | None], new: tuple[int, int | None], expected: tuple[int, int | None]
 ) -> None:
-    known, came = alert(*old, words="old"), alert(*new, words="new")
-    merged, until = merge(known, old[1] or NOW + 250, came, new[1] or NOW + 300, NOW)
-    assert (merged.starts_at, merged.ends_at) == expected
-    assert merged.annotations == {"summary": "new"}
-    assert until == (expected[1] or NOW + 300)
+    merged = merge(Span(*old, old[1] or NOW + 250), Span(*new, new[1] or NOW + 300), NOW)
+    assert merged == Span(*expected, expected[1] or NOW + 300)
 
 
 def test_an_end_that_was_said_is_not_shortened_by_a_timeout() -> None:
-    merged, until = merge(alert(100, NOW + 900), NOW + 900, alert(100), NOW + 300, NOW)
-    assert (merged.ends_at, until) == (None, NOW + 900)
-    merged, until = merge(merged, until, alert(100), NOW + 310, NOW + 10)  # by now it is a timeout itself
-    assert (merged.ends_at, until) == (None, NOW + 310)
+    merged = merge(Span(100, NOW + 900, NOW + 900), Span(100, None, NOW + 300), NOW)
+    assert merged == Span(100, None, NOW + 900)
+    again = merge(merged, Span(100, None, NOW + 310), NOW + 10)  # by now it is a timeout itself
+    assert again == Span(100, None, NOW + 310)
 
 
 def test_new_words_alone_change_nothing_that_must_be_told_or_kept() -> None:

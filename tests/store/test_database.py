@@ -271,3 +271,13 @@ def test_text_columns_keep_unicode(database: Database) -> None:
         tx.execute(text("CREATE TABLE t (v TEXT)"))
         tx.execute(insert(Table("t", MetaData(), Column("v", Text))), [{"v": "żółw 🦉"}])
         assert tx.exec_driver_sql("SELECT v FROM t").scalar() == "żółw 🦉"
+
+
+def test_values_that_only_python_knows_as_json_come_back(database: Database) -> None:
+    with database.transaction() as tx:
+        upsert(tx, NOTES, [{"id": 1, "at": NOW, "body": {"big": 1 << 70}}])
+        tx.exec_driver_sql(f"INSERT INTO notes (id, at, body) VALUES (2, {NOW}, '[NaN]')")
+    with database.reading() as tx:
+        big, nan = tx.execute(select(NOTES.c.body).order_by(NOTES.c.id)).scalars()
+    assert big == {"big": 1 << 70}
+    assert str(nan) == "[nan]"
