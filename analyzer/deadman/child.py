@@ -24,6 +24,10 @@ FIRST_WAIT, LONGEST_WAIT, GIVE_UP = 1.0, 60.0, 3600.0
 """Seconds: an attempt, between attempts (it doubles), and after which one message is dropped."""
 
 
+HURRY = 5.0
+"""Seconds for what is still to be told after a SIGTERM."""
+
+
 class Message(NamedTuple):
     """What is told; `status` is Alertmanager's, `key` the same for every attempt, `at` in Unix seconds."""
 
@@ -185,6 +189,21 @@ def _log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+class Hurry:
+    """A service manager that ends what the analyzer has left behind waits for us: not for long then."""
+
+    def __init__(self) -> None:
+        self._until = float("inf")
+
+    def asked(self, number: int, frame: object) -> None:
+        """SIGTERM. While the analyzer lives it means that one too: then its goodbye ends us."""
+        self._until = time.monotonic() + HURRY
+
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._until
+
+
 class Reader:
     """Lines from standard input, without waiting for one."""
 
@@ -202,8 +221,10 @@ class Reader:
 
 def main() -> None:
     """Watch until the analyzer is gone and everything is told."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with the analyzer, after telling of that
+    hurry = Hurry()
+    signal.signal(signal.SIGTERM, hurry.asked)
     reader = Reader()
     lines: list[str] = []
     while not lines and reader.open:
@@ -213,7 +234,7 @@ def main() -> None:
     settings = json.loads(lines.pop(0))
     watch = Watch(settings["who"], settings["silence"], time.monotonic())
     channels = [Channel(one, settings["labels"], settings["helper"]) for one in settings["channels"]]
-    while reader.open or any(channel.busy for channel in channels):
+    while reader.open or (any(channel.busy for channel in channels) and not hurry.over()):
         found = [watch.line(line, time.monotonic(), time.time()) for line in lines]
         found.append(watch.check(time.monotonic(), time.time()))
         lines = _wait(reader, watch, channels, found)
@@ -229,7 +250,7 @@ def _wait(reader: Reader, watch: Watch, channels: list[Channel], found: list[Mes
     now = time.monotonic()
     wait = min([watch.next_check(now), *(channel.next_step(now) for channel in channels)])
     if not reader.open:
-        time.sleep(wait)
+        time.sleep(min(wait, 0.5))
         return []
     ready = select.select([0], [], [], wait)[0]
     late = time.monotonic() - now - wait

@@ -17,9 +17,13 @@ from incidents.people.policy import CHANNELS, Policies
 from incidents.people.settings import DigestSettings
 from incidents.people.wall import day_of, instant, local_text
 from model.alert import Alert, Tier
+from model.moment import SECOND
 
 MOST = 200
 """So many incidents are listed one by one, the others counted."""
+
+LOOK_EVERY = 5 * SECOND
+"""No incident is over sooner (resolve_hold), unless somebody wants that."""
 
 _LAST = "digest_at"
 
@@ -31,12 +35,13 @@ class Digest:
         self.settings = DigestSettings()
         self._notices = kept_notices()
         self._state = kept_state()
+        self._looked_at = 0
 
     def step(self, now: int, incidents: Incidents, policies: Policies) -> list[Page]:
         """The digest, when it is time for it and there is something to say."""
-        for incident in incidents.ordered():
-            if incident.tier is Tier.P3 and incident.id not in self._notices:
-                self._notices[incident.id] = alert_to_json(alert_of(incident.root, incident.id))
+        if abs(now - self._looked_at) >= LOOK_EVERY:
+            self._looked_at = now
+            self._collect(incidents)
         last = self._state.get(_LAST)
         due = self._due(now)
         if last is None or last > now:  # the first period, or a clock that was set back
@@ -65,6 +70,11 @@ class Digest:
         """The commit succeeded."""
         self._notices.saved()
         self._state.saved()
+
+    def _collect(self, incidents: Incidents) -> None:
+        for incident in incidents.ordered():
+            if incident.tier is Tier.P3 and incident.id not in self._notices:
+                self._notices[incident.id] = alert_to_json(alert_of(incident.root, incident.id))
 
     def _due(self, now: int) -> int:
         """The latest moment for a digest that is not after `now` (ms)."""

@@ -25,7 +25,7 @@ from incidents.correlation import Incidents
 from incidents.incident import Incident
 from incidents.people.course import Course, kept_courses
 from incidents.people.digest import Digest
-from incidents.people.growth import Growth, Reason, level_of
+from incidents.people.growth import SETTLE, Growth, Reason, level_of
 from incidents.people.messages import alerts_of, bundle, headline, status_page
 from incidents.people.policy import Policies, Reached, channels_for, deadline_for, degraded
 from incidents.people.schedule import Times
@@ -53,6 +53,7 @@ METRICS = (
 GAP_HORIZON = 28 * DAY
 """So far ahead a schedule is searched for times in which nobody is on duty."""
 
+_NEVER = 1 << 62
 _FIRST = Reason("first", "the incident is open")
 _AFTER_QUIET = Reason("quiet", "the quiet hours are over")
 _GIVEN_BACK = Reason("unacknowledged", "the acknowledgement was taken back")
@@ -65,6 +66,7 @@ class People:
         self.escalations: Counter[tuple[str, str]] = Counter()
         self._courses = kept_courses()
         self._fresh: dict[str, Course] = {}
+        self._seen: dict[str, tuple[object, int]] = {}
         self._gaps: list[str] = []
         self._gaps_at = 0
         self._now = 0
@@ -75,6 +77,7 @@ class People:
         """Take other people and policies; incidents go on where they are."""
         self._configure(settings)
         self._gaps_at = 0
+        self._seen.clear()
         for course in self._courses.values():
             if course.quiet:
                 course.next_at = 0
@@ -110,29 +113,22 @@ class People:
             incident = incidents.get(course.incident)
             if incident is None or not incident.open:
                 del self._courses[course.incident]
+                self._seen.pop(course.incident, None)
+                continue
+            if self._calm(course, incident, now):
                 continue
             if incident.firing and all(silenced(one.labels.fingerprint) for one in incident.firing):
                 continue
             pages += self._advance(course, incident, incidents, now)
             pages += self._status(course, incident, incidents, now)
+            self._seen[incident.id] = (_mark(incident), self._wake(course, now))
         pages += self.digest.step(now, incidents, self.policies)
         return sorted(_bundled(pages), key=lambda page: page.tier)
 
     def next_at(self) -> int | None:
         """When (ms) `step` has something to do by the clock alone; None if never."""
-        moments = [course.next_at for course in self._courses.values() if course.next_at is not None]
-        interval = self._settings.status_interval
-        moments += [
-            course.started_at + (course.statuses + 1) * interval
-            for course in self._courses.values()
-            if course.tier is Tier.P0
-        ]
-        moments += [
-            course.started_at + self._settings.p2_limit
-            for course in self._courses.values()
-            if course.tier is Tier.P2 and not course.overdue
-        ]
-        return min(moments, default=None)
+        moments = (self._wake(course, self._now) for course in self._courses.values())
+        return min((moment for moment in moments if moment < _NEVER), default=None)
 
     def duties(self, now: int) -> list[dict[str, str]]:
         """Who is on duty and who is next, by schedule, as JSON."""
@@ -156,6 +152,7 @@ class People:
         """Go on where the earlier process was."""
         self._courses.load(tx)
         self._fresh.clear()
+        self._seen.clear()
         self.digest.load(tx)
 
     def save(self, tx: Connection) -> None:
@@ -189,8 +186,25 @@ class People:
                 log.warning("%s: the fallback is notified then", gap)
         self._gaps = gaps
 
+    def _calm(self, course: Course, incident: Incident, now: int) -> bool:
+        """Whether nothing has changed, and nothing is due: thousands of incidents are looked at each tick."""
+        mark, wake = self._seen.get(incident.id, (None, 0))
+        return now < wake and mark == _mark(incident)
+
+    def _wake(self, course: Course, now: int) -> int:
+        """When (ms) the clock alone brings something for an incident."""
+        started, interval = course.started_at, self._settings.status_interval
+        moments = [course.next_at] if course.next_at is not None else []
+        moments += [started + SETTLE] if now < started + SETTLE else []
+        moments += (
+            [started + self._settings.p2_limit] if course.tier is Tier.P2 and not course.overdue else []
+        )
+        moments += [started + (course.statuses + 1) * interval] if course.tier is Tier.P0 else []
+        return min(moments, default=_NEVER)
+
     def _clock_went_back(self, by: int) -> None:
         """Nothing may wait for a moment that was near before the clock was set back."""
+        self._seen.clear()
         for course in self._courses.values():
             course.started_at -= by
             course.notified_at = course.notified_at and course.notified_at - by
@@ -325,6 +339,11 @@ class People:
         receivers = self._settings.status_receivers or course.heard
         incidents.note(incident.id, now, "status", f"told the state to {', '.join(receivers)}")
         return [status_page(incident, course, timeline, receiver, since, now) for receiver in receivers]
+
+
+def _mark(incident: Incident) -> tuple[object, ...]:
+    """What is different when an incident has changed in a way that concerns people."""
+    return incident.changed_at, incident.tier, incident.acknowledged_at
 
 
 def _why_next(course: Course, now: int) -> Reason:

@@ -37,7 +37,8 @@ async def test_finished_ticks_are_beats_and_a_graceful_stop_says_goodbye(
     analyzer, out = watched
     analyzer._tick()
     assert analyzer.guard.beats > 0
-    assert analyzer.guard.pid is not None
+    before = analyzer.guard.pid
+    assert before is not None
     text = analyzer.telemetry.render()
     assert b"fleetowl_deadman_child_up 1" in text
     assert b'fleetowl_deadman_peers{state="heard"} 0' in text
