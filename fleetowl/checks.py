@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ def check_configuration(path: Path | None) -> Iterator[str]:
     from analyzer.assembly import prepare
     from fleetowl.configuration import load
     from fleetowl.document import SECTIONS, read
+    from incidents.people.policy import Policies
 
     data = read(path, {}) if path else {}
     if path and is_alertmanagers(data) and data.keys().isdisjoint(SECTIONS):
@@ -29,6 +31,8 @@ def check_configuration(path: Path | None) -> Iterator[str]:
     yield f"{path or 'the defaults'}: fine"
     yield f"rules: {rules} in {len(plan.groups)} groups; runbooks: {len(plan.runbooks)}"
     yield "; ".join(summary(plan.settings.alertmanager))
+    for gap in Policies(plan.settings.incidents.on_call).gaps(time.time_ns() // 1_000_000):
+        yield f"warning: {gap}"
 
 
 def _check_alertmanagers(path: Path) -> Iterator[str]:

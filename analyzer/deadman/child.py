@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -175,6 +174,8 @@ def payload(message: Message, labels: dict[str, str]) -> dict[str, Any]:
 
 
 def _post(url: str, body: bytes, key: str) -> None:
+    import urllib.request  # late: with TLS it is most of what this process would hold
+
     headers = {"Content-Type": "application/json", "User-Agent": "Fleetowl", "Idempotency-Key": key}
     request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 - http(s) only, checked
     with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310

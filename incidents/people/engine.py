@@ -50,9 +50,6 @@ METRICS = (
         ("tier", "reason"),
     ),
 )
-GAP_HORIZON = 28 * DAY
-"""So far ahead a schedule is searched for times in which nobody is on duty."""
-
 _NEVER = 1 << 62
 _FIRST = Reason("first", "the incident is open")
 _AFTER_QUIET = Reason("quiet", "the quiet hours are over")
@@ -179,11 +176,10 @@ class People:
         if abs(now - self._gaps_at) < DAY:
             return
         self._gaps_at = now
-        found = (schedule.first_gap(now, GAP_HORIZON) for schedule in self.policies.schedules.values())
-        gaps = [gap for gap in found if gap]
+        gaps = self.policies.gaps(now)
         for gap in gaps:
             if gap not in self._gaps:
-                log.warning("%s: the fallback is notified then", gap)
+                log.warning("%s", gap)
         self._gaps = gaps
 
     def _calm(self, course: Course, incident: Incident, now: int) -> bool:

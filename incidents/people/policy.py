@@ -9,7 +9,7 @@ from incidents.incident import Incident
 from incidents.people.schedule import Schedule
 from incidents.people.settings import OnCallSettings, PolicySettings, StepSettings
 from model.alert import Tier, deadline_of
-from model.moment import MINUTE
+from model.moment import DAY, MINUTE
 
 CHANNELS: Mapping[Tier, tuple[str, ...]] = {
     Tier.P0: ("phone", "sms"),
@@ -26,6 +26,9 @@ KIND_CHANNELS: Mapping[str, tuple[str, ...]] = {
     "business": ("phone", "im"),
 }
 """By kind of alert. Source: requirement A2."""
+
+GAP_HORIZON = 28 * DAY
+"""So far ahead a schedule is searched for times in which nobody is on duty."""
 
 DEGRADED_DEADLINE = 30 * MINUTE
 """For a P2 once a service has degraded. Source: requirement A5."""
@@ -77,6 +80,11 @@ class Policies:
     def duties(self, now: int) -> list[dict[str, str]]:
         """Who is on duty and who is next, by schedule, as JSON."""
         return [schedule.document(now) for schedule in self.schedules.values()]
+
+    def gaps(self, now: int) -> list[str]:
+        """Sentences on the schedules that have nobody on duty at some time within GAP_HORIZON."""
+        found = (schedule.first_gap(now, GAP_HORIZON) for schedule in self.schedules.values())
+        return [f"{gap}: the fallback is notified then" for gap in found if gap]
 
     def of(self, tier: Tier) -> PolicySettings:
         """The policy of a tier."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.incidents.people.duty import TEAM, Duty
@@ -261,6 +261,7 @@ steps = st.lists(
 
 
 @settings(max_examples=15, deadline=None)
+@example([("wait", 15)] * 3 + [("restart", 1)] + [("wait", 15)] * 3)  # nobody hears of it for the first time
 @given(steps)
 def test_steps_are_sent_once_and_in_order_whatever_restarts_happen(found: list[tuple[str, int]]) -> None:
     duty = Duty(window="12h")
