@@ -34,7 +34,7 @@ def title(notification: Notification) -> str:
     """
     parts = [f"[{notification.tier.name}{_state(notification)}]", *_matter(notification)]
     line = " ".join(part for part in parts if part)
-    new = [incident for incident in _incidents(notification) if incident not in line]
+    new = [incident for incident in incidents_of(notification) if incident not in line]
     return _cut(" ".join([line, ", ".join(new)]).strip(), 200)
 
 
@@ -84,6 +84,12 @@ def urgency(alert: Alert, now: int) -> tuple[bool, int, int]:
 def first(notification: Notification) -> Alert:
     """The most urgent alert; there must be one."""
     return min(notification.alerts, key=lambda alert: urgency(alert, notification.at))
+
+
+def incidents_of(notification: Notification) -> list[str]:
+    """The incidents that it is about: those that it explains, then those of its alerts."""
+    briefed = [brief.incident for brief in notification.briefs if brief.incident]
+    return list(dict.fromkeys([*briefed, *notification.incidents]))
 
 
 def ended(notification: Notification) -> bool:
@@ -141,11 +147,6 @@ def where(labels: Labels) -> str:
 def _state(notification: Notification) -> str:
     """Whether it goes on; nothing for what lists no alert: it may be a digest of what is long over."""
     return f" {notification.status}" if notification.alerts else ""
-
-
-def _incidents(notification: Notification) -> list[str]:
-    briefed = [brief.incident for brief in notification.briefs if brief.incident]
-    return list(dict.fromkeys([*briefed, *notification.incidents]))
 
 
 def _matter(notification: Notification) -> list[str]:

@@ -26,7 +26,7 @@ from wire.gotext import (
 class Function(NamedTuple):
     """What a name in a template calls; the piped value counts as the last argument."""
 
-    call: Callable[..., Value]
+    call: Callable[..., Any]
     least: int
     most: int
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.masking import masked, secrets_in
+from alertmanager.receivers.outlet import Outlet
 from alertmanager.settings import AppriseConfig
-from alertmanager.text import body, title
+from alertmanager.template.printers import unmentioned
 from model.alert import Tier
 from model.moment import SECOND
 from model.settings import read_secret
@@ -24,9 +25,9 @@ class AppriseUrls:
     known until the process ends.
     """
 
-    def __init__(self, config: AppriseConfig, external_url: str) -> None:
+    def __init__(self, config: AppriseConfig, outlet: Outlet) -> None:
         self._config = config
-        self._external_url = external_url
+        self._title, self._body = outlet.title(), outlet.body()
         self._took: OrderedDict[str, set[int]] = OrderedDict()
 
     async def send(self, notification: Notification) -> Outcome:
@@ -48,7 +49,7 @@ class AppriseUrls:
     def _notify(self, urls: list[str], notification: Notification, took: set[int]) -> Outcome:
         import apprise
 
-        text, heading = body(notification, self._external_url), title(notification)
+        text, heading = unmentioned(self._body(notification)), unmentioned(self._title(notification))
         failed, unknown = [], []
         for position, url in enumerate(urls):
             if position in took:

@@ -11,9 +11,12 @@ from alertmanager.text import body, title
 class Console:
     """Prints the title and, below it, the alerts."""
 
+    def __init__(self, external_url: str = "") -> None:
+        self._external_url = external_url
+
     async def send(self, notification: Notification) -> Outcome:
         """Print it."""
-        indented = body(notification).replace("\n\n", "\n").replace("\n", "\n    ")
+        indented = body(notification, self._external_url).replace("\n\n", "\n").replace("\n", "\n    ")
         try:
             print(f"{title(notification)}\n    {indented}", file=sys.stdout, flush=True)
         except (OSError, ValueError) as error:  # a closed pipe must not look like a sent page

@@ -7,7 +7,6 @@ something that Alertmanager has no place for: a headline, incidents, a link to w
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,8 +14,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from alertmanager.fitting import encoded, fitted, fitted_pairs
 from alertmanager.notification import Notification
-from alertmanager.receivers.fitting import encoded, fitted, fitted_pairs
+from alertmanager.template.data import receiver_name, shared
 from alertmanager.text import rest_url, urgency
 from model.alert import Alert
 from model.labels import format_fingerprint
@@ -30,8 +30,6 @@ LEAST = 4 * 1024
 
 _REMEMBERED = 8 << 20
 """Bytes of alerts' JSON that are remembered: the integrations of one group are told at the same time."""
-
-_META = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 _moment = lru_cache(4096)(format_moment)
 """Alerts of a storm begin together."""
@@ -95,8 +93,8 @@ class Writer:
             if room < 0:
                 break
             listed.append(one)
-        frame["commonLabels"] = _shared([one.labels for one in listed])
-        frame["commonAnnotations"] = _shared([one.annotations for one in listed])
+        frame["commonLabels"] = shared([one.labels for one in listed])
+        frame["commonAnnotations"] = shared([one.annotations for one in listed])
         frame["alerts"] = [msgspec.Raw(one.json) for one in listed]
         frame["truncatedAlerts"] = len(notification.alerts) - len(listed)
         return encoded(frame)
@@ -106,21 +104,18 @@ class Writer:
         if len(json) <= share:
             return _Listed(dict(alert.labels.pairs), dict(alert.annotations), json)
         body = alert_body(alert, now)
-        body["labels"] = fitted_pairs(alert.labels.items(), share * 5 // 16)
-        body["generatorURL"] = fitted(alert.generator_url, share // 8)
-        body["annotations"] = {}
-        body["annotations"] = fitted_pairs(alert.annotations.items(), share - len(encoded(body)))
-        return _Listed(body["labels"], body["annotations"], encoded(body))
+        cut = fitted_alert(body, share)
+        return _Listed(body["labels"], body["annotations"], cut)
 
     def _body(self, notification: Notification, listed: Sequence[_Listed]) -> dict[str, Any]:
         truncated = len(notification.alerts) - len(listed)
         body: dict[str, Any] = {
-            "receiver": _META.sub(r"\\\1", notification.receiver),
+            "receiver": receiver_name(notification.receiver),
             "status": notification.status,
             "alerts": [msgspec.Raw(one.json) for one in listed],
             "groupLabels": dict(notification.group_labels),
-            "commonLabels": _shared([one.labels for one in listed]),
-            "commonAnnotations": _shared([one.annotations for one in listed]),
+            "commonLabels": shared([one.labels for one in listed]),
+            "commonAnnotations": shared([one.annotations for one in listed]),
             "externalURL": self._external_url,
             "version": "4",
             "groupKey": notification.group_key,
@@ -158,6 +153,19 @@ def alert_body(alert: Alert, now: int) -> dict[str, Any]:
     }
 
 
+def fitted_alert(body: dict[str, Any], limit: int) -> bytes:
+    """An alert's JSON in at most `limit` bytes; what is too long is cut in `body` too, labels last."""
+    json = encoded(body)
+    if len(json) <= limit:
+        return json
+    annotations = body["annotations"]
+    body["labels"] = fitted_pairs(body["labels"].items(), limit * 5 // 16)
+    body["generatorURL"] = fitted(body["generatorURL"], limit // 8)
+    body["annotations"] = {}
+    body["annotations"] = fitted_pairs(annotations.items(), limit - len(encoded(body)))
+    return encoded(body)
+
+
 def _extras(notification: Notification, limit: int = 0, rest: str = "") -> dict[str, Any]:
     """What Fleetowl has to say beyond the alerts; with a limit (bytes) only what fits of it."""
     extras: dict[str, Any] = {"tier": notification.tier.name}
@@ -177,15 +185,3 @@ def _extras(notification: Notification, limit: int = 0, rest: str = "") -> dict[
         if not limit or len(encoded({**extras, "briefs": [*briefs, one]})) <= limit:
             briefs.append(one)
     return {**extras, "briefs": briefs} if briefs else extras
-
-
-def _shared(sets: Sequence[dict[str, str]]) -> dict[str, str]:
-    """The pairs that all sets have."""
-    if not sets:
-        return {}
-    shared = set(sets[0].items())
-    for other in sets[1:]:
-        shared &= other.items()
-        if not shared:
-            return {}
-    return {name: value for name, value in sets[0].items() if (name, value) in shared}

@@ -15,11 +15,10 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 
 from alertmanager.notification import Outcome
+from alertmanager.receivers.authorizing import Session, Token, proxy_of
 from alertmanager.receivers.masking import masked, masked_url, secrets_in
+from alertmanager.settings.http import HTTPConfig
 from model.moment import DAY, SECOND
-from wire.scrape import HTTPClientSettings
-
-Session = Callable[[], aiohttp.ClientSession]
 
 Judge = Callable[[int, str], Outcome | None]
 """Looks at status and body of an answer that says yes; None is content with it."""
@@ -34,11 +33,12 @@ _READ = 16 * 1024
 class Poster:
     """Sends requests as one integration of one receiver is configured to."""
 
-    def __init__(self, http: HTTPClientSettings, timeout: int, session: Session) -> None:
+    def __init__(self, http: HTTPConfig, timeout: int, session: Session) -> None:
         self._http = http
         self._timeout = timeout
         self._session = session
         self._tls: ssl.SSLContext | None = None
+        self._token = Token(http, timeout, session)
 
     async def post(
         self,
@@ -52,8 +52,10 @@ class Poster:
         """Send it and say what was answered. `secrets` are kept out of the sentence, as is the URL's path."""
         hidden = {*secrets, *secrets_in(url)}
         try:
-            credentials = self._http.request_headers()
-            hidden |= {value for header in credentials.values() for value in header.split()}
+            credentials = {**self._own_headers(), **self._http.request_headers()}
+            if self._http.oauth2 is not None:
+                credentials["Authorization"] = f"Bearer {await self._token.get()}"
+            hidden |= {value for header in credentials.values() for value in header.split() if len(value) > 3}
             whole = {"Content-Type": "application/json", "User-Agent": "Fleetowl", **credentials}
             whole.update(headers or {})
             return await self._send(method, url, body, whole, hidden, judge)
@@ -82,6 +84,7 @@ class Poster:
             allow_redirects=False,
             ssl=self._context() if url.startswith("https:") else True,
             server_hostname=self._http.tls_config.server_name or None,
+            proxy=proxy_of(self._http, url),
         ) as response:
             taken = 200 <= response.status < 300
             text = "" if taken and judge is None else await _beginning(response)
@@ -92,6 +95,19 @@ class Poster:
             detail = "" if taken else _detail(response.status, text)
             answer = masked(f"{response.status} {response.reason or ''} {detail}", hidden)
             return outcome_of(response.status, answer, response.headers.get("Retry-After", ""))
+
+    def _own_headers(self) -> dict[str, str]:
+        """`http_headers`; a header with several values is sent with commas. Raises OSError."""
+        return {
+            name: ", ".join(
+                [
+                    *header.values,
+                    *(value.get_secret_value() for value in header.secrets),
+                    *(file.read_text().rstrip("\r\n") for file in header.files),
+                ]
+            )
+            for name, header in self._http.http_headers.items()
+        }
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:

@@ -8,42 +8,32 @@ await sender.close()
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import aiohttp
 
 from alertmanager.notification import Notification, Outcome
-from alertmanager.receivers.apprise_urls import AppriseUrls
-from alertmanager.receivers.console import Console
-from alertmanager.receivers.log import Log
-from alertmanager.receivers.payload import Writer
-from alertmanager.receivers.webhook import Webhook
-from alertmanager.settings import (
-    AlertmanagerSettings,
-    AppriseConfig,
-    IntegrationConfig,
-    WebhookConfig,
-)
+from alertmanager.receivers.authorizing import Session
+from alertmanager.receivers.forward import Forward, interval_of
+from alertmanager.receivers.kinds import BUILDERS, Broken, Integration
+from alertmanager.receivers.outlet import Outlet
+from alertmanager.receivers.payload import LEAST, Writer
+from alertmanager.route import build_route
+from alertmanager.settings import AlertmanagerSettings, IntegrationConfig
+from alertmanager.settings.integrations.own import AlertmanagerConfig
+from alertmanager.template.library import Library, load_library
+from wire.template import TemplateError
 
-__all__ = ["Integration", "Outcome", "Sender"]
-
-
-class Integration(Protocol):
-    """One way to notify. It answers within its own timeout and raises nothing."""
-
-    async def send(self, notification: Notification) -> Outcome:
-        """Tell the receiver."""
+__all__ = ["Integration", "Outcome", "Sender", "build"]
 
 
 class Sender:
     """All integrations of a configuration, by receiver and name; they share one HTTP session."""
 
     def __init__(self, settings: AlertmanagerSettings) -> None:
-        self._external_url = settings.external_url
-        self._writer = Writer(settings.external_url, settings.fleetowl.max_payload)
         self._http: aiohttp.ClientSession | None = None
+        library, _ = load_library(settings.templates)  # what is wrong with them was said at load
+        outlet = outlet_of(settings, library, self._session)
         self._integrations: dict[tuple[str, str], Integration] = {
-            (receiver.name, f"{kind}[{position}]"): self._build(kind, config)
+            (receiver.name, f"{kind}[{position}]"): _built(kind, config, outlet, settings, receiver.name)
             for receiver in settings.receivers
             for kind, position, config in receiver.integrations()
         }
@@ -62,14 +52,35 @@ class Sender:
             await self._http.close()
             self._http = None
 
-    def _build(self, kind: str, config: IntegrationConfig) -> Integration:
-        if isinstance(config, WebhookConfig):
-            return Webhook(config, self._writer, self._session)
-        if isinstance(config, AppriseConfig):
-            return AppriseUrls(config, self._external_url)
-        return Console() if kind == "console" else Log()
-
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:  # made late: it belongs to the loop that runs
             self._http = aiohttp.ClientSession()
         return self._http
+
+
+def outlet_of(settings: AlertmanagerSettings, library: Library, session: Session) -> Outlet:
+    """What the integrations of these settings share. A plain alertmanager.yml has no cap."""
+    cap = 0 if settings.plain else settings.fleetowl.max_payload
+    cap = max(cap, LEAST) if cap else 0
+    writer = Writer(settings.external_url, cap)
+    return Outlet(library, writer, session, settings.external_url, cap)
+
+
+def build(
+    kind: str, config: IntegrationConfig, outlet: Outlet, settings: AlertmanagerSettings, receiver: str
+) -> Integration:
+    """One integration. Raises TemplateError, or ValueError with the way out where a kind is not supported."""
+    if isinstance(config, AlertmanagerConfig):
+        return Forward(config, outlet, interval_of(build_route(settings.route), receiver))
+    if kind not in BUILDERS:
+        raise ValueError(f"{kind} cannot be notified from here")
+    return BUILDERS[kind](config, outlet)
+
+
+def _built(
+    kind: str, config: IntegrationConfig, outlet: Outlet, settings: AlertmanagerSettings, receiver: str
+) -> Integration:
+    try:
+        return build(kind, config, outlet, settings, receiver)
+    except (TemplateError, ValueError, OSError) as error:
+        return Broken(f"{kind}_configs of {receiver!r}: {error}")

@@ -12,8 +12,6 @@ _WAY_OUT = "send a webhook to a service that can, or name another kind"
 
 NOT_SENT: Mapping[IntegrationKind, str] = {
     "jira": "issues in Jira are not opened from here",
-    "incidentio": "incident.io is not spoken from here",
-    "wechat": "applications in WeChat are not spoken from here",
 }
 """Kinds that are read and checked, but have no sender; why, in words for the user."""
 

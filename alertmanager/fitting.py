@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -27,7 +28,7 @@ def fitted(text: str, limit: int) -> str:
     """The text, cut so that its JSON takes at most `limit` bytes.
 
     >>> fitted("short", 40), fitted("x" * 1000, 40)
-    ('short', 'xxxxxxxxxxxxxx… (1000 characters)')
+    ('short', 'xxxxxxxxxxxxxxxxx… (1000 characters)')
     """
     size = len(encoded(text[: limit + 1]))  # no character takes less than a byte
     if size <= limit:
@@ -54,6 +55,24 @@ def fitted_pairs(pairs: Iterable[tuple[str, str]], limit: int) -> dict[str, str]
         if len(encoded(cut)) <= limit:
             return cut
     return _some(cut, limit)
+
+
+def fitted_body(value: Any, limit: int) -> bytes:
+    """A body as JSON of at most `limit` bytes (0: no limit): its long texts are cut until it fits."""
+    body = encoded(value)
+    level = limit
+    while limit and len(body) > limit and level > _SHORTEST:
+        level = level * 3 // 4
+        body = encoded(_level(value, level))
+    return body
+
+
+def _level(value: Any, level: int) -> Any:
+    if isinstance(value, str):
+        return fitted(value, level)
+    if isinstance(value, dict):
+        return {name: _level(inner, level) for name, inner in value.items()}
+    return [_level(inner, level) for inner in value] if isinstance(value, list) else value
 
 
 def _some(pairs: dict[str, str], limit: int) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Notification templates: the part of Go's templates that Alertmanager's configurations use."""
