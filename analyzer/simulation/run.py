@@ -14,7 +14,7 @@ from analyzer.simulation.history import History, Line
 from analyzer.simulation.refreshes import Refreshes
 from analyzer.simulation.result import Result
 from analyzer.simulation.verdict import Sent, Verdicts
-from analyzer.simulation.world import topology_of
+from analyzer.simulation.world import known_before
 from incidents.settings import IncidentSettings
 from model.moment import DAY, MINUTE
 
@@ -81,9 +81,11 @@ class Simulation:
         timeout = self.settings.alertmanager.global_.resolve_timeout
         heard_for = min(timeout, self.settings.incidents.resolve_timeout)
         interval = max(self.settings.analyzer.tick, heard_for // 2)
-        topology = topology_of((line.alert.labels for line in lines), _FOR_EVER, begin)
+        feed = known_before((line.alert.labels for line in lines), _FOR_EVER, begin)
         verdicts = Verdicts(timeout)
-        alerting = compose(self.settings, topology, self._explains, ledger=verdicts, off=self._off)
+        alerting = compose(
+            self.settings, feed.topology, self._explains, feed=feed, ledger=verdicts, off=self._off
+        )
         run = _Run(alerting, verdicts, Refreshes(lines if self._fill else (), interval))
         for draft in self._silences:
             run.silence(draft, begin)
