@@ -171,9 +171,9 @@ class Pipeline:
         who = self.alerting.people.policies.owner(notification.receiver)
         briefs = []
         for brief in notification.briefs:
-            incident = self.incidents.get(brief.incident)
+            incident = self.incidents.get(self.incidents.final(brief.incident))
             if incident is not None and incident.open:
-                url = self.links.url(base, incident.id, incident.opened_at, who, notification.at)
+                url = self.links.url(base, brief.incident, incident.opened_at, who, notification.at)
                 brief = replace(brief, ack_url=url)
             briefs.append(brief)
         return replace(notification, briefs=tuple(briefs))

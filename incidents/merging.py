@@ -24,6 +24,8 @@ def absorb(kept: Incident, gone: Incident, now: int) -> Iterator[tuple[Member, s
     gone._root = None
     gone.merged_into, gone.resolved_at, gone.changed_at = kept.id, now, now
     kept.tier = min(kept.tier, gone.tier)
+    if kept.told is None and kept.acknowledged_at is None:  # who has what was told has what it became
+        kept.acknowledged_by, kept.acknowledged_at = gone.acknowledged_by, gone.acknowledged_at
     if was_told and gone.told is not None:
         kept.told = gone.told if kept.told is None else min(kept.told, gone.told)
     kept.reach = {

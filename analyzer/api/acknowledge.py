@@ -56,7 +56,8 @@ class AcknowledgeApi:
         refused = self._refused(request)
         if refused is not None:
             return refused
-        incident = self._pipeline().incidents.get(request.match_info["id"])
+        incidents = self._pipeline().incidents
+        incident = incidents.get(incidents.final(request.match_info["id"]))
         if incident is None:
             return page("Not known", "This incident is not remembered any more.", status=404)
         if not incident.open:
@@ -72,7 +73,7 @@ class AcknowledgeApi:
         if refused is not None:
             return refused
         pipeline, name, who = self._pipeline(), request.match_info["id"], request.query["who"]
-        incident = pipeline.incidents.get(name)
+        incident = pipeline.incidents.get(pipeline.incidents.final(name))
         decision = pipeline.incidents.acknowledge(name, who, self._now(), "a link")
         if incident is None:
             return page("Not known", "This incident is not remembered any more.", status=404)

@@ -39,7 +39,7 @@ SCHEMA = Schema("people", 1, _METADATA)
 class Course:
     """One incident's way through the policies. Moments in ms.
 
-    `tier` and `reach` are what was last taken for its size, `level` the tier whose policy runs, `pass_` the
+    `tier`, `reach` and `root` (its likely cause) are what was last taken for its size, `level` the tier whose policy runs, `pass_` the
     number of the pass (it only grows: with `step`, the next step, it names each notification), `repeats`
     the passes of this level, `next_at` when the next step is due (None: no further one). `heard` are the
     receivers that have heard of the incident, `kinds` the kinds of its alerts.
@@ -50,6 +50,7 @@ class Course:
     tier: Tier
     level: Tier
     reach: dict[str, int]
+    root: str = ""
     pass_: int = 0
     step: int = 0
     repeats: int = 0

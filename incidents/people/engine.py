@@ -106,12 +106,7 @@ class People:
         self._warn_of_gaps(now)
         self._begin(incidents)
         pages: list[Page] = []
-        for _, course in sorted(self._courses.items()):
-            incident = incidents.get(course.incident)
-            if incident is None or not incident.open:
-                del self._courses[course.incident]
-                self._seen.pop(course.incident, None)
-                continue
+        for course, incident in self._open(incidents):
             if self._calm(course, incident, now):
                 continue
             if incident.firing and all(silenced(one.labels.fingerprint) for one in incident.firing):
@@ -182,6 +177,34 @@ class People:
                 log.warning("%s", gap)
         self._gaps = gaps
 
+    def _open(self, incidents: Incidents) -> Iterator[tuple[Course, Incident]]:
+        """The courses that go on, in the order of their incidents; the others end first."""
+        for course in list(self._courses.values()):
+            incident = incidents.get(course.incident)
+            if incident is None or not incident.open:
+                self._end(course, incident, incidents)
+        for name in sorted(self._courses):
+            found = incidents.get(name)
+            if found is not None:
+                yield self._courses[name], found
+
+    def _end(self, course: Course, incident: Incident | None, incidents: Incidents) -> None:
+        """It is over, or has become part of another, which goes on where it was: nobody is told twice."""
+        del self._courses[course.incident]
+        self._seen.pop(course.incident, None)
+        kept = incidents.get(incidents.final(course.incident)) if incident is not None else None
+        if kept is None or not kept.open:
+            return
+        known = self._courses.get(kept.id)
+        if known is None:
+            course.incident, course.root = kept.id, ""
+            self._courses[kept.id] = course
+            return
+        known.root = ""
+        known.heard += [receiver for receiver in course.heard if receiver not in known.heard]
+        known.kinds += [kind for kind in course.kinds if kind not in known.kinds]
+        self._courses.touch(kept.id)
+
     def _calm(self, course: Course, incident: Incident, now: int) -> bool:
         """Whether nothing has changed, and nothing is due: thousands of incidents are looked at each tick."""
         mark, wake = self._seen.get(incident.id, (None, 0))
@@ -216,8 +239,9 @@ class People:
 
     def _begin(self, incidents: Incidents) -> None:
         for course in self._fresh.values():
-            incident = incidents.get(course.incident)
-            if incident is not None and incident.open:
+            incident = incidents.get(incidents.final(course.incident))
+            if incident is not None and incident.open and incident.id not in self._courses:
+                course.incident = incident.id
                 self._growth.taken(course, incident, course.started_at)
                 course.level = level_of(course)
                 course.next_at, course.status_at = course.started_at, course.started_at - 1
@@ -231,6 +255,9 @@ class People:
         if reasons:
             self._take(course, incident, incidents, reasons, now)
             return self._fire(course, incident, incidents, _joined(reasons), now)
+        if self._growth.expected(course, incident, now):
+            self._growth.taken(course, incident, now)
+            self._courses.touch(course.incident)
         if course.next_at is None or course.next_at > now:
             return []
         if course.quiet:

@@ -9,6 +9,7 @@ from alertmanager.matching import LabelMatch
 from incidents.incident import Incident
 from incidents.people.course import Course
 from model.alert import Tier
+from model.labels import format_fingerprint
 from model.moment import MINUTE, format_duration
 
 SETTLE = MINUTE
@@ -39,16 +40,21 @@ class Growth:
         if core and not course.core:
             yield Reason("core", f"a core service is hit: {core}")
         wider = grown(course.reach, incident.reach, self._grown_by)
-        if wider and now - course.started_at >= SETTLE:
+        if wider and not self.expected(course, incident, now):
             yield Reason("grew", wider)
         if self._overdue(course, incident, now) and not course.overdue:
             yield Reason("overdue", f"open for {format_duration(self._p2_limit)}", news=False)
+
+    def expected(self, course: Course, incident: Incident, now: int) -> bool:
+        """Whether a wider reach is no news: first alerts arrive, or a late cause explains what was told."""
+        return now - course.started_at < SETTLE or course.root != root_of(incident)
 
     def taken(self, course: Course, incident: Incident, now: int) -> None:
         """From now on this is its size."""
         course.tier = incident.tier
         course.core = course.core or bool(self.core_hit(incident))
         course.reach = dict(incident.reach)
+        course.root = root_of(incident)
         course.overdue = course.overdue or self._overdue(course, incident, now)
 
     def core_hit(self, incident: Incident) -> str:
@@ -60,6 +66,11 @@ class Growth:
 
     def _overdue(self, course: Course, incident: Incident, now: int) -> bool:
         return incident.tier is Tier.P2 and now - course.started_at >= self._p2_limit
+
+
+def root_of(incident: Incident) -> str:
+    """Which alert most likely is the cause."""
+    return format_fingerprint(incident.root.labels.fingerprint) if incident.members else ""
 
 
 def level_of(course: Course) -> Tier:

@@ -26,13 +26,19 @@ TEAM: dict[str, Any] = {
 class Duty(Scene):
     """A scene with people; what the first notification is told to is in `route`."""
 
-    def __init__(self, window: str = "10m", **on_call: Any) -> None:
+    def __init__(
+        self,
+        window: str = "10m",
+        seen: list[Labels] | None = None,
+        explains: dict[str, list[str]] | None = None,
+        **on_call: Any,
+    ) -> None:
         body = {"window": window, "on_call": {**TEAM, **on_call}}
         settings = IncidentSettings.model_validate(body)
         self.route = "team-chat"
         self.pages: list[Page] = []
         self.silenced = False
-        super().__init__(settings)
+        super().__init__(settings, seen, explains)
         self.database.create(SCHEMA)
         self._told: set[str] = set()
 

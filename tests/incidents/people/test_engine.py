@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.incidents.people.duty import TEAM, Duty
-from tests.incidents.scene import MINUTE, T0
+from tests.incidents.scene import MINUTE, T0, series
 
 NODE = {"node": "n0"}
 
@@ -289,3 +289,34 @@ def test_the_team_of_these_tests_is_right() -> None:
 
     names = [f"{who}-{how}" for who in ("ada", "bo") for how in ("phone", "im", "mail")]
     assert problems_of_on_call(OnCallSettings.model_validate(TEAM), names, "x.yml") == []
+
+
+def test_a_cause_that_comes_late_and_makes_one_of_two_pages_nobody_again() -> None:
+    pods = [series("kube_pod_info", node="n0", pod=pod, namespace="serving") for pod in ("a", "b")]
+    duty = Duty(seen=pods, explains={"NodeLost": ["EngineGone"]})
+    duty.fire("EngineGone", "P1", pod="a")
+    duty.step(1)
+    duty.fire("EngineGone", "P1", pod="b")
+    assert duty.paged(60) == ["ada-im"]
+    first, second = duty.ids
+    duty.fire("NodeLost", "P1", node="n0")
+    assert duty.over(5) == []
+    assert len(duty.ids) == 1
+    duty.restart()
+    assert duty.over(10) == ["ada-im", "bo-im"]  # once, for what is one incident now
+    assert duty.incidents.acknowledge(second, "ada", duty.now)  # a link of the earlier message
+    assert duty.over(60) == []
+    assert first in duty.ids
+
+
+def test_a_cause_that_comes_late_pages_nobody_again_though_it_reaches_more() -> None:
+    pods = [series("kube_pod_info", node="n0", pod=pod, namespace="serving") for pod in ("a", "b", "c")]
+    duty = Duty(seen=pods, explains={"NodeLost": ["EngineGone"]})
+    duty.fire("EngineGone", "P1", pod="a")
+    duty.step()
+    assert duty.over(2) == []
+    duty.fire("NodeLost", "P1", node="n0")
+    assert duty.over(5) == []
+    assert len(duty.ids) == 1
+    duty.fire("NodeLost2", "P0", node="n0")
+    assert duty.paged(60) == ["ada-phone", "bo-phone"]
