@@ -13,6 +13,7 @@ from analyzer.explain.explainer import Explainer
 from analyzer.explain.history import history_lines
 from analyzer.formats import success
 from analyzer.pipeline import Pipeline
+from store.errors import StoreUnavailable
 
 
 class ExplainApi:
@@ -24,10 +25,13 @@ class ExplainApi:
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
         """Method, path and handler of each."""
-        yield "GET", "/api/v1/explain/alert/{asked:.+}", self.alert
-        yield "GET", "/api/v1/explain/notification/{key}", self.notification
-        yield "GET", "/api/v1/explain/incident/{id}", self.incident
-        yield "GET", "/api/v1/alerts/history", self.history
+        for path, handler in (
+            ("/api/v1/explain/alert/{asked:.+}", self.alert),
+            ("/api/v1/explain/notification/{key}", self.notification),
+            ("/api/v1/explain/incident/{id}", self.incident),
+            ("/api/v1/alerts/history", self.history),
+        ):
+            yield "GET", path, _while_stored(handler)
 
     async def alert(self, request: web.Request) -> web.Response:
         """The alerts of a fingerprint, of a name, or of matchers."""
@@ -56,6 +60,18 @@ class ExplainApi:
 
     def _explainer(self) -> Explainer:
         return Explainer(self._pipeline(), self._now())
+
+
+def _while_stored(handler: Handler) -> Handler:
+    """503 while the state database does not answer: what is remembered is there again later."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except StoreUnavailable as error:
+            raise ApiError(503, "unavailable", str(error)) from error
+
+    return handle
 
 
 def _answer(found: dict[str, Any] | None, missing: str) -> web.Response:

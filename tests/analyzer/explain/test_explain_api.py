@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import pytest
 from click.testing import CliRunner
 
 from analyzer.service import Analyzer
 from analyzer.simulation import parse_history
 from fleetowl.cli import main
+from store.errors import StoreUnavailable
 from tests.analyzer.reading import Client
 
 SENT = {
@@ -66,3 +68,14 @@ async def _explained(session: aiohttp.ClientSession, url: str) -> dict[str, Any]
                     if first["incident"]:
                         return first
             await asyncio.sleep(0.02)
+
+
+async def test_a_store_that_does_not_answer_is_503(
+    analyzer: Analyzer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed() -> None:
+        raise StoreUnavailable("the disk is gone")
+
+    monkeypatch.setattr(analyzer.pipeline.database, "reading", closed)
+    status, _, error = await client.error("/api/v1/explain/alert/Any")
+    assert (status, error) == (503, "the disk is gone")
