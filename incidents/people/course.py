@@ -39,10 +39,10 @@ SCHEMA = Schema("people", 1, _METADATA)
 class Course:
     """One incident's way through the policies. Moments in ms.
 
-    `tier`, `reach` and `root` (its likely cause) are what was last taken for its size, `level` the tier whose policy runs, `pass_` the
-    number of the pass (it only grows: with `step`, the next step, it names each notification), `repeats`
-    the passes of this level, `next_at` when the next step is due (None: no further one). `heard` are the
-    receivers that have heard of the incident, `kinds` the kinds of its alerts.
+    `tier`, `reach` and `root` (its likely cause) are what was last taken for its size, `level` the tier
+    whose policy runs, `pass_` the number of the pass (it only grows: with `step`, the next step, it names
+    each notification), `repeats` the passes of this level, `next_at` when the next step is due (None: no
+    further one). `heard` are the receivers that have heard of the incident, `kinds` the kinds of its alerts.
     """
 
     incident: str
@@ -59,7 +59,6 @@ class Course:
     notified: str = ""
     heard: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
-    deadline: int = 0
     acknowledged: bool = False
     core: bool = False
     overdue: bool = False
