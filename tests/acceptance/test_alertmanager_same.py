@@ -61,7 +61,7 @@ ROUTES: dict[str, list[dict[str, Any]]] = {
 async def merge(side: Side) -> None:  # 1
     await side.fire("Early", since=-10, v="1")
     await side.fire("Late", since=-5, v="1")
-    await side.until(0.4)
+    await side.until(1.5)
     await side.fire("Early", since=-5, v="2")
     await side.fire("Late", since=-10, v="2")
     await side.until(5)
