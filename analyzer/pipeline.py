@@ -49,7 +49,7 @@ METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state is on disk an
 COMPACT_INTERVAL = 5 * MINUTE
 COMPACT_SLACK = 0.1
 AT_ONCE = 500
-"""Alerts sent by API that one tick takes, besides every P0."""
+"""Alerts sent by API that one tick takes, besides every P0, unless it is told another number."""
 
 
 @dataclass
@@ -102,6 +102,7 @@ class Pipeline:
         self.incidents = self.alerting.incidents
         self.dispatcher = self.alerting.dispatcher
         self.backlog = Backlog()
+        self.at_once = AT_ONCE
         self.peers = Peers(settings.analyzer.dead_man.peers)
         self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
         self.settings = settings
@@ -233,7 +234,7 @@ class Pipeline:
         self.demand.step(now)
 
     def _rules(self, now: int) -> None:
-        accepted = self.backlog.take(AT_ONCE)
+        accepted = self.backlog.take(self.at_once)
         self.peers.heard(accepted, now)
         self.alerts = [*self.rules.step(now), *accepted, *self.peers.step(now)]
 

@@ -49,6 +49,10 @@ _BUNCH_SECONDS = 0.02
 _GAP_SECONDS = 0.25
 """Between such a tick and the next one: arrivals without end must not mean ticks without end."""
 
+_PACE_SECONDS = 0.3
+"""What a tick may take while alerts wait: in between, senders and receivers are answered."""
+_FEWEST, _MOST = 50, 5000
+
 FIXED = (
     "listen",
     "state_directory",
@@ -221,10 +225,15 @@ class Analyzer:
 
     def _tick(self) -> None:
         now = self.clock.now()
+        began = time.perf_counter()
         effects = self.pipeline.step(now)
+        if len(self.pipeline.backlog):
+            self.pipeline.at_once = paced(self.pipeline.at_once, time.perf_counter() - began)
         self.telemetry.step(now)
         self.delivery.submit(effects.notifications)
         self.actions.submit(effects.intents)
+        if len(self.pipeline.backlog) and self.posting.calm:
+            self.wake()
         self.ticked_at = time.monotonic()
         self._still_here(now)
 
@@ -311,6 +320,15 @@ class Analyzer:
                 self.posting,
             )
         )
+
+
+def paced(at_once: int, seconds: float) -> int:
+    """How many waiting alerts the next tick takes, when one with so many took so long.
+
+    >>> paced(500, 0.1), paced(500, 1.0), paced(500, 0.3)
+    (1000, 250, 500)
+    """
+    return max(_FEWEST, min(round(at_once * max(0.5, min(_PACE_SECONDS / seconds, 2.0))), _MOST))
 
 
 def replace_fixed(new: CentralSettings, old: CentralSettings) -> tuple[CentralSettings, list[str]]:

@@ -13,7 +13,7 @@ from alertmanager.intake import Limits, MalformedBody, Reader, Taken, encode
 from analyzer.api.alertmanager.answers import Handler, Refused
 from analyzer.journal import Journal
 from analyzer.pipeline import Pipeline
-from model.alert import Alert
+from model.alert import Alert, Tier
 from model.metric import Metric, Sample
 from store.errors import StoreUnavailable
 
@@ -27,6 +27,11 @@ METRICS = (
     ),
     Metric("fleetowl_alertmanager_annotations_cut_total", "counter", "Annotations that were too long."),
 )
+
+CALM_SECONDS = 0.1
+"""Without a POST for so long the tick is asked for at once; before, only for a P0. In a storm the senders
+come first: what they have sent waits safely, and is processed by the ticks that come anyway.
+"""
 
 SLICE = 500
 """So many alerts are read before others get the loop."""
@@ -43,6 +48,7 @@ class PostingApi:
         self._admission = Admission(0, self._known)
         self._admission.seed(alert.fingerprint for alert in pipeline.dispatcher.alerts)
         self.journal = Journal(pipeline.database, self._accepted)
+        self._calling: asyncio.TimerHandle | None = None
         self._counts = dict.fromkeys(("received", "invalid", "limit", "cut"), 0)
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
@@ -69,9 +75,16 @@ class PostingApi:
             raise Refused(429, f"{admitted.refused} alerts were not taken: {admitted.reason}", retry_after=60)
         return web.Response()
 
+    @property
+    def calm(self) -> bool:
+        """Whether nobody has sent anything for a while: time to work off what waits."""
+        return self._calling is None
+
     async def drain(self) -> None:
         """Wait until what was accepted is on disk."""
         await self.journal.drain()
+        if self._calling is not None:
+            self._calling.cancel()
 
     def samples(self) -> Iterator[Sample]:
         """Own metrics."""
@@ -111,6 +124,15 @@ class PostingApi:
 
     def _accepted(self, row: Row, alerts: Sequence[Alert]) -> None:
         self._pipeline.backlog.add(alerts, row.sequence, row.at)
+        if any(alert.tier is Tier.P0 for alert in alerts):
+            self._wake()
+            return
+        if self._calling is not None:
+            self._calling.cancel()
+        self._calling = asyncio.get_running_loop().call_later(CALM_SECONDS, self._call)
+
+    def _call(self) -> None:
+        self._calling = None
         self._wake()
 
     def _known(self, fingerprint: int) -> bool:
