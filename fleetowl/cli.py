@@ -37,6 +37,8 @@ OUTPUT = click.option(
 )
 
 
+TOKEN = click.option("--token-file", type=click.Path(path_type=Path), help="File of the analyzer's token.")
+
 AGENT = "http://127.0.0.1:9482"
 """Where an agent answers unless configured."""
 
@@ -245,8 +247,10 @@ def alerts() -> None:
 @URL
 @OUTPUT
 def alerts_list(url: str, output: str) -> None:
-    """List the alerts that are pending or firing."""
-    _show(url, "/api/v1/alerts", "alerts", output)
+    """List the alerts that are pending or fire, of rules or sent by others, and what holds them back."""
+    from fleetowl.silences import list_alerts
+
+    list_alerts(url, output, click.echo)
 
 
 @alerts.command("explain")
@@ -337,7 +341,7 @@ def incidents_show(incident: str, url: str, output: str) -> None:
 @click.option("--who", help="Whose it is from now on.  [default: your user name]")
 @click.option("--undo", is_flag=True, help="Nobody has it any more: its escalation begins anew.")
 @URL
-@click.option("--token-file", type=click.Path(path_type=Path), help="File of the analyzer's token.")
+@TOKEN
 def incidents_ack(incident: str, who: str | None, undo: bool, url: str, token_file: Path | None) -> None:
     """Say that you look after an incident: nobody else is notified, unless it grows."""
     from fleetowl.on_call import acknowledge
@@ -389,13 +393,66 @@ def runbooks_audit(url: str, output: str) -> None:
 @runbooks.command("undo")
 @click.argument("run")
 @URL
-@click.option("--token-file", type=click.Path(path_type=Path), help="File of the analyzer's token.")
+@TOKEN
 def runbooks_undo(run: str, url: str, token_file: Path | None) -> None:
     """Take back what a run did, where nobody else has touched it since."""
     from fleetowl.remote import post
     from fleetowl.visible import visible
 
     click.echo(visible(str(post(url, f"/api/v1/runbooks/undo/{run}", token_file))))
+
+
+@main.group()
+def silence() -> None:
+    """Hold back the notifications of some alerts for a time."""
+
+
+@silence.command("add")
+@click.argument("matchers", nargs=-1, required=True)
+@click.option("--duration", "-d", default="1h", show_default=True, help="How long it lasts from now on.")
+@click.option("--comment", required=True, help="Why; whoever looks at it later wants to know.")
+@click.option("--author", help="Who says so.  [default: $USER]")
+@click.option("--dry-run", is_flag=True, help="Only say how many alerts it would match.")
+@URL
+@TOKEN
+@OUTPUT
+def silence_add(
+    matchers: tuple[str, ...],
+    duration: str,
+    comment: str,
+    author: str | None,
+    dry_run: bool,
+    url: str,
+    token_file: Path | None,
+    output: str,
+) -> None:
+    """Silence what matches all MATCHERS, as node=n1 or tier=~"P2|P3"; a bare word is an alert's name."""
+    from fleetowl.silences import add_silence
+
+    add_silence(url, matchers, duration, comment, author, token_file, output, click.echo, dry_run=dry_run)
+
+
+@silence.command("list")
+@click.argument("matchers", nargs=-1)
+@click.option("--expired", is_flag=True, help="Also those that are over.")
+@URL
+@OUTPUT
+def silence_list(matchers: tuple[str, ...], expired: bool, url: str, output: str) -> None:
+    """List silences, or those whose own matchers fit MATCHERS."""
+    from fleetowl.silences import list_silences
+
+    list_silences(url, matchers, output, click.echo, expired=expired)
+
+
+@silence.command("expire")
+@click.argument("ids", nargs=-1, required=True)
+@URL
+@TOKEN
+def silence_expire(ids: tuple[str, ...], url: str, token_file: Path | None) -> None:
+    """End silences now."""
+    from fleetowl.silences import expire_silences
+
+    expire_silences(url, ids, token_file, click.echo)
 
 
 @main.group()

@@ -23,13 +23,24 @@ def get(url: str, path: str) -> Any:
 
 def post(url: str, path: str, token_file: Path | None) -> Any:
     """The `data` of a POST with the token."""
-    headers = {}
-    if token_file is not None:
-        try:
-            headers["Authorization"] = f"Bearer {token_file.read_text().strip()}"
-        except (OSError, UnicodeDecodeError) as error:
-            _fail(f"the token file {token_file} cannot be read: {error}")
-    return _ask(_request(url, path, data=b"", headers=headers, method="POST"))
+    return _ask(_request(url, path, data=b"", headers=_authorization(token_file), method="POST"))
+
+
+def ask(url: str, path: str, body: Any = None, *, method: str = "", token_file: Path | None = None) -> Any:
+    """The answer of Alertmanager's API, None where it has no body; with a `body` it is a POST."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", **_authorization(token_file)}
+    how = method or ("GET" if body is None else "POST")
+    return _answer(_request(url, path, data=data, headers=headers, method=how))
+
+
+def _authorization(token_file: Path | None) -> dict[str, str]:
+    if token_file is None:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {token_file.read_text().strip()}"}
+    except (OSError, UnicodeDecodeError) as error:
+        _fail(f"the token file {token_file} cannot be read: {error}")
 
 
 def _request(url: str, path: str, **how: Any) -> urllib.request.Request:
@@ -39,19 +50,27 @@ def _request(url: str, path: str, **how: Any) -> urllib.request.Request:
 
 
 def _ask(request: urllib.request.Request) -> Any:
+    answer = _answer(request)
+    if not isinstance(answer, dict) or "data" not in answer:
+        _fail(f"no analyzer answers at {request.full_url} (set --url or FLEETOWL_URL)")
+    return answer["data"]
+
+
+def _answer(request: urllib.request.Request) -> Any:
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
-            return json.load(response)["data"]
+            return json.loads(response.read() or b"null")
     except urllib.error.HTTPError as error:
         _fail(f"{request.full_url} answered {error.code}: {_reason(error)}")
-    except (urllib.error.URLError, OSError, ValueError, KeyError) as error:
+    except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         _fail(f"no analyzer answers at {request.full_url}: {reason} (set --url or FLEETOWL_URL)")
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
     try:
-        return str(json.load(error)["error"])
+        said = json.load(error)
+        return said if isinstance(said, str) else str(said["error"])
     except (ValueError, KeyError, TypeError):
         return str(error.reason)
 

@@ -38,11 +38,11 @@ def alerts(data: Any) -> str:
     """Alerts, most urgent first."""
     rows = [
         [
-            alert["labels"].get("tier", ""),
+            alert.get("tier") or alert["labels"].get("tier", ""),
             alert["labels"].get("alertname", ""),
             alert["state"],
             alert["activeAt"],
-            alert["annotations"].get("summary", ""),
+            "; ".join([*alert.get("why", ()), alert["annotations"].get("summary", "")]),
         ]
         for alert in data["alerts"]
     ]
