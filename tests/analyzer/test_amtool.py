@@ -16,6 +16,7 @@ from analyzer.service import Analyzer
 pytestmark = pytest.mark.peer
 
 ALERTMANAGER = {
+    "fleetowl": {"topology": False, "flap": False},
     "external_url": "http://alerts.example/owl",
     "route": {
         "receiver": "team",

@@ -1,4 +1,4 @@
-"""The journal of accepted POSTs: one commit for all that wait, in their order, and no yes without the disk."""
+"""The journal of accepted POSTs: one commit for all that wait, in their order; no yes without the disk."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ async def test_what_waits_shares_a_commit_and_keeps_its_order(
 async def test_a_commit_takes_turns_with_the_transactions_of_the_tick(database: Database) -> None:
     journal, accepted = journal_of(database)
     writing = asyncio.gather(*(journal.append(Row(number, 0, b"[]"), ()) for number in range(1, 4)))
-    for _ in range(20):  # as the tick does, in the event loop's own thread
+    for turn in range(20):  # as the tick does, in the event loop's own thread
         with database.transaction() as tx:
-            tx.execute(INTAKE.insert(), [{"sequence": 1000 + _, "at": 0, "body": b""}])
+            tx.execute(INTAKE.insert(), [{"sequence": 1000 + turn, "at": 0, "body": b""}])
         await asyncio.sleep(0)
     await writing
     assert accepted == [1, 2, 3]
