@@ -101,7 +101,7 @@ class Alerts:
 
     @property
     def next_at(self) -> int | None:
-        """When (ms) `expire` has something to do."""
+        """When (ms) `expire` is to be asked next, at the latest."""
         return self._deadlines[0][0] if self._deadlines else None
 
     def restored(self, now: int, was: int | None = None) -> None:

@@ -31,7 +31,7 @@ from alertmanager.outbox import GivenUp, Outbox, after_failure
 from alertmanager.pages import delivery_of, notification_of
 from alertmanager.rate import Rates
 from alertmanager.route import Route, build_route, routing_labels
-from alertmanager.settings import AlertmanagerSettings, FleetowlSettings
+from alertmanager.settings import AlertmanagerSettings
 from alertmanager.stages import Held, Stage, Stages
 from model.alert import Alert, Tier
 from model.decision import Decision, allow, refuse
@@ -64,8 +64,8 @@ class Dispatcher:
         self._cleaned_at = 0
         self._now = 0
         self._alerts = Alerts(settings.global_.resolve_timeout)
-        self._settings, self._own = settings, own_of(settings)
-        self._root = build_route(settings.route, plain=settings.plain)
+        self._settings, self._own = settings, settings.fleetowl
+        self._root = build_route(settings.route)
         self._flushing = Flushing(
             self._alerts,
             self._new_groups(),
@@ -124,8 +124,8 @@ class Dispatcher:
 
     def reconfigure(self, settings: AlertmanagerSettings, now: int) -> None:
         """Take other settings; what is under way goes on where its receiver is still there."""
-        self._settings, self._own = settings, own_of(settings)
-        self._root = build_route(settings.route, plain=settings.plain)
+        self._settings, self._own = settings, settings.fleetowl
+        self._root = build_route(settings.route)
         self._alerts.resolve_timeout = settings.global_.resolve_timeout
         self._flushing.integrations = integrations_of(settings)
         self._flushing.muting = intervals_of(settings)
@@ -356,19 +356,6 @@ class Dispatcher:
         for incident, told in list(self._flushing.told_of.items()):
             if now - told.at > retention and incident not in there:
                 del self._flushing.told_of[incident]
-
-
-PLAIN: dict[str, Any] = {"urgent_first": False, "resolve_wait": None, "topology": False, "flap": False}
-"""What an alertmanager.yml does not have unless its part `fleetowl:` asks for it."""
-
-
-def own_of(settings: AlertmanagerSettings) -> FleetowlSettings:
-    """What holds beyond Alertmanager's own model."""
-    own = settings.fleetowl
-    if not settings.plain:
-        return own
-    unsaid = {key: value for key, value in PLAIN.items() if key not in own.model_fields_set}
-    return own.model_copy(update=unsaid)
 
 
 def intervals_of(settings: AlertmanagerSettings) -> Intervals:

@@ -111,7 +111,9 @@ class Groups:
 
     @property
     def next_at(self) -> int | None:
-        """When (ms) the next group may be due."""
+        """When (ms) the next group is due."""
+        while self._due and not _stands(self._due[0]):
+            heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
     def get(self, group: GroupId) -> Group | None:
@@ -121,9 +123,9 @@ class Groups:
     def due(self, now: int) -> Iterator[Group]:
         """The groups whose time has come, the longest waiting first; the caller says when they are next."""
         while self._due and self._due[0][0] <= now:
-            at, _, group = heapq.heappop(self._due)
-            if group.due_at == at and group.members:
-                yield group
+            entry = heapq.heappop(self._due)
+            if _stands(entry):
+                yield entry[-1]
 
     def schedule(self, group: Group, at: int) -> None:
         """Be due at `at` (ms), whatever was said before."""
@@ -242,3 +244,9 @@ class Groups:
         wait = self._settings.resolve_wait
         if wait is not None and group.flushed and len(group.over) == len(group.members):
             self.hasten(group, now + wait)
+
+
+def _stands(entry: tuple[int, int, Group]) -> bool:
+    """Whether the group is still due then: nothing hastened it, and it has not gone."""
+    at, _, group = entry
+    return group.due_at == at and bool(group.members)

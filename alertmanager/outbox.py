@@ -53,7 +53,9 @@ class Outbox:
 
     @property
     def next_at(self) -> int | None:
-        """When (ms) the next one may have to be handed out."""
+        """When (ms) the next one is handed out."""
+        while self._due and self._at.get(self._due[0][1]) != self._due[0][0]:
+            heapq.heappop(self._due)
         return self._due[0][0] if self._due else None
 
     def get(self, delivery: Delivery) -> Pending | None:

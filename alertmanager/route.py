@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from alertmanager.matching import LabelMatch, in_order, old_style, parse_matchers
 from alertmanager.settings import RouteSettings
@@ -17,10 +17,6 @@ ALL_LABELS = "..."
 GROUP_WAIT = 5 * SECOND
 GROUP_INTERVAL = MINUTE
 REPEAT_INTERVAL = 4 * HOUR
-
-PLAIN_GROUP_WAIT = 30 * SECOND
-PLAIN_GROUP_INTERVAL = 5 * MINUTE
-"""What an alertmanager.yml means where it says nothing. Source: Alertmanager's dispatch.DefaultRouteOpts."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +84,10 @@ def routing_labels(alert: Alert, *, plain: bool = False) -> dict[str, str]:
     return {"tier": tier_of(own).name, "incident": alert.incident, **own}
 
 
-def build_route(settings: RouteSettings, parent: Route | None = None, *, plain: bool = False) -> Route:
-    """The tree under `settings`, everything inherited; the root of a `plain` one has Alertmanager's waits."""
+def build_route(settings: RouteSettings, parent: Route | None = None) -> Route:
+    """The tree under `settings`, everything inherited."""
     matches = LabelMatch(matchers_of(settings))
     base = parent or Route(key="", receiver=settings.receiver or "")
-    if parent is None and plain:
-        base = replace(base, group_wait=PLAIN_GROUP_WAIT, group_interval=PLAIN_GROUP_INTERVAL)
     own = Route(
         key=f"{base.key}/{matches}" if parent else str(matches),
         receiver=settings.receiver or base.receiver,
