@@ -64,6 +64,7 @@ class Admission:
         self._figures = figures
         self._matters = Matters(topology)
         self._blast = Blast(topology, self.explanations)
+        self._guessed: dict[Entity, dict[int, Member]] = {}
         self._joined: defaultdict[str, list[Member]] = defaultdict(list)
 
     def hear(self, member: Member, alert: Alert, now: int) -> None:
@@ -141,7 +142,7 @@ class Admission:
 
     def _admit(self, member: Member, now: int) -> None:
         since = now - self.settings.window
-        explanation = self.explanations.find(member, since)
+        explanation = self._uncontested(member, self.explanations.find(member, since), now)
         self.explanations.add(member)
         late = [] if explanation else self._explained_late(member, now)
         place = self._place(member, explanation, late, since)
@@ -167,7 +168,28 @@ class Admission:
             self._joined[incident.id].append(member)
         for other, found in late:
             self._explain(other, found, now)
-        self._lost_together(member, incident, now)
+        self._gather(member, now)
+
+    def _uncontested(self, member: Member, found: Explanation | None, now: int) -> Explanation | None:
+        """A GPU of which no pod is known explains one replica of its node; of two, nobody knows which."""
+        if found is None or not found.is_guess:
+            return found
+        node = next(
+            entity for entity in self._topology.carriers(found.cause.subject) if entity.kind == "node"
+        )
+        guessed = self._guessed.setdefault(node, {})
+        guessed[member.fingerprint] = member
+        claims = [one for one in guessed.values() if one.fingerprint in self.members or one is member]
+        self._guessed[node] = {one.fingerprint: one for one in claims}
+        failed = {one.subject for one in self.explanations.on_gpus_of(node)}
+        if len({one.subject for one in claims}) <= len(failed):
+            return found
+        for other in claims:
+            if other is not member and other.cause and other.firing:
+                other.cause, other.why = 0, f"which replicas of {node} the lost GPU carried is not known"
+                self._archive.open[other.incident].regard(other)
+                self._archive.keep(other)
+        return None
 
     def _place(
         self,
@@ -245,19 +267,20 @@ class Admission:
         self._blast.widen(kept, list(kept.members.values()))
         self._touch(kept, now)
 
-    def _lost_together(self, member: Member, incident: Incident, now: int) -> None:
-        if member.explained:
-            return
-        found = self._matters.lost_together(member)
+    def _gather(self, member: Member, now: int) -> None:
+        """Many things on one carrier at once are its matter; of those who were told nothing is taken back."""
+        found = self._matters.together(member)
         if found is None:
             return
         carrier, others = found
-        why = f"{len(others) + 1} things on {carrier} were lost at once"
+        why = f"{len(others) + 1} alerts on {carrier} began at once"
         for other_id in sorted({other.incident for other in others}):
-            mine = self._archive.open.get(member.incident)
+            mine = self._archive.open[member.incident]
             other = self._archive.open.get(other_id)
-            if mine is not None and other is not None and mine is not other:
-                member.why = why
+            if other is not None and mine is not other:
+                member.why, member.gathered = why, True
+                for one in others:
+                    one.gathered = True
                 self._merge(mine, other, why, now)
 
     def _look_again(self, news: Sequence[Entity], now: int) -> None:
@@ -277,6 +300,7 @@ class Admission:
         cause = self.members.get(fingerprint)
         if cause is not None and cause.firing:
             return
+        self._archive.version += 1
         incident = self._archive.open.get(cause.incident) if cause is not None else None
         for member in list(incident.members.values()) if incident is not None else ():
             if member.cause != fingerprint or not member.firing:

@@ -79,6 +79,11 @@ class Incidents:
         """Changes whenever who is explained by whom, or was told, may have changed."""
         return self._archive.version
 
+    @property
+    def cause_hold(self) -> int:
+        """How long (ms) after the end of its last cause a symptom stays held back."""
+        return self._settings.cause_hold
+
     def step(self, now: int, alerts: Sequence[Alert]) -> list[Alert]:
         """Bring the incidents to `now`; returns the alerts, in their order, with their incidents."""
         members = self._admission.members

@@ -16,6 +16,7 @@ SWITCH_NAMES = ("switch", "leaf_switch", "leaf", "tor", "tor_switch")
 RACK_NAMES = ("rack", "rack_id")
 MODEL_NAMES = ("model_name", "served_model_name", "model")
 SERVICE_NAMES = ("exported_service", "service", "inference_service", "gateway")
+WORKLOAD_NAMES = ("deployment", "statefulset")
 CLUSTER_NAMES = ("cluster", "zone")
 
 _WATCHERS = ("exporter", "kube-state-metrics", "prometheus", "fleetowl-agent")
@@ -82,8 +83,8 @@ def replica_of(labels: Labels) -> Entity | None:
     pod = next((known[name] for name in POD_LABELS if name in known), None)
     if pod is not None:
         return None if _only_watches(pod) else Entity("replica", pod)
-    if "instance" not in known:
-        return None
+    if "instance" not in known or any(name in known for name in WORKLOAD_NAMES):
+        return None  # kube-state-metrics speaks of the workload, by its own address
     is_engine = "engine" in known or service_of(labels) is not None
     if is_engine or (_first("node", known, NODE_NAMES) is None and gpu_of(labels) is None):
         return Entity("replica", known["instance"])
@@ -102,6 +103,9 @@ def service_of(labels: Labels) -> Entity | None:
     model = _first("service", known, MODEL_NAMES)
     if model is not None:
         return model
+    workload = _first("service", known, WORKLOAD_NAMES)
+    if workload is not None and not any(name in known for name in POD_LABELS):
+        return workload
     service = _first("service", known, SERVICE_NAMES)
     if service is None or _only_watches(service.name):
         return None

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from incidents.member import Member
 from incidents.roles import Role, Sense
+from model.moment import MINUTE
 from model.topology import Entity, Topology
 
 REAL_SHARE = 0.05
@@ -22,6 +23,9 @@ REAL_SHARE = 0.05
 Our own choice: one replica in twenty is about what retries and spare capacity hide. Less than that does not
 make a whole service slow, so what does is another matter.
 """
+
+GUESS_WITHIN = 4 * MINUTE
+"""How long (ms) after the failure of a GPU a replica of unknown GPUs may be in trouble for it."""
 
 _Rank = tuple[bool, bool, int, bool, int, str, int, int]
 _NARROWEST = ("gpu", "replica", "node", "switch", "rack", "cluster", "service")
@@ -32,11 +36,15 @@ Causes = dict[Entity, dict[str, dict[int, Member]]]
 
 
 class Explanation(NamedTuple):
-    """A cause, and the sentence that says why it is one. `through_service`: joined by a share only."""
+    """A cause, and the sentence that says why it is one.
+
+    `through_service`: joined by a share only; `is_guess`: one of several that it may be.
+    """
 
     cause: Member
     why: str
     through_service: bool = False
+    is_guess: bool = False
 
 
 class Explanations:
@@ -120,6 +128,7 @@ class Explanations:
             if place in self._at:
                 yield from self._at_place(member, subject, place, 1)
         if subject.kind == "replica":
+            yield from self._on_some_gpu(member, subject)
             for service in self._topology.carried(subject):
                 if service.kind == "service" and service in self._at:
                     yield from self._at_service(member, subject, service)
@@ -136,6 +145,28 @@ class Explanations:
             way = self._way(cause, member, is_below=depth > 0)
             if way:
                 yield _ranked(cause, way, depth, edge)
+
+    def on_gpus_of(self, node: Entity) -> Iterator[Member]:
+        """The firing losses and faults of GPUs of a node of which no pod is known."""
+        for gpu in self._topology.carried(node):
+            if gpu.kind != "gpu" or gpu not in self._at:
+                continue
+            if not any(other.kind == "replica" for other in self._topology.carried(gpu)):
+                for found in self._at[gpu].values():
+                    yield from found.values()
+
+    def _on_some_gpu(self, member: Member, replica: Entity) -> Iterator[tuple[_Rank, Explanation]]:
+        """Where nobody has said which GPUs carry a replica, one that failed just before on its node may."""
+        carriers = self._topology.carriers(replica)
+        if any(entity.kind == "gpu" for entity in carriers):
+            return
+        for node in carriers:
+            for cause in self.on_gpus_of(node) if node.kind == "node" else ():
+                way = self._way(cause, member, is_below=True)
+                if way and 0 <= member.starts_at - cause.starts_at <= GUESS_WITHIN:
+                    edge = f"{replica} is on {node} as well, and no other replica there is in trouble"
+                    rank, found = _ranked(cause, way, 2, edge)
+                    yield rank, found._replace(is_guess=True)
 
     def _at_service(
         self, member: Member, subject: Entity, service: Entity

@@ -3,7 +3,8 @@
 - Signals of one GPU or one replica: a fault and its other sign. Symptoms of one service. The same loss, or a
   fault of the same family, told of one thing by two rules; the ports of one switch.
 - NVLink errors of two GPUs of a node: a link has two ends.
-- Three things of a kind that are lost within a minute on one carrier, and half of what is known there.
+- Three things on one node, rack or switch that are lost, or say the same, within a minute, if that is half of
+  the nodes that are known there; the same symptom on three replicas of a service, and half of them.
 
 Two alerts that are merely on the same node are two matters.
 """
@@ -11,7 +12,7 @@ Two alerts that are merely on the same node are two matters.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from incidents.member import Member
@@ -20,7 +21,7 @@ from model.moment import MINUTE
 from model.topology import Entity, Topology
 
 TOGETHER = 3
-"""So many things lost on one carrier are the carrier's matter: two may well be two faults."""
+"""So many things on one carrier at once are the carrier's matter: two may well be two faults."""
 
 AT_ONCE = MINUTE
 """Within so long (ms) of each other."""
@@ -80,30 +81,48 @@ class Matters:
         if subject.kind == "gpu" and member.sense.family == "nvlink":
             yield from self._other_end(member, subject)
 
-    def lost_together(self, member: Member) -> tuple[Entity, list[Member]] | None:
-        """The carrier on which this and other things of its kind are lost at once, and those others."""
+    def together(self, member: Member) -> tuple[Entity, list[Member]] | None:
+        """The carrier or service on which many things say the same at once, and the others that say it."""
         subject = member.subject
-        if (
-            subject is None
-            or member.sense.role is not Role.LOSS
-            or subject.kind not in ("node", "gpu", "replica")
-        ):
+        if subject is None or subject.kind not in ("node", "gpu", "replica") or member.explained:
             return None
-        for carrier in sorted(self._topology.carriers(subject)):
-            if carrier.kind not in ("node", "switch", "rack"):
-                continue
-            peers = [one for one in self._topology.carried(carrier) if one.kind == subject.kind]
-            others = [other for peer in peers if peer != subject for other in self._lost(peer, member)]
-            things = {other.subject for other in others}
-            if len(things) + 1 >= TOGETHER and 2 * (len(things) + 1) >= len(peers):
-                return carrier, others
+        is_lost = member.sense.role in (Role.LOSS, Role.WATCH)
+        for carrier in sorted({subject, *self._topology.carriers(subject)}):
+            if carrier.kind in ("node", "switch", "rack"):
+                others = self._saying(member, self._topology.carried(carrier) | {carrier}, is_lost)
+                if self._is_many(member, others, carrier):
+                    return carrier, others
+        if subject.kind == "replica" and member.sense.role is Role.SYMPTOM:
+            for service in sorted(one for one in self._topology.carried(subject) if one.kind == "service"):
+                others = self._saying(member, self._topology.carriers(service), False)
+                if self._is_many(member, others, service):
+                    return service, others
         return None
 
-    def _lost(self, entity: Entity, member: Member) -> Iterator[Member]:
-        for other in self._on.get(entity, {}).values():
-            is_loss = other.sense.role is Role.LOSS and other.firing and not other.explained
-            if is_loss and abs(other.starts_at - member.starts_at) <= AT_ONCE:
-                yield other
+    def _saying(self, member: Member, places: Iterable[Entity], is_lost: bool) -> list[Member]:
+        return [
+            other
+            for place in places
+            if place in self._on
+            for other in self._on[place].values()
+            if other is not member and _says_the_same(member, other, is_lost)
+        ]
+
+    def _is_many(self, member: Member, others: list[Member], carrier: Entity) -> bool:
+        if len(others) + 1 < TOGETHER:
+            return False
+        if carrier.kind == "node":
+            return len({_thing(one) for one in (member, *others)}) >= TOGETHER
+        kind = "replica" if carrier.kind == "service" else "node"
+        near = self._topology.carriers if carrier.kind == "service" else self._topology.carried
+        known = {one for one in near(carrier) if one.kind == kind}
+        hit = {place for one in (member, *others) for place in self._within(one, kind)} & known
+        return len(hit) >= TOGETHER and 2 * len(hit) >= len(known)
+
+    def _within(self, member: Member, kind: str) -> set[Entity]:
+        subject = member.subject
+        around = {subject, *self._topology.carriers(subject)} if subject is not None else set()
+        return {entity for entity in around if entity is not None and entity.kind == kind}
 
     def _other_end(self, member: Member, gpu: Entity) -> Iterator[Tie]:
         for node in self._topology.carriers(gpu):
@@ -115,6 +134,16 @@ class Matters:
                 for other in self._on.get(other_gpu, {}).values():
                     if other.sense.family == "nvlink" and other.firing:
                         yield Tie(other, f"a link has two ends, and {other.title} {_state(other)}")
+
+
+def _says_the_same(member: Member, other: Member, is_lost: bool) -> bool:
+    if not other.firing or other.explained or abs(other.starts_at - member.starts_at) > AT_ONCE:
+        return False
+    return other.name == member.name or (is_lost and other.sense.role in (Role.LOSS, Role.WATCH))
+
+
+def _thing(member: Member) -> tuple[Entity | None, str]:
+    return member.subject, member.labels.value("instance")
 
 
 def _drop(index: dict[Key, dict[int, Member]], key: Key, member: Member) -> None:

@@ -19,7 +19,8 @@ class Member:
 
     It shares labels and annotations with its alert. `cause` is the fingerprint of the alert that explains
     it, 0 for one that nothing explains. `voice` is the id under which people are told of it: the incident's
-    own, but for what was told before its incident became part of another.
+    own, but for what was told before its incident became part of another. `gathered` marks one of many that
+    began at once on one carrier.
     """
 
     labels: Labels
@@ -34,6 +35,7 @@ class Member:
     voice: str = ""
     cause: int = 0
     told: bool = False
+    gathered: bool = False
     held: str = ""
     heard: int = 0
 
@@ -61,6 +63,10 @@ class Member:
     def firing(self) -> bool:
         """Whether it has not ended."""
         return self.ends_at is None
+
+    def active(self, since: int) -> bool:
+        """Whether it fires, or has ended after `since` (ms) only."""
+        return self.ends_at is None or self.ends_at > since
 
     @property
     def explained(self) -> bool:
@@ -108,6 +114,7 @@ class Member:
             "explained": self.explained,
             "explained_by": format_fingerprint(self.cause) if self.cause else None,
             "told": self.told,
+            "gathered": self.gathered,
             "held": self.held,
             "voice": self.voice,
         }
@@ -127,6 +134,7 @@ class Member:
             voice=document.get("voice", ""),
             cause=int(document.get("explained_by") or "0", 16),
             told=document.get("told", True),
+            gathered=document.get("gathered", False),
             held=document.get("held", ""),
         )
 

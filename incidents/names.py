@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from incidents.entities import NODE_NAMES, entities_of
+from incidents.entities import NODE_NAMES, WORKLOAD_NAMES, entities_of
 from model.labels import Labels
 from model.topology import GPU_LABELS, POD_LABELS, Entity
 
@@ -27,6 +28,8 @@ class Names:
         self._uuids: dict[str, Entity] = {}
         self._nodes: dict[str, Entity] = {}
         self._homeless: defaultdict[str, set[Entity]] = defaultdict(set)
+        self._pods: defaultdict[str, set[Entity]] = defaultdict(set)
+        self._named_workloads: set[str] = set()
         self._by_index: set[str] = set()
 
     def entities(self, labels: Labels) -> frozenset[Entity]:
@@ -54,6 +57,7 @@ class Names:
 
     def learn(self, labels: Labels, entities: frozenset[Entity]) -> Iterator[tuple[Entity, Entity]]:
         """Take note of the names in one label set; yields edges (carrier, carried) that follow from them."""
+        yield from self._workloads(labels, entities)
         node = next((entity for entity in entities if entity.kind == "node"), None)
         if node is not None:
             yield from self._settle(node.name, node)
@@ -71,6 +75,19 @@ class Names:
                 self._homeless[host].add(target)
         elif node is not None and _is_own_target(labels):
             yield from self._settle(host, node)
+
+    def _workloads(self, labels: Labels, entities: frozenset[Entity]) -> Iterator[tuple[Entity, Entity]]:
+        """Pods of workloads that an alert has named; of no others, for they are services to nobody."""
+        for entity in entities:
+            owner = workload_of(entity.name) if entity.kind == "replica" else ""
+            if owner:
+                self._pods[owner].add(entity)
+                if owner in self._named_workloads:
+                    yield entity, Entity("service", owner)
+            elif entity.kind == "service" and any(labels.value(name) for name in WORKLOAD_NAMES):
+                self._named_workloads.add(entity.name)
+                for pod in self._pods[entity.name]:
+                    yield pod, entity
 
     def _settle(self, host: str, node: Entity) -> Iterator[tuple[Entity, Entity]]:
         if host in self._nodes:
@@ -95,6 +112,19 @@ class Names:
             by_index = Entity("gpu", place)
             yield gpu, by_index  # what was said of the place before its UUID was known
             yield by_index, gpu
+
+
+_OWNED = re.compile(r"(.+)-(?:[0-9a-z]{6,10}-[0-9a-z]{5}|\d{1,4})")
+
+
+def workload_of(pod: str) -> str:
+    """The Deployment or StatefulSet of a pod by the way Kubernetes names pods; empty for any other name.
+
+    >>> workload_of("chat-7d9f8c6b5-xk2p9"), workload_of("vllm-17"), workload_of("10.0.0.1:8000")
+    ('chat', 'vllm', '')
+    """
+    found = _OWNED.fullmatch(pod)
+    return found[1] if found else ""
 
 
 def _host(instance: str) -> str:

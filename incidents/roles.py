@@ -171,7 +171,7 @@ _SYMPTOM = frozenset(
     ]
 )
 _SERVES = frozenset({"vllm", "engine", "replica"})
-_SPLIT = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+[a-z]*")
+_SPLIT = re.compile(r"[A-Z]+?(?=P\d)|P\d+|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+[a-z]*")
 
 
 @lru_cache(maxsize=16_384)

@@ -53,7 +53,7 @@ class TopologyStage:
             return refuse("it was told already, and stays in its group until it ends")
         if member.explained:
             return self._holds_symptom(member, incident)
-        return self._holds_known(member, incident)
+        return self._holds_known(member, incident, now)
 
     def _holds_end(self, member: Member, incident: Incident) -> Decision:
         if not member.told and incident.told is None:
@@ -75,12 +75,21 @@ class TopologyStage:
             return allow(f"{member.why} ({cause.incident})")
         return refuse(f"it is more urgent than what explains it and than what was told: {member.why}")
 
-    def _holds_known(self, member: Member, incident: Incident) -> Decision:
+    def _holds_known(self, member: Member, incident: Incident, now: int) -> Decision:
         if incident.told is None or incident.told > member.tier:
             return refuse("nothing explains it, and nothing as urgent was told of its incident")
-        goes_on = next(iter(incident.told_firing), None)
+        since = now - self._incidents.cause_hold
+        kin = (one for one in incident.told_members.values() if _are_kin(member, one))
+        goes_on = next((one for one in kin if one.active(since)), None)
         if goes_on is None:
             return refuse("what was told of its incident has ended, and it still fires")
         return allow(
             f"{incident.id} was told already as {incident.told.name} with {goes_on.title}: {member.why}"
         )
+
+
+def _are_kin(member: Member, told: Member) -> bool:
+    """Whether who was told of one knows of the other: the same thing, its symptom, or one of the many."""
+    if told.cause == member.fingerprint or (member.gathered and told.gathered):
+        return True
+    return member.subject == told.subject
