@@ -32,6 +32,9 @@ from model.topology import Entity, Topology
 SPELLED_OUT = 3
 """So many alerts that join an incident in one step have a line each; more are counted by name."""
 
+AT_ONCE_ANYWHERE = 5
+"""So many things of which the same is said within a minute are told together, wherever they are."""
+
 _FIRST = {Role.LOSS: 0, Role.FAULT: 0, Role.DRIVER: 1}
 _DEPTH = {
     kind: depth
@@ -174,9 +177,9 @@ class Admission:
         """A GPU of which no pod is known explains one replica of its node; of two, nobody knows which."""
         if found is None or not found.is_guess:
             return found
-        node = next(
-            entity for entity in self._topology.carriers(found.cause.subject) if entity.kind == "node"
-        )
+        subject = found.cause.subject
+        carriers = self._topology.carriers(subject) if subject is not None else frozenset()
+        node = next(entity for entity in carriers if entity.kind == "node")
         guessed = self._guessed.setdefault(node, {})
         guessed[member.fingerprint] = member
         claims = [one for one in guessed.values() if one.fingerprint in self.members or one is member]
@@ -223,6 +226,8 @@ class Admission:
             for other in self._matters.on(entity):
                 if other.explained or not other.firing or other.joined_at < since:
                     continue
+                if other.sense.role is Role.OTHER:
+                    continue  # it was there before: a loss does not make it its own after the fact
                 explanation = self.explanations.find(other, since)
                 if (
                     explanation is not None
@@ -271,6 +276,7 @@ class Admission:
         """Many things on one carrier at once are its matter; of those who were told nothing is taken back."""
         found = self._matters.together(member)
         if found is None:
+            self._gather_untold(member, now)
             return
         carrier, others = found
         why = f"{len(others) + 1} alerts on {carrier} began at once"
@@ -281,6 +287,25 @@ class Admission:
                 member.why, member.gathered = why, True
                 for one in others:
                     one.gathered = True
+                self._merge(mine, other, why, now)
+
+    def _gather_untold(self, member: Member, now: int) -> None:
+        """The same alert of many things at once is told in one message, though nothing is known to join them.
+
+        Only what nobody was told of yet: what comes later is told for itself.
+        """
+        incident = self._archive.open[member.incident]
+        if incident.told is not None or member.explained or len(incident.members) > 1:
+            return
+        others = self._matters.at_once(member)
+        untold = {one.incident for one in others if self._archive.open[one.incident].told is None}
+        if len(others) + 1 < AT_ONCE_ANYWHERE:
+            return
+        why = f"{len(others) + 1} x {member.name} began at once"
+        for other_id in sorted(untold - {incident.id}):
+            mine, other = self._archive.open[member.incident], self._archive.open.get(other_id)
+            if other is not None and mine is not other:
+                member.why = why
                 self._merge(mine, other, why, now)
 
     def _look_again(self, news: Sequence[Entity], now: int) -> None:

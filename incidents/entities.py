@@ -63,8 +63,11 @@ def subject_of(entities: Collection[Entity]) -> Entity | None:
 
 
 def node_of(labels: Labels) -> Entity | None:
-    """The node, under the names that agents and exporters give it."""
-    return _first("node", dict(labels.pairs), NODE_NAMES)
+    """The node, under the names that agents and exporters give it.
+
+    kube-prometheus gives node-exporter's alerts the node's name as `instance` and nothing else.
+    """
+    return _node(dict(labels.pairs))
 
 
 def gpu_of(labels: Labels) -> Entity | None:
@@ -73,7 +76,7 @@ def gpu_of(labels: Labels) -> Entity | None:
     gpu = _first("gpu", known, GPU_LABELS)
     if gpu is not None or "gpu" not in known:
         return gpu
-    node = _first("node", known, NODE_NAMES)
+    node = _node(known)
     return None if node is None else Entity("gpu", f"{node.name}/{known['gpu']}")
 
 
@@ -83,10 +86,12 @@ def replica_of(labels: Labels) -> Entity | None:
     pod = next((known[name] for name in POD_LABELS if name in known), None)
     if pod is not None:
         return None if _only_watches(pod) else Entity("replica", pod)
+    if _is_node_exporter(known):
+        return None
     if "instance" not in known or any(name in known for name in WORKLOAD_NAMES):
         return None  # kube-state-metrics speaks of the workload, by its own address
     is_engine = "engine" in known or service_of(labels) is not None
-    if is_engine or (_first("node", known, NODE_NAMES) is None and gpu_of(labels) is None):
+    if is_engine or (_node(known) is None and gpu_of(labels) is None):
         return Entity("replica", known["instance"])
     return None
 
@@ -109,7 +114,7 @@ def service_of(labels: Labels) -> Entity | None:
     service = _first("service", known, SERVICE_NAMES)
     if service is None or _only_watches(service.name):
         return None
-    on_node = _first("node", known, NODE_NAMES) is not None
+    on_node = _node(known) is not None
     return service if not on_node or any(name in known for name in POD_LABELS) else None
 
 
@@ -126,6 +131,23 @@ def switch_of(labels: Labels) -> Entity | None:
 def cluster_of(labels: Labels) -> Entity | None:
     """The cluster or zone; it carries everything and ties nothing together."""
     return _first("cluster", dict(labels.pairs), CLUSTER_NAMES)
+
+
+def _node(known: Mapping[str, str]) -> Entity | None:
+    node = _first("node", known, NODE_NAMES)
+    if node is None and "instance" in known and _is_node_exporter(known):
+        return Entity("node", host_of(known["instance"]))
+    return node
+
+
+def _is_node_exporter(known: Mapping[str, str]) -> bool:
+    return "node-exporter" in known.get("job", "") or "node_exporter" in known.get("job", "")
+
+
+def host_of(instance: str) -> str:
+    """The host of `host:port`."""
+    host, colon, port = instance.rpartition(":")
+    return host if colon and port.isdigit() else instance
 
 
 def _only_watches(name: str) -> bool:

@@ -4,14 +4,14 @@
   fault of the same family, told of one thing by two rules; the ports of one switch.
 - NVLink errors of two GPUs of a node: a link has two ends.
 - Three things on one node, rack or switch that are lost, or say the same, within a minute, if that is half of
-  the nodes that are known there; the same symptom on three replicas of a service, and half of them.
+  the nodes that are known there; the same symptom on three replicas of a service, and a quarter of them.
 
 Two alerts that are merely on the same node are two matters.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -23,10 +23,16 @@ from model.topology import Entity, Topology
 TOGETHER = 3
 """So many things on one carrier at once are the carrier's matter: two may well be two faults."""
 
+PART = {"node": 0.5, "replica": 0.25}
+"""This part of the nodes of a rack or switch, of the replicas of a service that are known."""
+
 AT_ONCE = MINUTE
 """Within so long (ms) of each other."""
 
 Key = TypeVar("Key", str, Entity)
+
+LATELY = 64
+"""So many alerts of a name are looked at for having begun at once."""
 
 _SIGNALS = (Role.LOSS, Role.FAULT, Role.SYMPTOM)
 
@@ -45,6 +51,7 @@ class Matters:
         self._topology = topology
         self._on: defaultdict[Entity, dict[int, Member]] = defaultdict(dict)
         self._nameless: defaultdict[str, dict[int, Member]] = defaultdict(dict)
+        self._lately: dict[str, deque[Member]] = {}
 
     def add(self, member: Member) -> None:
         """Its incident is open."""
@@ -66,6 +73,19 @@ class Matters:
         """The members that are about this thing."""
         there = self._on.get(entity)
         return list(there.values()) if there else []
+
+    def at_once(self, member: Member) -> list[Member]:
+        """Other things of which the same was said within AT_ONCE, and that nothing explains."""
+        if member.subject is None or member.sense.role not in (*_SIGNALS, Role.WATCH):
+            return []
+        lately = self._lately.setdefault(member.name, deque(maxlen=LATELY))
+        found = {
+            other.incident: other
+            for other in lately
+            if other.firing and not other.explained and abs(other.starts_at - member.starts_at) <= AT_ONCE
+        }
+        lately.append(member)
+        return list(found.values())
 
     def ties(self, member: Member) -> Iterator[Tie]:
         """Members of the same matter; whoever asks takes the first whose incident suits."""
@@ -117,7 +137,7 @@ class Matters:
         near = self._topology.carriers if carrier.kind == "service" else self._topology.carried
         known = {one for one in near(carrier) if one.kind == kind}
         hit = {place for one in (member, *others) for place in self._within(one, kind)} & known
-        return len(hit) >= TOGETHER and 2 * len(hit) >= len(known)
+        return len(hit) >= TOGETHER and len(hit) >= PART[kind] * len(known)
 
     def _within(self, member: Member, kind: str) -> set[Entity]:
         subject = member.subject

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from incidents.entities import NODE_NAMES, WORKLOAD_NAMES, entities_of
+from incidents.entities import NODE_NAMES, WORKLOAD_NAMES, entities_of, host_of
 from model.labels import Labels
 from model.topology import GPU_LABELS, POD_LABELS, Entity
 
@@ -36,7 +36,9 @@ class Names:
         """What the labels name, each thing under the one name by which it is known."""
         found = entities_of(labels)
         renamed = {
-            entity: self.known_as(entity, labels) for entity in found if entity.kind in ("replica", "gpu")
+            entity: self.known_as(entity, labels)
+            for entity in found
+            if entity.kind in ("replica", "gpu", "node")
         }
         if all(entity == other for entity, other in renamed.items()):
             return found
@@ -44,6 +46,8 @@ class Names:
 
     def known_as(self, entity: Entity, labels: Labels) -> Entity:
         """The one name of a thing that these labels name so."""
+        if entity.kind == "node":
+            return self._nodes.get(entity.name, entity)
         if entity.kind == "gpu":
             if not any(labels.value(name) for name in GPU_LABELS):
                 self._by_index.add(entity.name)
@@ -65,7 +69,7 @@ class Names:
         instance = labels.value("instance")
         if not instance:
             return
-        host = _host(instance)
+        host = host_of(instance)
         target = Entity("replica", instance)
         if target in entities:
             home = self._nodes.get(host) or self._nodes.get(host.split(".")[0])
@@ -125,11 +129,6 @@ def workload_of(pod: str) -> str:
     """
     found = _OWNED.fullmatch(pod)
     return found[1] if found else ""
-
-
-def _host(instance: str) -> str:
-    host, colon, port = instance.rpartition(":")
-    return host if colon and port.isdigit() else instance
 
 
 def _is_own_target(labels: Labels) -> bool:
