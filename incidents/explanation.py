@@ -32,6 +32,9 @@ _NARROWEST = ("gpu", "replica", "node", "switch", "rack", "cluster", "service")
 _YOUNGEST = "~"
 """An alert that has no incident yet is behind all that have one."""
 
+STRAIN = 0.2
+"""From this share of lost replicas on the others of the service are slow for it. Our own choice, as above."""
+
 Causes = dict[Entity, dict[str, dict[int, Member]]]
 
 
@@ -119,23 +122,30 @@ class Explanations:
         subject = member.subject
         if subject is None or not self._at:
             return
+        yield from self._at_place(member, subject, subject, 0)
         if subject.kind == "service":
-            yield from self._at_place(member, subject, subject, 0)
             yield from self._beneath_service(member, subject)
             return
-        yield from self._at_place(member, subject, subject, 0)
         for place in self._topology.carriers(subject):
             if place in self._at:
                 yield from self._at_place(member, subject, place, 1)
         if subject.kind == "replica":
             yield from self._on_some_gpu(member, subject)
-            for service in self._topology.carried(subject):
-                if service.kind == "service" and service in self._at:
-                    yield from self._at_service(member, subject, service)
+        if subject.kind in ("replica", "gpu"):
+            yield from self._by_services(member, subject)
         elif subject.kind == "node" and member.sense.of_gpus:
             for gpu in self._topology.carried(subject):
                 if gpu.kind == "gpu" and gpu in self._at:
                     yield from self._at_part(member, subject, gpu)
+
+    def _by_services(self, member: Member, subject: Entity) -> Iterator[tuple[_Rank, Explanation]]:
+        for service in self._topology.carried(subject):
+            if service.kind != "service":
+                continue
+            if service in self._at:
+                yield from self._at_service(member, subject, service)
+            if subject.kind == "replica" and member.sense.family == "load":
+                yield from self._strained(member, subject, service)
 
     def _at_place(
         self, member: Member, subject: Entity, place: Entity, depth: int
@@ -209,6 +219,32 @@ class Explanations:
             for cause, way in reasons:
                 rank, found = _ranked(cause, way, 1, edge)
                 yield rank, found._replace(through_service=True)
+
+    def _strained(
+        self, member: Member, replica: Entity, service: Entity
+    ) -> Iterator[tuple[_Rank, Explanation]]:
+        """What the rest of a service feels where much of it is lost: slow and queueing, but no errors."""
+        share, found = self._hit(member, service)
+        if share >= STRAIN and replica not in found:
+            for reasons in found.values():
+                for cause, way in reasons:
+                    if cause.sense.role is Role.LOSS:
+                        edge = f"{replica} carries what {share:.0%} of {service} no longer do"
+                        rank, explanation = _ranked(cause, way, 2, edge)
+                        yield rank, explanation._replace(through_service=True)
+
+    def _hit(self, member: Member, service: Entity) -> tuple[float, dict[Entity, list[tuple[Member, str]]]]:
+        """The share of a service's known replicas that stand on causes, at least two, and those causes."""
+        beneath = self._topology.carriers(service)
+        hot = {place: self._reasons(place, member) for place in _common(beneath, self._at)}
+        hot = {place: reasons for place, reasons in hot.items() if reasons}
+        replicas = self.replicas(service) if hot else []
+        hit = [
+            one for one in replicas if one in hot or not hot.keys().isdisjoint(self._topology.carriers(one))
+        ]
+        if len(hit) < 2:
+            return 0.0, {}
+        return len(hit) / max(len(replicas), least_count(replicas)), hot
 
     def replicas(self, service: Entity) -> list[Entity]:
         """The known replicas of a service; a pod that is also known by its address counts once."""

@@ -34,7 +34,7 @@ class Role(Enum):
 
 
 class Sense(NamedTuple):
-    """The role of an alert, for faults the family, and whether its name speaks of GPUs.
+    """The role of an alert, for faults and symptoms the family, and whether its name speaks of GPUs.
 
     A loss of GPUs that is told of a node is not the loss of the node.
     """
@@ -158,6 +158,7 @@ _SYMPTOM = frozenset(
         "degraded",
         "kv",
         "cache",
+        "token",
         "tokens",
         "pending",
         "unschedulable",
@@ -170,6 +171,7 @@ _SYMPTOM = frozenset(
         "failed",
     ]
 )
+_ERRORS = frozenset({"error", "errors", "errs", "5xx", "availability", "burn", "budget", "slo"})
 _SERVES = frozenset({"vllm", "engine", "replica"})
 _SPLIT = re.compile(r"[A-Z]+?(?=P\d)|P\d+|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+[a-z]*")
 
@@ -205,4 +207,6 @@ def _role(said: set[str], family: str) -> tuple[Role, str]:
         return Role.FAULT, "way"
     if lost:
         return Role.LOSS, ""
-    return Role.SYMPTOM if said & _SYMPTOM else Role.OTHER, ""
+    if not said & _SYMPTOM:
+        return Role.OTHER, ""
+    return Role.SYMPTOM, "errors" if said & _ERRORS else "load"
