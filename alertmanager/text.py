@@ -127,6 +127,8 @@ def cut_bytes(text: str, limit: int) -> str:
 
 def inert(text: str) -> str:
     """A value is data: no line break, no terminal sequence, nothing that is not printed."""
+    if text.isprintable():
+        return text.strip()
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 

@@ -41,6 +41,8 @@ class Outlet:
 
     def fill(self, template: str, markup: str = "text") -> Fill:
         """A field of the configuration. Raises TemplateError."""
+        if "{{" not in template:
+            return lambda _: template
         render = self.library.compile(template, markup)
 
         def filled(notification: Notification) -> str:

@@ -20,7 +20,7 @@ class Webhook:
         self._config = config
         self._outlet = outlet
         self._poster = Poster(config.http_config, config.timeout, outlet.session)
-        self._url = outlet.fill(config.url.get_secret_value()) if config.url else None
+        self._url = outlet.fill(config.url.get_secret_value(), "url") if config.url else None
         self._payload = outlet.tree(config.payload) if config.payload is not None else None
 
     async def send(self, notification: Notification) -> Outcome:
@@ -29,6 +29,8 @@ class Webhook:
             url = self._url(notification) if self._url else secret(None, self._config.url_file)
         except (OSError, ValueError) as error:
             return Outcome(False, True, f"url_file cannot be read: {error}")
+        if not url.startswith(("http://", "https://")):
+            return Outcome(False, False, "the template of url made no http:// or https:// URL")
         if self._payload is not None:
             body = fitted_body(self._payload(notification), self._outlet.cap)
         else:

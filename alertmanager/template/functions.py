@@ -13,6 +13,7 @@ from alertmanager.template.moments import Duration, Time
 from alertmanager.template.values import (
     BOOL,
     DURATION,
+    KV,
     NUMBER,
     TEXT,
     TEXTS,
@@ -107,20 +108,26 @@ def to_json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Time | Duration):
-        return str(value) if isinstance(value, Duration) else value.format("2006-01-02T15:04:05.999Z07:00")
+    if isinstance(value, str):
+        return value
+    if isinstance(value, KV):
+        return dict(value)
     if isinstance(value, AlertView | Data):
-        names = (name for name in type(value).__slots__ if name[0].isupper())
-        return {_json_name(name): _plain(getattr(value, name)) for name in names}
-    if isinstance(value, Pair):
-        return {"Name": value.Name, "Value": value.Value}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+        return {key: _plain(getattr(value, name)) for name, key in _JSON_NAMES[type(value)]}
+    if isinstance(value, Time):
+        return value.iso()
+    if isinstance(value, Pair | Mapping):
+        pairs = value._asdict() if isinstance(value, Pair) else value
+        return {str(key): _plain(inner) for key, inner in pairs.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, Duration) else value
 
 
-def _json_name(name: str) -> str:
-    return name[0].lower() + name[1:]
+_JSON_NAMES = {
+    each: [(name, name[0].lower() + name[1:]) for name in each.__slots__ if name[0].isupper()]
+    for each in (AlertView, Data)
+}
 
 
 def _dict(*values: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from alertmanager.template.defaults import DEFAULTS
 from alertmanager.template.functions import NOTIFICATION_FUNCTIONS, RESULTS, SCOPED_FUNCTIONS
 from alertmanager.template.html_printer import HTMLPrinter
-from alertmanager.template.printers import ESCAPES, Escaping
+from alertmanager.template.printers import ESCAPES, Escaping, URLPrinter
 from alertmanager.template.values import DATA, Data, elements, member
 from wire.template_language import ANY, Kind, Language, Node, Printer, Scope, run
 from wire.template_parser import Parser
@@ -20,6 +20,7 @@ from wire.template_tokens import TemplateError, pieces, tokens, unquote
 Render = Callable[[Data], str]
 """A template ready to be filled in. Raises TemplateValueError where a function cannot work on its value."""
 
+_PRINTERS: Mapping[str, Callable[[], Printer]] = {"html": HTMLPrinter, "url": URLPrinter}
 _BLOCKS = ("if", "with", "range", "block", "define")
 _OWN = "Fleetowl's own templates"
 
@@ -72,11 +73,11 @@ class Library:
     def compile(self, text: str, markup: str = "text") -> Render:
         """A field of the configuration. Raises TemplateError that names what is not understood.
 
-        `markup` is `html`, or one of the names of ESCAPES: how values are made inert in the channel.
+        `markup` is `html`, `url`, or one of the names of ESCAPES: how values are made inert in the channel.
         """
         if "{{" not in text:
             return lambda _: text
-        printer = HTMLPrinter() if markup == "html" else Escaping(ESCAPES[markup])
+        printer = _PRINTERS[markup]() if markup in _PRINTERS else Escaping(ESCAPES[markup])
         nodes = _parsed(pieces(text), self._language(markup), DATA, printer)
         return lambda data: run(nodes, Scope(data, {}, data.now))
 

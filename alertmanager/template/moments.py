@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from model.moment import HOUR, MINUTE, SECOND
@@ -83,6 +85,10 @@ class Time:
         moment = self.moment()
         return _LAYOUT.sub(lambda found: _part(found[0], moment), layout)
 
+    def iso(self) -> str:
+        """As JSON has it: RFC 3339."""
+        return _iso(self)
+
     def sub(self, other: Time) -> Duration:
         """The time from the other to this."""
         difference = (self.milliseconds - other.milliseconds) * 1_000_000
@@ -96,29 +102,39 @@ class Time:
             raise TemplateValueError(f"unknown time zone {name}") from error
 
 
+@lru_cache(4096)  # alerts of a storm begin together
+def _iso(time: Time) -> str:
+    return time.format("2006-01-02T15:04:05.999Z07:00")
+
+
+_SIMPLE = {
+    "January": "%B", "Jan": "%b", "Monday": "%A", "Mon": "%a", "03": "%I", "06": "%y", "002": "%j",
+    "PM": "%p", "MST": "%Z",
+}  # fmt: skip
+_NUMBERS: Mapping[str, Callable[[datetime], str]] = {
+    "2006": lambda moment: f"{moment.year:04d}",
+    "01": lambda moment: f"{moment.month:02d}",
+    "02": lambda moment: f"{moment.day:02d}",
+    "15": lambda moment: f"{moment.hour:02d}",
+    "04": lambda moment: f"{moment.minute:02d}",
+    "05": lambda moment: f"{moment.second:02d}",
+    "1": lambda moment: str(moment.month),
+    "2": lambda moment: str(moment.day),
+    "_2": lambda moment: f"{moment.day:2d}",
+    "__2": lambda moment: f"{moment.timetuple().tm_yday:3d}",
+    "3": lambda moment: str(moment.hour % 12 or 12),
+    "4": lambda moment: str(moment.minute),
+    "5": lambda moment: str(moment.second),
+    "pm": lambda moment: moment.strftime("%p").lower(),
+}
+
+
 def _part(code: str, moment: datetime) -> str:
-    simple = {
-        "January": "%B", "Jan": "%b", "Monday": "%A", "Mon": "%a", "01": "%m", "02": "%d", "15": "%H",
-        "03": "%I", "04": "%M", "05": "%S", "06": "%y", "002": "%j", "PM": "%p", "MST": "%Z",
-    }  # fmt: skip
-    if code in simple:
-        return moment.strftime(simple[code])
-    if code[0] in ".,":
-        return _fraction(code, moment)
-    if code[0] in "-Z":
-        return _offset(code, moment)
-    hour = moment.hour % 12 or 12
-    return {
-        "2006": f"{moment.year:04d}",
-        "1": str(moment.month),
-        "2": str(moment.day),
-        "_2": f"{moment.day:2d}",
-        "__2": f"{moment.timetuple().tm_yday:3d}",
-        "3": str(hour),
-        "4": str(moment.minute),
-        "5": str(moment.second),
-        "pm": moment.strftime("%p").lower(),
-    }[code]
+    if code in _NUMBERS:
+        return _NUMBERS[code](moment)
+    if code in _SIMPLE:
+        return moment.strftime(_SIMPLE[code])
+    return _fraction(code, moment) if code[0] in ".," else _offset(code, moment)
 
 
 def _fraction(code: str, moment: datetime) -> str:
@@ -136,11 +152,6 @@ def _offset(code: str, moment: datetime) -> str:
     sign = "-" if minutes < 0 else "+"
     tail = "" if len(code) == 3 else f":{rest:02d}" if ":" in code else f"{rest:02d}"
     return f"{sign}{hours:02d}{tail}"
-
-
-def of_seconds(seconds: float) -> Duration:
-    """A duration of so many seconds."""
-    return Duration(round(seconds * 1e9))
 
 
 HOUR_NANOSECONDS = HOUR * 1_000_000

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import Any
+from urllib.parse import quote
 
 from wire.gotext import go_text
 from wire.template_language import Printer
@@ -100,3 +101,26 @@ class Escaping(Printer):
         """Prints a value as text of the channel."""
         escape = self._escape
         return lambda value: escape(go_text(value))
+
+
+class URLPrinter(Printer):
+    """For a URL: a value may be the whole of it or a part, but as a part it leads nowhere else.
+
+    `state` says whether the URL has begun.
+    """
+
+    state: bool = False
+
+    def literal(self, text: str) -> str:
+        """Text of the template itself begins the URL."""
+        self.state = self.state or bool(text.strip())
+        return text
+
+    def value(self) -> Callable[[Any], str]:
+        """A first value is a whole URL; what follows something is one part of it."""
+        began, self.state = self.state, True
+        return (lambda value: quote(go_text(value), safe="", errors="replace")) if began else go_text
+
+    def join(self, one: bool, other: bool, keyword: str) -> bool:
+        """After a branch that began the URL it has begun."""
+        return one or other

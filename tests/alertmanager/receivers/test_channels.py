@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -239,6 +240,20 @@ async def test_a_webhook_with_a_url_and_a_body_of_its_own(catcher: Catcher) -> N
     _, [request] = await catcher.told({"webhook_configs": [config]}, told())
     assert request.path == "/INC-20261120-0001"
     assert request.json == {"text": "firing n1", "n": 3, "list": ["2", True]}
+
+
+async def test_a_value_in_a_webhooks_url_leads_nowhere_else(catcher: Catcher) -> None:
+    alert = replace(LOST, labels=Labels({"alertname": "../admin?x=1#@evil.example/"}))
+    config = {"url": f"{catcher.url}hooks/{{{{ .CommonLabels.alertname }}}}"}
+    _, [request] = await catcher.told({"webhook_configs": [config]}, told([alert]))
+    assert request.path.startswith("/hooks/..%2Fadmin%3F")
+    whole = replace(LOST, annotations={"hook": f"{catcher.url}own"})
+    config = {"url": "{{ .CommonAnnotations.hook }}"}
+    _, [request] = await catcher.told({"webhook_configs": [config]}, told([whole]))
+    assert request.path == "/own"
+    outcome, _ = await catcher.told({"webhook_configs": [config]}, told([LOST]))
+    assert (outcome.ok, outcome.retry) == (False, False)
+    assert "made no http" in outcome.answer
 
 
 async def test_pages_about_one_incident_share_a_key(catcher: Catcher) -> None:

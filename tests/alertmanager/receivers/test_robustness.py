@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +126,39 @@ async def test_tls_that_nobody_speaks_or_believes() -> None:
     async with serving(_no_http, "https") as url:
         outcome = await told_to(url)
         assert (outcome.ok, outcome.retry) == (False, True), outcome
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that nobody has signed; `key.pem` lies beside it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "2", "-subj", "/CN=chat", "-addext", "subjectAltName=DNS:chat",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "cert.pem"
+
+
+async def test_a_certificate_that_is_not_believed(certificate: Path, catcher: Catcher) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    app = web.Application()
+    app.router.add_post("/{tail:.*}", catcher.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    url = f"https://127.0.0.1:{runner.addresses[0][1]}/"
+    outcome = await told_to(url, timeout="5s")
+    assert (outcome.ok, outcome.retry) == (False, True)
+    assert "its certificate is not believed" in outcome.answer
+    named = {"ca": certificate.read_text(), "server_name": "chat"}
+    assert (await told_to(url, timeout="5s", http_config={"tls_config": named})).ok
+    await runner.cleanup()
 
 
 async def test_a_host_that_is_not_known() -> None:
