@@ -17,6 +17,9 @@ LISTED = 10
 LINE = 400
 """So many characters of an annotation stand in a message."""
 
+WHY = 1000
+"""So many characters of what a page says of itself: what has changed, or the list of a digest."""
+
 _PLACES = (
     ("node", NODE_LABELS),
     ("GPU", ("gpu", *GPU_LABELS)),
@@ -32,7 +35,9 @@ def title(notification: Notification) -> str:
 
     A headline, or what an incident is called, stands in front of the name of an alert.
     """
-    parts = [f"[{notification.tier.name}{_state(notification)}]", *_matter(notification)]
+    tier = notification.tier.name
+    said = notification.headline.startswith(tier)  # a page that begins with its tier says it once
+    parts = ["" if said else f"[{tier}{_state(notification)}]", *_matter(notification)]
     line = " ".join(part for part in parts if part)
     new = [incident for incident in incidents_of(notification) if incident not in line]
     return _cut(" ".join([line, ", ".join(new)]).strip(), 200)
@@ -50,7 +55,8 @@ def body(
     At most `limit` bytes in UTF-8 (0: no limit): what does not fit is counted and linked. `quote` is put
     on every line that is not a link, so that no markup in a value comes alive.
     """
-    briefs = [_brief(brief, quote) for brief in notification.briefs]
+    briefs = [quote(_cut(inert(notification.why), WHY))] if notification.is_page else []
+    briefs += [_brief(brief, quote) for brief in notification.briefs]
     alerts = sorted(notification.alerts, key=lambda alert: urgency(alert, notification.at))
     known = {brief.incident for brief in notification.briefs}
     links = [
