@@ -12,8 +12,8 @@ _BASE = r"""
 
 {{ define "__subject" -}}
 [{{ .Status | toUpper }}{{ if .Alerts.Firing }}:{{ .Alerts.Firing | len }}{{ end }}]
-{{- range .GroupLabels.SortedPairs }} {{ .Value }}{{ end }}
-{{- with .CommonLabels.Remove .GroupLabels.Names }} ({{ .Values | join " " }}){{ end }}
+{{- range .GroupLabels.SortedPairs }} {{ .Value }}{{ end }}{{ " " }}
+{{- with .CommonLabels.Remove .GroupLabels.Names }}({{ .Values | join " " }}){{ end }}
 {{- end }}
 
 {{ define "__description" }}{{ end }}

@@ -67,7 +67,7 @@ def test_default_texts_say_what_alertmanagers_say() -> None:
         "Annotations:",
         " - s = <i>",
     ]
-    assert filled('{{ template "__subject" . }}', TWO) == "[FIRING:2] A"
+    assert filled('{{ template "__subject" . }}', TWO) == "[FIRING:2] A "
     assert filled('{{ template "__subject" . }}') == "[FIRING:1] INC-20261120-0001 (n1)"
     assert filled('{{ template "slack.default.color" . }}') == "danger"
 
