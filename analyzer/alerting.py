@@ -90,6 +90,7 @@ class Alerting:
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.inhibition.reconfigure(settings.alertmanager.inhibit_rules, self.dispatcher.alerts, now)
         self.silences.limits = limits_of(settings.alertmanager.fleetowl)
+        self.silences.plain = settings.alertmanager.plain
         self.people.reconfigure(settings.incidents.on_call)
 
     def next_at(self) -> int | None:
@@ -116,6 +117,7 @@ def compose(
     flap = FlapStage(settings.incidents.flap)
     incidents = Incidents(settings.incidents, topology, explains, feed, flap.unsettled)
     inhibition, silences = Inhibition(own.inhibit_rules), Silences(limits_of(own.fleetowl))
+    silences.plain = own.plain
     left_out = {*off, *(name for name in ("topology", "flap") if not getattr(own.fleetowl, name))}
     every: tuple[Stage, ...] = (inhibition, silences, TopologyStage(incidents), flap)
     stages = [stage for stage in every if stage.name not in left_out]

@@ -26,7 +26,7 @@ from alertmanager.settings.intervals import TimeIntervalSettings
 from alertmanager.settings.nulls import without_nulls
 from alertmanager.settings.receivers import ReceiverSettings
 from alertmanager.settings.route import RouteSettings
-from model.settings import Settings
+from model.settings import Settings, did_you_mean
 
 Part = TypeVar("Part", bound=Settings)
 
@@ -104,6 +104,7 @@ class _Parts:
     def wrong(self) -> Iterator[tuple[Place, str]]:
         """What does not fit together; fills `inherited`."""
         yield from wrong_in(self._route(), Names(self._named("receivers"), self._intervals()))
+        yield from self._strange_rates()
         common = self._common()
         if common is None:
             return
@@ -111,6 +112,15 @@ class _Parts:
             whole, missing = receiver.inherit(common)
             self.inherited.append(whole)
             yield from ((("receivers", position, *place), message) for place, message in missing)
+
+    def _strange_rates(self) -> Iterator[tuple[Place, str]]:
+        own = self._data.get("fleetowl")
+        rates = own.get("rates") if isinstance(own, dict) else None
+        names = {name for _, name in self._named("receivers")}
+        for name in rates if isinstance(rates, dict) and names else ():
+            if name not in names:
+                hint = did_you_mean(str(name), names, "receivers")
+                yield ("fleetowl", "rates", str(name)), f"{name!r} is no receiver: {hint}"
 
     def _route(self) -> Any:
         if self._settings is not None:

@@ -61,6 +61,7 @@ class Silences:
         self, limits: Limits | None = None, new_id: Callable[[], str] = lambda: str(uuid.uuid4())
     ) -> None:
         self.limits = limits or Limits()
+        self.plain = False  # with a plain alertmanager.yml silences see what was sent, and nothing else
         self._new_id = new_id
         self._kept = kept_silences()
         self._index = Index()
@@ -157,7 +158,9 @@ class Silences:
         key = (alert.fingerprint, alert.incident)
         if not self._index.may_match(key):
             return ()
-        return self._index.matching(key, routing_labels(alert), remember=not alert.resolved_at(now))
+        return self._index.matching(
+            key, routing_labels(alert, plain=self.plain), remember=not alert.resolved_at(now)
+        )
 
     def samples(self, now: int) -> Iterator[Sample]:
         """Own metrics."""

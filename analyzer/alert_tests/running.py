@@ -36,9 +36,9 @@ def run_tests(file: TestFile, settings: CentralSettings, explains: Explains) -> 
 
 
 def _route(case: RouteCase, number: int, settings: CentralSettings) -> Iterator[Failure]:
-    root = build_route(settings.alertmanager.route)
-    labels = Labels(case.labels)
-    found = tuple(route.receiver for route in root.match(routing_labels(Alert(labels))))
+    own, labels = settings.alertmanager, Labels(case.labels)
+    seen = routing_labels(Alert(labels), plain=own.plain)
+    found = tuple(route.receiver for route in build_route(own.route).match(seen))
     if found != case.receivers:
         subject = f"routes of {format_labels(labels)}"
         yield Failure(f"route {number}", subject, (", ".join(case.receivers),), (", ".join(found),))

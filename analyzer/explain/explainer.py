@@ -41,7 +41,7 @@ class Explainer:
         self._pipeline = pipeline
         self._now = now
         settings = pipeline.settings.alertmanager
-        self._root = build_route(settings.route)
+        self._root, self._plain = build_route(settings.route), settings.plain
         self._silent = [one.name for one in settings.receivers if not list(one.integrations())]
 
     def alert(self, asked: str) -> dict[str, Any] | None:
@@ -129,7 +129,7 @@ class Explainer:
         dispatcher = pipeline.dispatcher
         origin = origin_of(pipeline, known.labels, known.generator_url)
         alert = Alert(known.labels, starts_at=known.starts_at, incident=known.incident)
-        routes = self._root.match(routing_labels(alert))
+        routes = self._root.match(routing_labels(alert, plain=self._plain))
         groups = dispatcher.groups_of(fingerprint)
         held = dispatcher.held.get(fingerprint)
         facts = Facts(
@@ -160,7 +160,9 @@ class Explainer:
                 }
                 for change in record.changes
             ],
-            "route": [step.document() for step in way_of(self._root, routing_labels(alert))],
+            "route": [
+                step.document() for step in way_of(self._root, routing_labels(alert, plain=self._plain))
+            ],
             "groups": [_group_document(group, self._now) for group in groups],
             "held": None if held is None else {"stage": held.stage, "why": held.why},
             "holds": [hold_document(hold) for hold in record.holds],

@@ -167,3 +167,8 @@ def test_group_labels() -> None:
     assert by_all == alert.labels
     assert routing_labels(alert)["incident"] == "INC-1"
     assert routing_labels(alert)["tier"] == "P3"
+
+
+def test_a_rate_of_nobody_is_an_error() -> None:
+    text = problems({"receivers": [{"name": "log"}], "fleetowl": {"rates": {"lgo": {}}}})
+    assert "alertmanager.fleetowl.rates.lgo: 'lgo' is no receiver: did you mean log?" in text

@@ -69,10 +69,14 @@ class Look:
         self._alerting: Alerting = pipeline.alerting
         self._now = now
         self._timeout = own.global_.resolve_timeout
-        self._fits = fitting(matchers(request))
+        self._plain = own.plain
+        self._matches = fitting(matchers(request))
         self._takes = receivers(request, labels_of(own.receivers))
         self._active, self._silenced = flag(request, "active"), flag(request, "silenced")
         self._inhibited, self._muted = flag(request, "inhibited"), flag(request, "muted")
+
+    def _fits(self, alert: Alert) -> bool:
+        return self._matches(routing_labels(alert, plain=self._plain))
 
     def fires(self, alert: Alert) -> bool:
         """Whether it has not ended."""
@@ -83,7 +87,7 @@ class Look:
         for alert in alerts:
             routes = self._alerting.dispatcher.routes_of(alert)
             names = [route.receiver for route in routes]
-            if not any(map(self._takes, names)) or not self._fits(routing_labels(alert)):
+            if not any(map(self._takes, names)) or not self._fits(alert):
                 continue
             standing = standing_of(self._alerting, alert, routes, self._now)
             if self._wanted(standing):
@@ -95,7 +99,7 @@ class Look:
             route = group.route
             if not self._takes(route.receiver):
                 continue
-            firing = [one for one in alerts if self.fires(one) and self._fits(routing_labels(one))]
+            firing = [one for one in alerts if self.fires(one) and self._fits(one)]
             standings = [(one, standing_of(self._alerting, one, [route], self._now)) for one in firing]
             if not self._muted and all(standing.suppressed for _, standing in standings):
                 continue
