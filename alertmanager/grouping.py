@@ -98,6 +98,7 @@ class Groups:
         self._by_values: dict[Place, Group] = {}
         self._due: list[tuple[int, int, Group]] = []
         self._pushed = 0
+        self._disaster_at: dict[str, int] = {}  # by receiver, when the last P0 left at once (ms)
         self.joined = 0
 
     def __iter__(self) -> Iterator[Group]:
@@ -233,7 +234,18 @@ class Groups:
             self.hasten(group, now)
         if fingerprint in group.urgent and self._settings.urgent_first and self._first_urgent(group, now):
             group.urgent_at = now
-            self.hasten(group, now)
+            self.hasten(group, now if self._is_alone(group, now) else now + group.route.group_wait)
+
+    def _is_alone(self, group: Group, now: int) -> bool:
+        """Whether the receiver has heard of no other P0 just now.
+
+        What comes right behind the first may be the same disaster: it waits group_wait to be found out.
+        """
+        last = self._disaster_at.get(group.route.receiver)
+        if last is not None and 0 <= now - last < group.route.group_wait:
+            return False
+        self._disaster_at[group.route.receiver] = now
+        return True
 
     def _first_urgent(self, group: Group, now: int) -> bool:
         if group.urgent_at is not None and now - group.urgent_at < group.route.group_interval:

@@ -34,7 +34,9 @@ class FleetowlSettings(Settings):
     """What Fleetowl adds to Alertmanager's behaviour."""
 
     urgent_first: bool = Field(
-        True, description="The first P0 of a group leaves at once, and in front of everything else."
+        True,
+        description="The first P0 of a group leaves at once, and in front of everything else; one that comes "
+        "within group_wait of another P0 to the same receiver waits group_wait, for it may be the same disaster.",
     )
     resolve_wait: PositiveDuration | None = Field(
         15 * SECOND,

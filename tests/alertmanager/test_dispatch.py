@@ -15,7 +15,7 @@ from alertmanager.stages import Stage
 from model.alert import Alert
 from model.decision import Decision, allow, refuse
 from model.labels import Labels
-from tests.alertmanager.night import FAILED, REFUSED, TOOK, Night
+from tests.alertmanager.night import FAILED, REFUSED, T0, TOOK, Night
 
 Build = Callable[..., Night]
 PLAIN = {"urgent_first": False, "resolve_wait": None}
@@ -210,6 +210,21 @@ def test_a_p0_that_joins_a_told_group_leaves_at_once_and_the_second_waits(night:
     run.fire("Third", tier="P0", gpu="2")
     assert [run.told(notification)[3] for _, notification in run.sent[1:]] == ["Minor First Second"]
     assert [told[0] for told in run.run(70)] == [75]
+
+
+def test_a_p0_right_behind_another_waits_to_be_found_the_same_disaster(night: Build) -> None:
+    run = night()
+    run.fire("First", incident="INC-1", tier="P0")
+    run.run(2)
+    run.fire("Second", incident="INC-2", tier="P0")
+    run.run(20)
+    run.fire("Third", incident="INC-3", tier="P0")
+    run.run(2)
+    assert [((at - T0) // 1000, run.told(notification)[3]) for at, notification in run.sent] == [
+        (0, "First"),
+        (12, "Second"),
+        (22, "Third"),
+    ]
 
 
 def test_a_flapping_p0_is_told_at_most_once_an_interval(night: Build) -> None:
