@@ -35,8 +35,8 @@ class FleetowlSettings(Settings):
 
     urgent_first: bool = Field(
         True,
-        description="The first P0 of a group leaves at once, and in front of everything else; one that comes "
-        "within group_wait of another P0 to the same receiver waits group_wait, for it may be the same disaster.",
+        description="The first P0 of a group leaves at once, and in front of everything else; right behind "
+        "another P0 to the same receiver it waits group_wait, for it may be the same disaster.",
     )
     resolve_wait: PositiveDuration | None = Field(
         15 * SECOND,

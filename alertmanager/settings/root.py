@@ -31,6 +31,19 @@ from model.settings import Settings, did_you_mean
 Part = TypeVar("Part", bound=Settings)
 
 
+NOTICES = RouteSettings.model_validate(
+    {
+        # One that says nothing of its severity is P3 too, but nobody has said that it may wait.
+        "matchers": ['tier="P3"', 'severity!=""'],
+        "group_by": ["tier"],
+        "group_wait": "1m",
+        "group_interval": "1h",
+        "repeat_interval": "1w",
+    }
+)
+"""Of a configuration that names no route: notices come together, once an hour at most."""
+
+
 class AlertmanagerSettings(Settings):
     """Who is notified of what, and how often."""
 
@@ -43,7 +56,8 @@ class AlertmanagerSettings(Settings):
     global_: GlobalSettings = Field(GlobalSettings(), alias="global", description="What holds for all.")
     external_url: Text = Field("", description="Where people reach this analyzer; links point there.")
     route: RouteSettings = Field(
-        RouteSettings(receiver="log", group_by=("incident",)), description="The root of the route tree."
+        RouteSettings(receiver="log", group_by=("incident",), routes=(NOTICES,)),
+        description="The root of the route tree.",
     )
     templates: tuple[Text, ...] = Field((), description="Files (globs) of notification templates.")
     inhibit_rules: tuple[InhibitRuleSettings, ...] = Field((), description="Which alerts hold back others.")
