@@ -86,7 +86,11 @@ class Alerting:
 
     def reconfigure(self, settings: CentralSettings, explains: Explains, now: int) -> None:
         """Take other settings; alerts, incidents and what is under way stay."""
+        self.incidents.external_url = settings.alertmanager.external_url
         self.incidents.reconfigure(settings.incidents, explains)
+        for stage in self.stages:
+            if isinstance(stage, FlapStage):
+                stage.configure(settings.incidents.flap)
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.inhibition.reconfigure(settings.alertmanager.inhibit_rules, self.dispatcher.alerts, now)
         self.silences.limits = limits_of(settings.alertmanager.fleetowl)
@@ -116,6 +120,7 @@ def compose(
     own = settings.alertmanager
     flap = FlapStage(settings.incidents.flap)
     incidents = Incidents(settings.incidents, topology, explains, feed, flap.unsettled)
+    incidents.external_url = own.external_url
     inhibition, silences = Inhibition(own.inhibit_rules), Silences(limits_of(own.fleetowl))
     silences.plain = own.plain
     left_out = {*off, *(name for name in ("topology", "flap") if not getattr(own.fleetowl, name))}

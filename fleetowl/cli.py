@@ -336,6 +336,17 @@ def incidents_show(incident: str, url: str, output: str) -> None:
     _show(url, f"/api/v1/incidents/{incident}", "incident", output)
 
 
+@incidents.command("export")
+@click.argument("incident")
+@click.option("--output", "file", type=click.Path(path_type=Path), help="Write it here, not to stdout.")
+@URL
+def incidents_export(incident: str, file: Path | None, url: str) -> None:
+    """Write a Markdown post-mortem of an incident, as far as it is known."""
+    from fleetowl.postmortem import export
+
+    export(url, incident, file, click.echo)
+
+
 @incidents.command("ack")
 @click.argument("incident")
 @click.option("--who", help="Whose it is from now on.  [default: your user name]")

@@ -47,6 +47,15 @@ class _Place(NamedTuple):
     why: str
 
 
+class _Crowd(NamedTuple):
+    """Many that began at once: `first` is the oldest of their incidents."""
+
+    first: Incident
+    why: str
+    others: tuple[Member, ...]
+    gathers: bool
+
+
 class Admission:
     """The members of the open incidents, and how they come to be there."""
 
@@ -67,6 +76,7 @@ class Admission:
         self._figures = figures
         self._matters = Matters(topology)
         self._blast = Blast(topology, self.explanations)
+        self._grown: defaultdict[str, list[Member]] = defaultdict(list)
         self._guessed: dict[Entity, dict[int, Member]] = {}
         self._joined: defaultdict[str, list[Member]] = defaultdict(list)
 
@@ -113,8 +123,12 @@ class Admission:
             incident = self._archive.open.get(self._final(incident_id))
             if incident is not None:
                 self._tell_joined(incident, members, now)
-                self._blast.widen(incident, members)
         self._joined.clear()
+        for incident_id, members in self._grown.items():
+            incident = self._archive.open.get(incident_id)
+            if incident is not None:
+                self._blast.widen(incident, members)
+        self._grown.clear()
 
     def forget(self, incident: Incident) -> None:
         """The incident is over."""
@@ -122,6 +136,7 @@ class Admission:
             del self.members[member.fingerprint]
             self._matters.remove(member)
             self.explanations.remove(member)
+        self._blast.forget(incident)
 
     def restore(self, now: int) -> None:
         """Find the members of the open incidents again after loading."""
@@ -148,7 +163,8 @@ class Admission:
         explanation = self._uncontested(member, self.explanations.find(member, since), now)
         self.explanations.add(member)
         late = [] if explanation else self._explained_late(member, now)
-        place = self._place(member, explanation, late, since)
+        crowd = None if explanation else self._crowd(member)
+        place = self._place(member, explanation, late, crowd, since)
         is_new = place is None
         if place is None:
             place = _Place(self._archive.begin(member, now), "it opened the incident")
@@ -157,6 +173,7 @@ class Admission:
         incident, member.why = place
         member.voice = incident.id
         incident.add(member)
+        self._grown[incident.id].append(member)
         self._know(member)
         self._archive.keep(member)
         self._deadlines.hear(now + self.settings.resolve_timeout, member.fingerprint)
@@ -164,14 +181,13 @@ class Admission:
         if is_new:
             self._figures.opened[incident.tier.name] += 1
             self._archive.note(incident.id, now, "opened", f"opened by {described(member)}")
-            self._joined[incident.id] = self._joined[incident.id]
-            self._blast.widen(incident, [member])
         else:
             self._figures.joined += 1
             self._joined[incident.id].append(member)
         for other, found in late:
             self._explain(other, found, now)
-        self._gather(member, now)
+        if crowd is not None:
+            self._gather(member, crowd, now)
 
     def _uncontested(self, member: Member, found: Explanation | None, now: int) -> Explanation | None:
         """A GPU of which no pod is known explains one replica of its node; of two, nobody knows which."""
@@ -199,6 +215,7 @@ class Admission:
         member: Member,
         explanation: Explanation | None,
         late: Sequence[tuple[Member, Explanation]],
+        crowd: _Crowd | None,
         since: int,
     ) -> _Place | None:
         if explanation is not None:
@@ -214,6 +231,9 @@ class Admission:
             incident = self._archive.open.get(tie.member.incident)
             if incident is not None and incident.changed_at >= since:
                 return _Place(incident, tie.why)
+        if crowd is not None:
+            member.gathered = crowd.gathers
+            return _Place(crowd.first, crowd.why)
         return None
 
     def _explained_late(self, cause: Member, now: int) -> list[tuple[Member, Explanation]]:
@@ -269,44 +289,36 @@ class Admission:
         self._archive.note(kept.id, now, "merged", f"{gone.id} ({gone.words}) became part of this: {why}")
         self._archive.close(gone)
         self._joined[kept.id] += self._joined.pop(gone.id, [])
-        self._blast.widen(kept, list(kept.members.values()))
+        self._grown[kept.id] += [*self._grown.pop(gone.id, []), *gone.members.values()]
         self._touch(kept, now)
 
-    def _gather(self, member: Member, now: int) -> None:
-        """Many things on one carrier at once are its matter; of those who were told nothing is taken back."""
+    def _crowd(self, member: Member) -> _Crowd | None:
+        """The others with which this alert is one of many that began at once."""
         found = self._matters.together(member)
-        if found is None:
-            self._gather_untold(member, now)
-            return
-        carrier, others = found
-        why = f"{len(others) + 1} alerts on {carrier} began at once"
-        for other_id in sorted({other.incident for other in others}):
-            mine = self._archive.open[member.incident]
-            other = self._archive.open.get(other_id)
-            if other is not None and mine is not other:
-                member.why, member.gathered = why, True
-                for one in others:
-                    one.gathered = True
-                self._merge(mine, other, why, now)
-
-    def _gather_untold(self, member: Member, now: int) -> None:
-        """The same alert of many things at once is told in one message, though nothing is known to join them.
-
-        Only what nobody was told of yet: what comes later is told for itself.
-        """
-        incident = self._archive.open[member.incident]
-        if incident.told is not None or member.explained or len(incident.members) > 1:
-            return
-        others = self._matters.at_once(member)
-        untold = {one.incident for one in others if self._archive.open[one.incident].told is None}
+        if found is not None:
+            carrier, others = found
+            return self._crowd_of(others, f"with {len(others)} others on {carrier} at once", gathers=True)
+        # The same alert of many things is told in one message, though nothing is known to join them: but only
+        # what nobody was told of yet. What comes later is told for itself.
+        others = [
+            one for one in self._matters.at_once(member) if self._archive.open[one.incident].told is None
+        ]
         if len(others) + 1 < AT_ONCE_ANYWHERE:
-            return
-        why = f"{len(others) + 1} x {member.name} began at once"
-        for other_id in sorted(untold - {incident.id}):
-            mine, other = self._archive.open[member.incident], self._archive.open.get(other_id)
+            return None
+        return self._crowd_of(others, f"with {len(others)} other {member.name} at once", gathers=False)
+
+    def _crowd_of(self, others: Sequence[Member], why: str, gathers: bool) -> _Crowd:
+        incidents = {one.incident: self._archive.open[one.incident] for one in others}
+        first = min(incidents.values(), key=lambda incident: (incident.opened_at, incident.id))
+        return _Crowd(first, why, tuple(others), gathers)
+
+    def _gather(self, member: Member, crowd: _Crowd, now: int) -> None:
+        """Bring the incidents of a crowd together; of those who were told nothing is taken back."""
+        for one in crowd.others:
+            one.gathered = one.gathered or crowd.gathers
+            mine, other = self._archive.open[member.incident], self._archive.open.get(one.incident)
             if other is not None and mine is not other:
-                member.why = why
-                self._merge(mine, other, why, now)
+                self._merge(mine, other, crowd.why, now)
 
     def _look_again(self, news: Sequence[Entity], now: int) -> None:
         """Edges that were not known before may explain what nothing explained."""

@@ -119,4 +119,5 @@ class Archive:
                 self._incidents.evict(incident.id)
                 self.timelines.forget(incident.id)
                 for fingerprint in incident.members:
-                    self._members.evict((incident.id, fingerprint))
+                    if (incident.id, fingerprint) in self._members:
+                        self._members.evict((incident.id, fingerprint))

@@ -19,12 +19,14 @@ from alertmanager.notification import Brief
 from incidents.admission import Admission
 from incidents.archive import Archive
 from incidents.brief import brief
+from incidents.checklist import checklist_of
 from incidents.deadlines import Deadlines
 from incidents.figures import METRICS, Figures
 from incidents.incident import Incident, readable
 from incidents.known import KNOWN, Explains, merged
 from incidents.member import Member
 from incidents.people.acknowledgement import acknowledged, unacknowledged
+from incidents.postmortem import postmortem
 from incidents.settings import IncidentSettings
 from incidents.story import story
 from incidents.telling import Telling
@@ -193,6 +195,8 @@ class Incidents:
             **readable(incident.document()),
             "timeline": [entry.document() for entry in timeline],
             "story": story(incident, timeline),
+            "checklist": [item._asdict() for item in checklist_of(incident)],
+            "postmortem": postmortem(incident, timeline),
         }
 
     def briefs(self, incident_ids: Sequence[str]) -> list[Brief]:

@@ -28,7 +28,8 @@ class Incident:
 
     `heads` are the members that nothing explains, `firing_count` counts those that fire, `told` is the most
     urgent tier of which people were told. `share` is the greatest share of each service's replicas that was
-    hit. An incident that became part of another has `merged_into` and no members of its own any more.
+    hit. An incident that became part of another has `merged_into`; it shows the members that it had, of which
+    the store keeps the root.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Incident:
             "merged_into": self.merged_into,
             "acknowledged_by": self.acknowledged_by,
             "acknowledged_at": self.acknowledged_at,
+            **({"members": [self.root.document()]} if self.merged_into and self.members else {}),
         }
 
     def document(self) -> dict[str, Any]:

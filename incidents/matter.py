@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from incidents.member import Member
@@ -30,6 +31,9 @@ AT_ONCE = MINUTE
 """Within so long (ms) of each other."""
 
 Key = TypeVar("Key", str, Entity)
+
+ENOUGH = 16
+"""So many others are looked at: those that came before are one incident by then."""
 
 LATELY = 64
 """So many alerts of a name are looked at for having begun at once."""
@@ -120,13 +124,14 @@ class Matters:
         return None
 
     def _saying(self, member: Member, places: Iterable[Entity], is_lost: bool) -> list[Member]:
-        return [
+        found = (
             other
             for place in places
             if place in self._on
             for other in self._on[place].values()
             if other is not member and _says_the_same(member, other, is_lost)
-        ]
+        )
+        return list(islice(found, ENOUGH))
 
     def _is_many(self, member: Member, others: list[Member], carrier: Entity) -> bool:
         if len(others) + 1 < TOGETHER:
@@ -137,7 +142,8 @@ class Matters:
         near = self._topology.carriers if carrier.kind == "service" else self._topology.carried
         known = {one for one in near(carrier) if one.kind == kind}
         hit = {place for one in (member, *others) for place in self._within(one, kind)} & known
-        return len(hit) >= TOGETHER and len(hit) >= PART[kind] * len(known)
+        enough = min(PART[kind] * len(known), ENOUGH // 2)
+        return len(hit) >= max(TOGETHER, enough)
 
     def _within(self, member: Member, kind: str) -> set[Entity]:
         subject = member.subject

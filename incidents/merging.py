@@ -11,17 +11,15 @@ from incidents.member import Member
 def absorb(kept: Incident, gone: Incident, now: int) -> Iterator[tuple[Member, str]]:
     """Move the members of `gone` into `kept`; yields each with the incident that it was of before.
 
-    What people were told of under the old id ends under that id; what they were not told of is told, if at
-    all, under the new one.
+    `gone` still shows them; from now on they are members of `kept` alone. What people were told of under the
+    old id ends under that id; what they were not told of is told, if at all, under the new one.
     """
-    gone.words = gone.title
+    gone.words = gone.title  # and its root stays what it was
     members = list(gone.members.values())
     was_told = gone.told is not None
-    gone.members.clear()
     gone.heads.clear()
     gone.told_members.clear()
     gone.firing_count = 0
-    gone._root = None
     gone.merged_into, gone.resolved_at, gone.changed_at = kept.id, now, now
     kept.tier = min(kept.tier, gone.tier)
     if kept.told is None and kept.acknowledged_at is None:  # who has what was told has what it became
