@@ -296,8 +296,10 @@ class Admission:
         """The others with which this alert is one of many that began at once."""
         found = self._matters.together(member)
         if found is not None:
-            carrier, others = found
-            return self._crowd_of(others, f"with {len(others)} others on {carrier} at once", gathers=True)
+            crowd = self._crowd_of(found[1], f"one of many on {found[0]} at once", gathers=True)
+            told = crowd.first.told
+            # In a group that was told already it would wait for the interval: what is more urgent does not.
+            return None if told is not None and member.tier < told else crowd
         # The same alert of many things is told in one message, though nothing is known to join them: but only
         # what nobody was told of yet. What comes later is told for itself.
         others = [
@@ -305,7 +307,7 @@ class Admission:
         ]
         if len(others) + 1 < AT_ONCE_ANYWHERE:
             return None
-        return self._crowd_of(others, f"with {len(others)} other {member.name} at once", gathers=False)
+        return self._crowd_of(others, f"one of many {member.name} at once", gathers=False)
 
     def _crowd_of(self, others: Sequence[Member], why: str, gathers: bool) -> _Crowd:
         incidents = {one.incident: self._archive.open[one.incident] for one in others}

@@ -10,7 +10,7 @@ from incidents.incident import REACH_KINDS, Incident
 from incidents.member import Member
 from model.topology import Entity, Topology
 
-WHOLE = 200
+WHOLE = 20
 """Up to so many members all are looked at anew, for edges that have become known; beyond only new ones."""
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
 from incidents.member import Member
@@ -55,6 +55,7 @@ class Matters:
         self._topology = topology
         self._on: defaultdict[Entity, dict[int, Member]] = defaultdict(dict)
         self._nameless: defaultdict[str, dict[int, Member]] = defaultdict(dict)
+        self._crowds: dict[tuple[Entity, str], Member] = {}
         self._lately: dict[str, deque[Member]] = {}
 
     def add(self, member: Member) -> None:
@@ -72,6 +73,9 @@ class Matters:
             _drop(self._nameless, member.name, member)
         else:
             _drop(self._on, subject, member)
+            for carrier in self._topology.carriers(subject):
+                if self._crowds.get((carrier, member.name)) is member:
+                    del self._crowds[carrier, member.name]
 
     def on(self, entity: Entity) -> list[Member]:
         """The members that are about this thing."""
@@ -113,8 +117,12 @@ class Matters:
         is_lost = member.sense.role in (Role.LOSS, Role.WATCH)
         for carrier in sorted({subject, *self._topology.carriers(subject)}):
             if carrier.kind in ("node", "switch", "rack"):
-                others = self._saying(member, self._topology.carried(carrier) | {carrier}, is_lost)
+                known = self._crowds.get((carrier, member.name))
+                if known is not None and _says_the_same(member, known, is_lost=False):
+                    return carrier, [known]
+                others = self._saying(member, chain((carrier,), self._topology.carried(carrier)), is_lost)
                 if self._is_many(member, others, carrier):
+                    self._crowds[carrier, member.name] = others[0]
                     return carrier, others
         if subject.kind == "replica" and member.sense.role is Role.SYMPTOM:
             for service in sorted(one for one in self._topology.carried(subject) if one.kind == "service"):

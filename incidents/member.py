@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from incidents.entities import links_of, node_of, subject_of
@@ -20,7 +20,7 @@ class Member:
     It shares labels and annotations with its alert. `cause` is the fingerprint of the alert that explains
     it, 0 for one that nothing explains. `voice` is the id under which people are told of it: the incident's
     own, but for what was told before its incident became part of another. `gathered` marks one of many that
-    began at once on one carrier.
+    began at once on one carrier. `subject` is what it is about, `sense` what its name says that it is.
     """
 
     labels: Labels
@@ -38,6 +38,14 @@ class Member:
     gathered: bool = False
     held: str = ""
     heard: int = 0
+    name: str = field(init=False)
+    subject: Entity | None = field(init=False)
+    sense: Sense = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.labels.value("alertname")
+        self.subject = subject_of(self.entities)
+        self.sense = sense_of(self.name)
 
     @property
     def fingerprint(self) -> int:
@@ -45,19 +53,9 @@ class Member:
         return self.labels.fingerprint
 
     @property
-    def name(self) -> str:
-        """The alert's name."""
-        return self.labels.value("alertname")
-
-    @property
     def tier(self) -> Tier:
         """The alert's tier."""
         return tier_of(self.labels)
-
-    @property
-    def sense(self) -> Sense:
-        """What its name says that it is."""
-        return sense_of(self.name)
 
     @property
     def firing(self) -> bool:
@@ -77,11 +75,6 @@ class Member:
     def links(self) -> frozenset[Entity]:
         """The places that it speaks of."""
         return links_of(self.entities)
-
-    @property
-    def subject(self) -> Entity | None:
-        """What it is about."""
-        return subject_of(self.entities)
 
     @property
     def title(self) -> str:

@@ -62,6 +62,7 @@ _LOSS = frozenset(
         "vanished",
         "disappeared",
         "stalled",
+        "notokens",
         "hung",
         "stuck",
         "unresponsive",
