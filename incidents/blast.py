@@ -24,25 +24,31 @@ class Blast:
         self._topology = topology
         self._explanations = explanations
         self._reached: dict[str, set[Entity]] = {}
+        self._kinds: dict[str, Counter[str]] = {}
 
     def widen(self, incident: Incident, fresh: Sequence[Member]) -> None:
         """Take in what these members reach."""
-        members = list(incident.members.values()) if len(incident.members) <= WHOLE else fresh
-        reached = self._reached.setdefault(incident.id, set()) if incident.open else set()
+        is_small = len(incident.members) <= WHOLE
+        reached = self._reached.setdefault(incident.id, set())
+        found: set[Entity] = set()
         seen: set[Entity] = set()
-        for member in members:
-            reached |= member.entities
+        for member in incident.members.values() if is_small else fresh:
+            found |= member.entities
             subject = member.subject
             if subject is not None and subject not in seen:
                 seen.add(subject)
-                reached |= self._topology.carried(subject)
-        kinds = Counter(entity.kind for entity in reached if self._counts(entity))
+                found |= self._topology.carried(subject)
+        new = found if is_small else found - reached
+        reached |= found
+        kinds = Counter() if is_small else self._kinds.get(incident.id, Counter())
+        kinds.update(entity.kind for entity in (reached if is_small else new) if self._counts(entity))
+        self._kinds[incident.id] = kinds
         incident.reach = {
             kind: max(kinds[kind], incident.reach.get(kind, 0))
             for kind in REACH_KINDS
             if kinds[kind] or incident.reach.get(kind)
         }
-        for service in [entity for entity in reached if entity.kind == "service"]:
+        for service in [entity for entity in new if entity.kind == "service"]:
             replicas = self._explanations.replicas(service)
             if replicas:
                 hit = sum(replica in reached for replica in replicas) / len(replicas)
@@ -51,6 +57,7 @@ class Blast:
     def forget(self, incident: Incident) -> None:
         """It is over."""
         self._reached.pop(incident.id, None)
+        self._kinds.pop(incident.id, None)
 
     def _counts(self, entity: Entity) -> bool:
         """A pod that serves nothing is no replica, and one with two names is one."""

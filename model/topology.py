@@ -55,10 +55,14 @@ class Topology:
         self._carriers.setdefault(carried, {})[carrier] = now
         if is_news:
             self._news[carried] = None
-            for entity in (carried, *self._reach(carried, self._carried)):
-                self._below.pop(entity, None)
-            for entity in (carrier, *self._reach(carrier, self._carriers)):
-                self._above.pop(entity, None)
+            self._below.pop(carried, None)
+            if carried in self._carried:
+                for entity in self._reach(carried, self._carried):
+                    self._below.pop(entity, None)
+            self._above.pop(carrier, None)
+            if carrier in self._carriers:
+                for entity in self._reach(carrier, self._carriers):
+                    self._above.pop(entity, None)
 
     def news(self) -> list[Entity]:
         """What has got another carrier since this was asked last."""
