@@ -20,6 +20,7 @@ from analyzer.central import CentralSettings
 from analyzer.deadman.peers import Peers
 from analyzer.demand import Demand
 from analyzer.inventory import Inventory
+from analyzer.pace import FIRST
 from analyzer.tick import Step, Tick
 from analyzer.topology import TopologyWatch
 from detectors.engine import Scoring
@@ -48,8 +49,6 @@ log = logging.getLogger("fleetowl.analyzer")
 METRICS = (Metric("fleetowl_store_up", "gauge", "1 while the state is on disk and takes writes."),)
 COMPACT_INTERVAL = 5 * MINUTE
 COMPACT_SLACK = 0.1
-AT_ONCE = 500
-"""Alerts sent by API that one tick takes, besides every P0, unless it is told another number."""
 
 
 @dataclass
@@ -102,7 +101,7 @@ class Pipeline:
         self.incidents = self.alerting.incidents
         self.dispatcher = self.alerting.dispatcher
         self.backlog = Backlog()
-        self.at_once = AT_ONCE
+        self.at_once = FIRST  # alerts sent by API that a tick takes, besides every P0
         self.peers = Peers(settings.analyzer.dead_man.peers)
         self.runbooks = RunbookEngine(runbooks, settings.runbooks, self.topology)
         self.settings = settings

@@ -29,6 +29,7 @@ from analyzer.control import Control
 from analyzer.deadman.guard import Guard
 from analyzer.delivery import Delivery
 from analyzer.intake import Intake
+from analyzer.pace import Pace
 from analyzer.pipeline import Pipeline
 from analyzer.scraper import Scraper
 from analyzer.self_telemetry import SelfTelemetry, process_samples
@@ -48,10 +49,6 @@ _BUNCH_SECONDS = 0.02
 """Arrivals come in bunches: the tick that one asks for lets the rest in."""
 _GAP_SECONDS = 0.25
 """Between such a tick and the next one: arrivals without end must not mean ticks without end."""
-
-_PACE_SECONDS = 0.3
-"""What a tick may take while alerts wait: in between, senders and receivers are answered."""
-_FEWEST, _MOST = 50, 5000
 
 FIXED = (
     "listen",
@@ -93,6 +90,7 @@ class Analyzer:
         self._load = load
         self._token = _read_token(settings)
         self._wake = asyncio.Event()
+        self._pace = Pace()
         self._tasks: list[asyncio.Task[None]] = []
         self._keeping: asyncio.Handle | None = None
         own = settings.analyzer
@@ -199,17 +197,24 @@ class Analyzer:
         """Tick at the multiples of the interval (ms), and at once when something woke us.
 
         Rule groups are due at such multiples: ticks that drift would leave one out now and then. When we are
-        woken often the first tick is at once, and the others keep _GAP_SECONDS.
+        woken often the first tick is at once, and the others keep _GAP_SECONDS. While alerts wait, ticks come
+        as `Pace` has it, whoever wakes us.
         """
         timer = asyncio.get_running_loop().time
         woken, calm_at = False, timer()
         while True:
             self._wake.clear()
+            began = timer()
             try:
                 self._tick()
             except Exception:  # the supervisor's boundary: a monitor that stops ticking is blind
                 self.failures += 1
                 log.exception("a tick failed; the next one is tried all the same")
+            if len(self.pipeline.backlog):
+                self.pipeline.at_once = self._pace.after(timer() - began, calm=self.posting.calm)
+                await asyncio.sleep(min(self._pace.rest, until_next(interval, self.clock.now())))
+                woken = True
+                continue
             if woken:
                 calm_at = timer() + _GAP_SECONDS
             try:
@@ -225,15 +230,10 @@ class Analyzer:
 
     def _tick(self) -> None:
         now = self.clock.now()
-        began = time.perf_counter()
         effects = self.pipeline.step(now)
-        if len(self.pipeline.backlog):
-            self.pipeline.at_once = paced(self.pipeline.at_once, time.perf_counter() - began)
         self.telemetry.step(now)
         self.delivery.submit(effects.notifications)
         self.actions.submit(effects.intents)
-        if len(self.pipeline.backlog) and self.posting.calm:
-            self.wake()
         self.ticked_at = time.monotonic()
         self._still_here(now)
 
@@ -320,15 +320,6 @@ class Analyzer:
                 self.posting,
             )
         )
-
-
-def paced(at_once: int, seconds: float) -> int:
-    """How many waiting alerts the next tick takes, when one with so many took so long.
-
-    >>> paced(500, 0.1), paced(500, 1.0), paced(500, 0.3)
-    (1000, 250, 500)
-    """
-    return max(_FEWEST, min(round(at_once * max(0.5, min(_PACE_SECONDS / seconds, 2.0))), _MOST))
 
 
 def replace_fixed(new: CentralSettings, old: CentralSettings) -> tuple[CentralSettings, list[str]]:

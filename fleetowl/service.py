@@ -94,11 +94,13 @@ async def _changed(
 
 async def _run_central(path: Path | None, *, with_agent: bool) -> int:
     from agent.gpu.hold import Hold
+    from analyzer import collector
     from analyzer.service import Analyzer
     from fleetowl.configuration import load
 
     configuration = load(path)
     analyzer = Analyzer(configuration, lambda: load(path), VERSION)
+    collector.calm()
     over = asyncio.Event()
     reloads: set[asyncio.Task[None]] = set()
 

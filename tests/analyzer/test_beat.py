@@ -12,6 +12,8 @@ import pytest
 
 from analyzer.clock import Clock
 from analyzer.service import Analyzer
+from model.alert import Alert
+from model.labels import Labels
 from tests.analyzer.conftest import START, settings_of
 
 TICK = 1000
@@ -124,3 +126,15 @@ def test_ticks_that_take_long_leave_room_for_other_work(rig: Rig) -> None:
     rig.run(19.99, [number / 100 for number in range(1, 2000)])
     gaps = [later - earlier - rig.cost for earlier, later in itertools.pairwise(rig.ticks)]
     assert sum(gaps) / len(gaps) > 0.15
+
+
+def test_while_alerts_wait_ticks_follow_one_another(rig: Rig) -> None:
+    rig.cost = 0.1
+    backlog = rig.analyzer.pipeline.backlog
+    backlog.add([Alert(Labels({"alertname": f"A{number}"})) for number in range(3)], 1, START)
+    rig.run(1.99, [0.01])
+    assert len(rig.ticks) > 12, "nobody sends: the senders' pause is the ticks'"
+    backlog.take(3)
+    rig.ticks.clear()
+    rig.run(3.9, [])
+    assert len(rig.ticks) <= 6, "nothing waits any more"

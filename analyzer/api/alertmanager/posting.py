@@ -49,6 +49,7 @@ class PostingApi:
         self._admission.seed(alert.fingerprint for alert in pipeline.dispatcher.alerts)
         self.journal = Journal(pipeline.database, self._accepted)
         self._calling: asyncio.TimerHandle | None = None
+        self._under_way = 0
         self._counts = dict.fromkeys(("received", "invalid", "limit", "cut"), 0)
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
@@ -62,8 +63,15 @@ class PostingApi:
         own = self._pipeline.settings.alertmanager.fleetowl
         self._reader.limits = Limits(annotation=own.max_annotation)
         self._admission.most = own.max_alerts
+        self._under_way += 1
+        try:
+            return await self._taken(request, own.max_alerts_per_request)
+        finally:
+            self._under_way -= 1
+
+    async def _taken(self, request: web.Request, most: int) -> web.Response:
         body, now = await request.read(), self._now()
-        read = await self._read(body, own.max_alerts_per_request, now)
+        read = await self._read(body, most, now)
         admitted = self._admission.admit(read.alerts, request.remote or "", now)
         if admitted.alerts:
             as_sent = not (read.refused or read.cut or admitted.refused)
@@ -78,7 +86,7 @@ class PostingApi:
     @property
     def calm(self) -> bool:
         """Whether nobody has sent anything for a while: time to work off what waits."""
-        return self._calling is None
+        return self._calling is None and not self._under_way
 
     async def drain(self) -> None:
         """Wait until what was accepted is on disk."""
