@@ -88,6 +88,7 @@ class Alerting:
         """Take other settings; alerts, incidents and what is under way stay."""
         self.incidents.external_url = settings.alertmanager.external_url
         self.incidents.reconfigure(settings.incidents, explains)
+        self.incidents.external_url = settings.alertmanager.external_url
         for stage in self.stages:
             if isinstance(stage, FlapStage):
                 stage.configure(settings.incidents.flap)
@@ -120,6 +121,7 @@ def compose(
     own = settings.alertmanager
     flap = FlapStage(settings.incidents.flap)
     incidents = Incidents(settings.incidents, topology, explains, feed, flap.unsettled)
+    incidents.external_url = own.external_url
     incidents.external_url = own.external_url
     inhibition, silences = Inhibition(own.inhibit_rules), Silences(limits_of(own.fleetowl))
     silences.plain = own.plain

@@ -19,6 +19,7 @@ from analyzer.alerting import compose, explained_by
 from analyzer.central import CentralSettings
 from analyzer.deadman.peers import Peers
 from analyzer.demand import Demand
+from analyzer.happenings import Happenings
 from analyzer.inventory import Inventory
 from analyzer.pace import FIRST
 from analyzer.tick import Step, Tick
@@ -112,6 +113,7 @@ class Pipeline:
         self.links = AckLinks(secrets.token_bytes(32))  # of this process, unless the assembly has a key
         self.dispatcher.linked = self._linked
         self.window_end = 0  # of the window that an earlier process left, ms
+        self._happenings = Happenings(self.frames.events, self.incidents)
         self._watch = TopologyWatch(window, self.feed)
         self._compacted_at = started_at
         self._effects = Effects()
@@ -239,6 +241,7 @@ class Pipeline:
 
     def _incidents(self, now: int) -> None:
         self.alerts = self.alerting.correlate(now, self.alerts)
+        self._happenings.step(now)
 
     def _notifications(self, now: int) -> None:
         self._effects.notifications = self.alerting.notify(now, self.alerts)

@@ -322,6 +322,11 @@ class Admission:
             if other is not None and mine is not other:
                 self._merge(mine, other, crowd.why, now)
 
+    def incidents_on(self, entity: Entity) -> set[str]:
+        """The ids of the open incidents that have a member on this thing or on what stands on it."""
+        places = {entity, *self._topology.carried(entity)}
+        return {member.incident for place in places for member in self._matters.on(place)}
+
     def _look_again(self, news: Sequence[Entity], now: int) -> None:
         """Edges that were not known before may explain what nothing explained."""
         since = now - self.settings.window

@@ -10,7 +10,7 @@ that comes back into the same incident.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -120,12 +120,15 @@ class Incidents:
         """Append to the timeline of an incident; what names no known incident is only logged."""
         self._archive.note(incident_id, at, kind, sentence)
 
-    def event(self, node: str, at: int, sentence: str) -> None:
-        """Something happened on a node: it belongs to the open incidents that speak of that node."""
-        entity = Entity("node", node)
-        for incident in self.ordered():
-            if any(entity in member.entities for member in incident.members.values()):
-                self.note(incident.id, at, "event", sentence)
+    def event(self, node: str, at: int, sentence: str, noted: Collection[str] = ()) -> list[str]:
+        """Something happened on a node: it belongs to the open incidents that speak of that node.
+
+        Returns the ids of those in which it was noted; where it was `noted` already it is not again.
+        """
+        found = self._admission.incidents_on(Entity("node", node)) - set(noted)
+        for incident_id in sorted(found):
+            self.note(incident_id, at, "event", sentence)
+        return sorted(found)
 
     def acknowledge(self, incident_id: str, who: str, now: int, how: str = "") -> Decision:
         """Somebody says that the incident is theirs; `how` they said it (a link, the CLI)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from model.metric import Metric, Sample
@@ -54,16 +55,23 @@ class EventLog:
 
     def __init__(self) -> None:
         self._ring: deque[ReceivedEvent] = deque(maxlen=MOST)
+        self.total = 0
         self._counts: Counter[str] = Counter()
         self._delay: float | None = None
 
     def add(self, received: ReceivedEvent) -> None:
         """Note an event that has come for the first time."""
         self._ring.append(received)
+        self.total += 1
         kind = received.event.type
         self._counts[kind if kind in self._counts or len(self._counts) < _MOST_TYPES else OTHER] += 1
         if received.event.at:
             self._delay = (received.received_at - received.event.at) / SECOND
+
+    def after(self, total: int) -> list[ReceivedEvent]:
+        """Those that came since `self.total` was this, the oldest first, as far as the ring holds them."""
+        new = min(self.total - total, len(self._ring))
+        return list(islice(self._ring, len(self._ring) - new, None)) if new else []
 
     def newest(self) -> list[ReceivedEvent]:
         """The events, the newest first."""
