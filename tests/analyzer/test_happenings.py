@@ -17,9 +17,7 @@ LOST = Alert(Labels({"alertname": "GpuLost", "node": "n1", "gpu": "3", "UUID": "
 
 
 def happened(at: int, node: str = "n1") -> ReceivedEvent:
-    return ReceivedEvent(
-        node, at, EventRecord("xid", {"gpu": "3", "xid": "79"}, 79.0, at, "XID 79: fell off")
-    )
+    return ReceivedEvent(node, at, EventRecord("xid", {"gpu": "3", "xid": "79"}, 79.0, at, "XID 79: gone"))
 
 
 def sentences(incidents: Incidents) -> list[str]:
