@@ -42,7 +42,7 @@ def alerts(data: Any) -> str:
             alert["labels"].get("alertname", ""),
             alert["state"],
             alert["activeAt"],
-            "; ".join([*alert.get("why", ()), alert["annotations"].get("summary", "")]),
+            "; ".join(filter(None, [*alert.get("why", ()), alert["annotations"].get("summary", "")])),
         ]
         for alert in data["alerts"]
     ]

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from alertmanager.record_rows import Noted
 from alertmanager.records import AlertRecord
-from alertmanager.route import build_route, routing_labels
+from alertmanager.route import Route, build_route, routing_labels
+from alertmanager.stages import Held
 from analyzer.explain.known import Known, find
 from analyzer.explain.origin import Origin, origin_of, source_document, states_of
 from analyzer.explain.routing import way_of
@@ -123,6 +124,14 @@ class Explainer:
             "verdict": self._facts(record, known)[1],
         }
 
+    def _would_hold(self, alert: Alert, routes: Sequence[Route]) -> Held | None:
+        """What holds the alert back at this moment, though its group has not been flushed since."""
+        for stage in self._pipeline.alerting.stages:
+            decisions = [stage.holds(alert, route, self._now) for route in routes]
+            if decisions and all(decisions):
+                return Held(alert, stage.name, str(decisions[0]))
+        return None
+
     def _facts(self, record: AlertRecord, known: Known) -> tuple[dict[str, Any], str]:
         """What the store and the dispatcher know of an alert, and the verdict."""
         pipeline, fingerprint = self._pipeline, known.labels.fingerprint
@@ -131,7 +140,7 @@ class Explainer:
         alert = Alert(known.labels, starts_at=known.starts_at, incident=known.incident)
         routes = self._root.match(routing_labels(alert, plain=self._plain))
         groups = dispatcher.groups_of(fingerprint)
-        held = dispatcher.held.get(fingerprint)
+        held = dispatcher.held.get(fingerprint) or self._would_hold(alert, routes)
         facts = Facts(
             now=self._now,
             name=known.labels.value("alertname") or format_labels(known.labels),

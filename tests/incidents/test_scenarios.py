@@ -9,7 +9,6 @@ import pytest
 from tests.incidents.faults import FAULTS
 from tests.incidents.house import House
 
-
 RACKS = {"leaf", "rack"}
 """Faults of a whole rack: of one node they cannot be."""
 

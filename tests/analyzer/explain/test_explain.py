@@ -193,6 +193,12 @@ def test_why_it_has_not_paged_yet(house: House) -> None:
     assert "(group_wait is 2s)" in found["verdict"]
 
 
+def test_what_holds_it_back_is_said_before_its_group_is_due(house: House) -> None:
+    house.run(4, mains=0, cellar=90.0)
+    assert house.pipeline.dispatcher.held == {}
+    assert house.explain("Hot")["verdict"].startswith("Hot pages nobody: the inhibit stage holds it back: ")
+
+
 def test_one_that_ended_too_soon_is_remembered(house: House) -> None:
     house.run(5, cellar=90.0)
     house.run(30, cellar=20.0)
