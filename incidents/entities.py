@@ -18,9 +18,42 @@ MODEL_NAMES = ("model_name", "served_model_name", "model")
 SERVICE_NAMES = ("exported_service", "service", "inference_service", "gateway")
 WORKLOAD_NAMES = ("deployment", "statefulset")
 CLUSTER_NAMES = ("cluster", "zone")
+NAMESPACES = ("exported_namespace", "namespace")
 
 _WATCHERS = ("exporter", "kube-state-metrics", "prometheus", "fleetowl-agent")
 """Parts of names of what only looks on: neither a serving replica nor a service that users see."""
+
+
+Identity = tuple[tuple[str, str], ...]
+"""The labels that say what a label set speaks of; a hundred alerts of one thing share theirs."""
+
+_TELLING = frozenset(
+    [
+        *NODE_NAMES,
+        *SWITCH_NAMES,
+        *RACK_NAMES,
+        *MODEL_NAMES,
+        *SERVICE_NAMES,
+        *WORKLOAD_NAMES,
+        *CLUSTER_NAMES,
+        *GPU_LABELS,
+        *POD_LABELS,
+        *NAMESPACES,
+        "engine",
+        "gpu",
+        "instance",
+        "job",
+    ]
+)
+
+
+def identity_of(labels: Labels) -> Identity:
+    """The labels of a set that tell what it speaks of.
+
+    >>> identity_of(Labels({"alertname": "GpuXid", "Hostname": "n1", "severity": "critical"}))
+    (('Hostname', 'n1'),)
+    """
+    return tuple([pair for pair in labels.pairs if pair[0] in _TELLING])
 
 
 def entities_of(labels: Labels) -> frozenset[Entity]:
@@ -29,6 +62,12 @@ def entities_of(labels: Labels) -> frozenset[Entity]:
     >>> sorted(map(str, entities_of(Labels({"Hostname": "n1", "UUID": "GPU-7", "gpu": "0"}))))
     ['gpu/GPU-7', 'node/n1']
     """
+    return _entities_of(identity_of(labels))
+
+
+@lru_cache(maxsize=65_536)
+def _entities_of(identity: Identity) -> frozenset[Entity]:
+    labels = Labels(identity)  # of these labels alone, or what is kept would be wrong
     found = (
         node_of(labels),
         gpu_of(labels),

@@ -6,11 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from incidents.entities import NODE_NAMES, WORKLOAD_NAMES, entities_of, host_of
+from incidents.entities import NAMESPACES, NODE_NAMES, WORKLOAD_NAMES, entities_of, host_of
 from model.labels import Labels
 from model.topology import GPU_LABELS, POD_LABELS, Entity
-
-NAMESPACES = ("exported_namespace", "namespace")
 
 
 class Names:
@@ -21,9 +19,12 @@ class Names:
     - A GPU that is given by node and index is the one whose UUID was seen at that place.
     - A target is on the node that its host is called like (also by the first part of a full name), or with
       which it was seen in one label set.
+
+    `version` changes whenever a thing may be known by another name than before.
     """
 
     def __init__(self) -> None:
+        self.version = 0
         self._owner: dict[str, str] = {}
         self._uuids: dict[str, Entity] = {}
         self._nodes: dict[str, Entity] = {}
@@ -56,7 +57,10 @@ class Names:
         is_pod = any(labels.value(name) == entity.name for name in POD_LABELS)
         if entity.kind != "replica" or not namespace or not is_pod:
             return entity
-        owner = self._owner.setdefault(entity.name, namespace)
+        owner = self._owner.get(entity.name)
+        if owner is None:
+            owner = self._owner[entity.name] = namespace
+            self.version += 1
         return entity if owner == namespace else Entity("replica", f"{namespace}/{entity.name}")
 
     def learn(self, labels: Labels, entities: frozenset[Entity]) -> Iterator[tuple[Entity, Entity]]:
@@ -97,6 +101,7 @@ class Names:
         if host in self._nodes:
             return
         self._nodes[host] = node
+        self.version += 1
         for other in [other for other in self._homeless if host in (other, other.split(".")[0])]:
             for target in self._homeless.pop(other):
                 yield node, target
@@ -111,6 +116,7 @@ class Names:
         gpu = next(entity for entity in entities if entity.kind == "gpu")
         if place not in self._uuids:
             self._uuids[place] = gpu
+            self.version += 1
             if place not in self._by_index:
                 return
             by_index = Entity("gpu", place)
@@ -133,6 +139,10 @@ def workload_of(pod: str) -> str:
 
 def _is_own_target(labels: Labels) -> bool:
     """Whether `instance` is on the node that is named: kube-state-metrics speaks of every node."""
-    job = labels.value("job")
-    told_by_kubernetes = labels.value("alertname").startswith("Kube") or "kube" in job
-    return not told_by_kubernetes and any(labels.value(name) for name in NODE_NAMES)
+    by_kubernetes = told_by_kubernetes(labels) or "kube" in labels.value("job")
+    return not by_kubernetes and any(labels.value(name) for name in NODE_NAMES)
+
+
+def told_by_kubernetes(labels: Labels) -> bool:
+    """Whether the name of the alert says so."""
+    return labels.value("alertname").startswith("Kube")

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from incidents.entities import cluster_of, gpu_of, node_of, replica_of, service_of
-from incidents.names import Names
+from incidents.entities import Identity, cluster_of, gpu_of, identity_of, node_of, replica_of, service_of
+from incidents.names import Names, told_by_kubernetes
 from incidents.tables import Edge, kept_edges
 from model.labels import Labels
 from model.moment import MINUTE
@@ -30,6 +31,14 @@ ENGINES = ("vllm:", "sglang:", "tgi_", "trtllm")
 _WRITE_INTERVAL = MINUTE
 
 
+class _Shown(NamedTuple):
+    """What the alerts of one identity speak of, noted at `at` (ms), by the names of then."""
+
+    at: int
+    version: int
+    entities: frozenset[Entity]
+
+
 class TopologyFeed:
     """Feeds a Topology with the edges of the series that exist now; implements Durable."""
 
@@ -37,7 +46,7 @@ class TopologyFeed:
         self.topology = topology
         self._kept = kept_edges()
         self._known: dict[Labels, tuple[Edge, ...]] = {}
-        self._shown: dict[tuple[frozenset[Entity], Entity | None, str], int] = {}
+        self._shown: dict[tuple[Identity, bool], _Shown] = {}
         self._names = Names()
         self._forgot_at = 0
 
@@ -54,19 +63,23 @@ class TopologyFeed:
 
         An alert that names nothing but its cluster speaks of that.
         """
-        entities = self._names.entities(labels)
-        cluster = cluster_of(labels)
-        if not entities:
-            return entities if cluster is None else frozenset([cluster])
-        shown = (entities, cluster, labels.value("instance"))
-        if now - self._shown.get(shown, -_WRITE_INTERVAL) >= _WRITE_INTERVAL:
-            self._shown[shown] = now
+        identity = identity_of(labels), told_by_kubernetes(labels)
+        shown = self._shown.get(identity)
+        if shown is not None and shown.version == self._names.version and now - shown.at < _WRITE_INTERVAL:
+            return shown.entities
+        entities, cluster = self._names.entities(labels), cluster_of(labels)
+        speaks_of = entities or frozenset(() if cluster is None else (cluster,))
+        at = now
+        if shown is not None and now - shown.at < _WRITE_INTERVAL and speaks_of == shown.entities:
+            at = shown.at
+        elif entities:
             for edge in _edges_between(entities, cluster):
                 self._note(edge, now)
             for edge in self._names.learn(labels, entities):
                 self._note(edge, now)
             self._note_rack_of_switch(entities, now)
-        return entities
+        self._shown[identity] = _Shown(at, self._names.version, speaks_of)
+        return speaks_of
 
     def _note_rack_of_switch(self, entities: frozenset[Entity], now: int) -> None:
         """A switch of which no node is known but the rack serves the nodes of that rack."""
