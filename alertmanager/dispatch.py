@@ -80,11 +80,15 @@ class Dispatcher:
         )
         self._configure(settings)
 
-    def step(self, now: int, alerts: Sequence[Alert]) -> list[Notification]:
-        """Take in these alerts and return what is to be sent now, the most urgent first."""
+    def step(self, now: int, alerts: Sequence[Alert], *, more: bool = False) -> list[Notification]:
+        """Take in these alerts and return what is to be sent now, the most urgent first.
+
+        With `more`, others were accepted and come with the next step: a group is not told in part for that.
+        """
         if now < self._now:
             self._clock_went_back(now)
         self._now = now
+        self._groups.filling = more
         self._take(alerts, now)
         self.stages.step(now)
         self._flushing.run(now)

@@ -26,6 +26,9 @@ GroupId = tuple[str, str]
 Place = tuple[int, tuple[str, ...]]
 """A route and the values of its group_by: finds a group without spelling its key."""
 
+FILLS = SECOND // 2
+"""A new group whose wait is past waits so long for the rest of its alerts, while more come in than fit."""
+
 LINGERS = 30 * SECOND
 """How long Alertmanager may keep a group without alerts, which then waits group_interval for its next one.
 
@@ -78,7 +81,7 @@ class Group:
 
 
 class Groups:
-    """All groups, kept in step with the alerts."""
+    """All groups, kept in step with the alerts. `filling` while more alerts wait than one step takes."""
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class Groups:
         self._pushed = 0
         self._disaster_at: dict[str, int] = {}  # by receiver, when the last P0 left at once (ms)
         self.joined = 0
+        self.filling = False
 
     def __iter__(self) -> Iterator[Group]:
         return iter(list(self._groups.values()))
@@ -231,7 +235,7 @@ class Groups:
 
     def _hasten_start(self, group: Group, fingerprint: int, alert: Alert, now: int) -> None:
         if not group.flushed and alert.starts_at + group.route.group_wait <= now:
-            self.hasten(group, now)
+            self.hasten(group, now + FILLS if self.filling else now)
         if fingerprint in group.urgent and self._settings.urgent_first and self._first_urgent(group, now):
             group.urgent_at = now
             self.hasten(group, now if self._is_alone(group, now) else now + group.route.group_wait)

@@ -64,10 +64,10 @@ class Alerting:
         """The alerts, each with its incident."""
         return self.incidents.step(now, alerts)
 
-    def notify(self, now: int, alerts: Sequence[Alert]) -> list[Notification]:
-        """What leaves now, for alerts that have their incidents."""
+    def notify(self, now: int, alerts: Sequence[Alert], *, more: bool = False) -> list[Notification]:
+        """What leaves now, for alerts that have their incidents; `more` wait for the next tick."""
         told = [alert for alert in alerts if alert.name != WATCHDOG or self.dispatcher.has_own_route(alert)]
-        leaving = self.dispatcher.step(now, told)
+        leaving = self.dispatcher.step(now, told, more=more)
         for notification in leaving:
             self.people.told(notification, now)
         self.dispatcher.page(self.people.step(now, self.incidents, self._silenced), now)

@@ -244,7 +244,8 @@ class Pipeline:
         self._happenings.step(now)
 
     def _notifications(self, now: int) -> None:
-        self._effects.notifications = self.alerting.notify(now, self.alerts)
+        more = len(self.backlog) > 0
+        self._effects.notifications = self.alerting.notify(now, self.alerts, more=more)
         self.backlog.settle()
 
     def _runbooks(self, now: int) -> None:

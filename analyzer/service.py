@@ -50,6 +50,9 @@ _BUNCH_SECONDS = 0.02
 _GAP_SECONDS = 0.25
 """Between such a tick and the next one: arrivals without end must not mean ticks without end."""
 
+_KEEP_SECONDS = 0.05
+"""Between two commits of answers that come one after the other."""
+
 FIXED = (
     "listen",
     "state_directory",
@@ -92,7 +95,8 @@ class Analyzer:
         self._wake = asyncio.Event()
         self._pace = Pace()
         self._tasks: list[asyncio.Task[None]] = []
-        self._keeping: asyncio.Handle | None = None
+        self._keeping: asyncio.TimerHandle | None = None
+        self._kept_at = 0.0
         own = settings.analyzer
         self.snapshots = Snapshots(
             self.pipeline, own.state_directory, settings.telemetry.snapshot_interval, self.clock.now
@@ -151,6 +155,8 @@ class Analyzer:
         await self.delivery.drain(DRAIN_SECONDS)
         await self.actions.stop(DRAIN_SECONDS)
         self.pipeline.keep()
+        if self._keeping is not None:
+            self._keeping.cancel()
         await self.snapshots.write()
         self.pipeline.database.close()
         self._claim.release()
@@ -257,17 +263,25 @@ class Analyzer:
 
     def _acted(self, result: Result) -> None:
         self.pipeline.acted(result, self.clock.now())
-        self._keep_soon()
+        self.pipeline.keep()
+        self.wake()
 
     def _keep_soon(self) -> None:
-        """Put answers on disk before the loop turns to anything else; those that came together, together."""
+        """Put answers on disk before the loop turns to anything else; in a storm of them, now and then.
+
+        What a crash loses of them is sent again under the same dedup key, as if the answer had been lost on
+        its way.
+        """
         if self._keeping is None:
-            self._keeping = asyncio.get_running_loop().call_soon(self._keep)
+            loop = asyncio.get_running_loop()
+            at = max(loop.time(), self._kept_at + _KEEP_SECONDS)
+            self._keeping = loop.call_at(at, self._keep)
         self.wake()
 
     def _keep(self) -> None:
         self._keeping = None
         self.pipeline.keep()
+        self._kept_at = asyncio.get_running_loop().time()
 
     def _new_actions(self, settings: CentralSettings) -> Actions:
         return Actions(settings.runbooks, self.pipeline, self.clock.now, self._acted, self.wake)

@@ -92,8 +92,12 @@ class Alert:
 
     @property
     def tier(self) -> Tier:
-        """Its urgency, from the labels."""
-        return tier_of(self.labels)
+        """Its urgency, from the labels; worked out once, beside their fingerprint."""
+        memo = self.labels.__dict__
+        found: Tier | None = memo.get("tier")
+        if found is None:
+            found = memo["tier"] = tier_of(self.labels)
+        return found
 
     def resolved_at(self, now: int) -> bool:
         """Whether it has ended by `now` (ms)."""

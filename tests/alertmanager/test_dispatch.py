@@ -200,6 +200,26 @@ def test_the_first_p0_leaves_at_once_and_in_front(night: Build) -> None:
     assert [told[3] for told in run.run(1)] == ["Disaster", "Minor"]
 
 
+def test_a_group_that_comes_in_parts_is_told_whole_and_a_p0_does_not_wait_for_the_rest(night: Build) -> None:
+    run = night()
+    late = run.now - 60_000
+
+    def told(*alerts: Alert, more: bool) -> list[int]:
+        return [len(one.alerts) for one in run.dispatcher.step(run.now, alerts, more=more)]
+
+    parts = [
+        Alert(Labels({"alertname": "A", "gpu": str(gpu)}), {}, late, incident="INC-1") for gpu in range(3)
+    ]
+    urgent = Alert(Labels({"alertname": "B", "tier": "P0"}), {}, late, incident="INC-2")
+    assert told(parts[0], more=True) == []
+    run.now += 200
+    assert told(parts[1], urgent, more=True) == [1]
+    run.now += 200
+    assert told(parts[2], more=True) == []
+    run.now += 100
+    assert told(more=True) == [3], "the rest that never comes is not waited for"
+
+
 def test_a_p0_that_joins_a_told_group_leaves_at_once_and_the_second_waits(night: Build) -> None:
     run = night()
     run.fire("Minor")
