@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from incidents.matter import common
 from incidents.member import Member
 from incidents.roles import Role, Sense
 from model.moment import MINUTE
@@ -201,7 +202,7 @@ class Explanations:
 
     def _beneath_service(self, member: Member, service: Entity) -> Iterator[tuple[_Rank, Explanation]]:
         beneath = self._topology.carriers(service)
-        hot = {place: self._reasons(place, member) for place in _common(beneath, self._at)}
+        hot = {place: self._reasons(place, member) for place in common(beneath, self._at)}
         hot = {place: reasons for place, reasons in hot.items() if reasons}
         if not hot:
             return
@@ -236,7 +237,7 @@ class Explanations:
     def _hit(self, member: Member, service: Entity) -> tuple[float, dict[Entity, list[tuple[Member, str]]]]:
         """The share of a service's known replicas that stand on causes, at least two, and those causes."""
         beneath = self._topology.carriers(service)
-        hot = {place: self._reasons(place, member) for place in _common(beneath, self._at)}
+        hot = {place: self._reasons(place, member) for place in common(beneath, self._at)}
         hot = {place: reasons for place, reasons in hot.items() if reasons}
         replicas = self.replicas(service) if hot else []
         hit = [
@@ -345,9 +346,3 @@ def _ranked(cause: Member, way: str, depth: int, edge: str) -> tuple[_Rank, Expl
         cause.fingerprint,
     )
     return rank, Explanation(cause, f"{cause.title} explains it ({way}): {edge}")
-
-
-def _common(beneath: Collection[Entity], hot: Mapping[Entity, object]) -> list[Entity]:
-    if len(beneath) < len(hot):
-        return [place for place in beneath if place in hot]
-    return [place for place in hot if place in beneath]

@@ -12,12 +12,13 @@ Two alerts that are merely on the same node are two matters.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from heapq import merge
 from itertools import chain, islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from incidents.member import Member
-from incidents.roles import Role
+from incidents.roles import Role, sense_of
 from model.moment import MINUTE
 from model.topology import Entity, Topology
 
@@ -30,7 +31,8 @@ PART = {"node": 0.5, "replica": 0.25}
 AT_ONCE = MINUTE
 """Within so long (ms) of each other."""
 
-Key = TypeVar("Key", str, Entity)
+Alike = dict[int, Member]
+"""Alerts of one name about one thing, by fingerprint, in the order in which they came."""
 
 ENOUGH = 16
 """So many others are looked at: those that came before are one incident by then."""
@@ -53,34 +55,55 @@ class Matters:
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._on: defaultdict[Entity, dict[int, Member]] = defaultdict(dict)
-        self._nameless: defaultdict[str, dict[int, Member]] = defaultdict(dict)
+        self._on: dict[Entity, dict[str, Alike]] = {}
+        self._called: dict[str, dict[Entity, Alike]] = {}
+        self._nameless: defaultdict[str, Alike] = defaultdict(dict)
         self._crowds: dict[tuple[Entity, str], Member] = {}
         self._lately: dict[str, deque[Member]] = {}
 
     def add(self, member: Member) -> None:
         """Its incident is open."""
         subject = member.subject
-        if subject is not None:
-            self._on[subject][member.fingerprint] = member
-        else:
+        if subject is None:
             self._nameless[member.name][member.fingerprint] = member
+            return
+        there = self._on.setdefault(subject, {})
+        alike = there.get(member.name)
+        if alike is None:
+            alike = there[member.name] = {}
+            self._called.setdefault(member.name, {})[subject] = alike
+        alike[member.fingerprint] = member
 
     def remove(self, member: Member) -> None:
         """Its incident is over."""
         subject = member.subject
         if subject is None:
-            _drop(self._nameless, member.name, member)
-        else:
-            _drop(self._on, subject, member)
-            for carrier in self._topology.carriers(subject):
-                if self._crowds.get((carrier, member.name)) is member:
-                    del self._crowds[carrier, member.name]
+            alike = self._nameless.get(member.name, {})
+            alike.pop(member.fingerprint, None)
+            if not alike:
+                self._nameless.pop(member.name, None)
+            return
+        self._remove_from(subject, member)
+        for carrier in self._topology.carriers(subject):
+            if self._crowds.get((carrier, member.name)) is member:
+                del self._crowds[carrier, member.name]
+
+    def _remove_from(self, subject: Entity, member: Member) -> None:
+        there = self._on.get(subject, {})
+        alike = there.get(member.name, {})
+        alike.pop(member.fingerprint, None)
+        if alike or member.name not in there:
+            return
+        del there[member.name], self._called[member.name][subject]
+        if not there:
+            del self._on[subject]
+        if not self._called[member.name]:
+            del self._called[member.name]
 
     def on(self, entity: Entity) -> list[Member]:
         """The members that are about this thing."""
         there = self._on.get(entity)
-        return list(there.values()) if there else []
+        return [member for alike in there.values() for member in alike.values()] if there else []
 
     def at_once(self, member: Member) -> list[Member]:
         """Other things of which the same was said within AT_ONCE, and that nothing explains."""
@@ -102,12 +125,21 @@ class Matters:
             for other in self._nameless.get(member.name, {}).values():
                 yield Tie(other, f"{member.name} is open already")
             return
-        for other in self._on.get(subject, {}).values():
+        for other in self._of_one_matter(member, subject):
             # What something else explains is here for that: it ties no other fault to it.
-            if not other.explained and is_one_matter(member, other, subject):
+            if not other.explained:
                 yield Tie(other, f"it is on {subject}, as {other.name} {_state(other)}")
         if subject.kind == "gpu" and member.sense.family == "nvlink":
             yield from self._other_end(member, subject)
+
+    def _of_one_matter(self, member: Member, subject: Entity) -> Iterable[Member]:
+        """Those that were admitted first come first; what an alert is depends on its name alone."""
+        fitting = [
+            alike.values()
+            for alike in self._on.get(subject, {}).values()
+            if is_one_matter(member, next(iter(alike.values())), subject)
+        ]
+        return fitting[0] if len(fitting) == 1 else merge(*fitting, key=_joined_at)
 
     def together(self, member: Member) -> tuple[Entity, list[Member]] | None:
         """The carrier or service on which many things say the same at once, and the others that say it."""
@@ -120,26 +152,39 @@ class Matters:
                 known = self._crowds.get((carrier, member.name))
                 if known is not None and _says_the_same(member, known, is_lost=False):
                     return carrier, [known]
-                others = self._saying(member, chain((carrier,), self._topology.carried(carrier)), is_lost)
+                others = self._saying(member, carrier, self._topology.carried(carrier), is_lost)
                 if self._is_many(member, others, carrier):
                     self._crowds[carrier, member.name] = others[0]
                     return carrier, others
         if subject.kind == "replica" and member.sense.role is Role.SYMPTOM:
             for service in sorted(one for one in self._topology.carried(subject) if one.kind == "service"):
-                others = self._saying(member, self._topology.carriers(service), False)
+                others = self._saying(member, service, self._topology.carriers(service), False)
                 if self._is_many(member, others, service):
                     return service, others
         return None
 
-    def _saying(self, member: Member, places: Iterable[Entity], is_lost: bool) -> list[Member]:
+    def _saying(
+        self, member: Member, carrier: Entity, beyond: frozenset[Entity], is_lost: bool
+    ) -> list[Member]:
         found = (
             other
-            for place in places
-            if place in self._on
-            for other in self._on[place].values()
+            for alike in self._alike(member, carrier, beyond, is_lost)
+            for other in alike.values()
             if other is not member and _says_the_same(member, other, is_lost)
         )
         return list(islice(found, ENOUGH))
+
+    def _alike(
+        self, member: Member, carrier: Entity, beyond: frozenset[Entity], is_lost: bool
+    ) -> Iterator[Alike]:
+        """Those on a carrier, and on what is `beyond`, that may say what this alert says."""
+        called = self._called.get(member.name, {})
+        for place in chain((carrier,), common(beyond, self._on if is_lost else called)):
+            if place in called:
+                yield called[place]
+            for name, alike in self._on.get(place, {}).items() if is_lost else ():
+                if name != member.name and sense_of(name).role in (Role.LOSS, Role.WATCH):
+                    yield alike
 
     def _is_many(self, member: Member, others: list[Member], carrier: Entity) -> bool:
         if len(others) + 1 < TOGETHER:
@@ -165,7 +210,7 @@ class Matters:
             for other_gpu in self._topology.carried(node):
                 if other_gpu.kind != "gpu":
                     continue
-                for other in self._on.get(other_gpu, {}).values():
+                for other in self.on(other_gpu):
                     if other.sense.family == "nvlink" and other.firing:
                         yield Tie(other, f"a link has two ends, and {other.title} {_state(other)}")
 
@@ -180,11 +225,15 @@ def _thing(member: Member) -> tuple[Entity | None, str]:
     return member.subject, member.labels.value("instance")
 
 
-def _drop(index: dict[Key, dict[int, Member]], key: Key, member: Member) -> None:
-    there = index.get(key, {})
-    there.pop(member.fingerprint, None)
-    if not there:
-        index.pop(key, None)
+def common(some: Collection[Entity], known: Mapping[Entity, object]) -> list[Entity]:
+    """Those of `some` that are known: whichever are fewer are looked through."""
+    if len(some) < len(known):
+        return [place for place in some if place in known]
+    return [place for place in known if place in some]
+
+
+def _joined_at(member: Member) -> int:
+    return member.joined_at
 
 
 def is_one_matter(member: Member, other: Member, subject: Entity) -> bool:
