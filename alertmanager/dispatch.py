@@ -64,7 +64,7 @@ class Dispatcher:
         self._cleaned_at = 0
         self._now = 0
         self._alerts = Alerts(settings.global_.resolve_timeout)
-        self._settings, self._own = settings, settings.fleetowl
+        self._own, self._plain = settings.fleetowl, settings.plain
         self._root = build_route(settings.route)
         self._flushing = Flushing(
             self._alerts,
@@ -128,7 +128,7 @@ class Dispatcher:
 
     def reconfigure(self, settings: AlertmanagerSettings, now: int) -> None:
         """Take other settings; what is under way goes on where its receiver is still there."""
-        self._settings, self._own = settings, settings.fleetowl
+        self._own, self._plain = settings.fleetowl, settings.plain
         self._root = build_route(settings.route)
         self._alerts.resolve_timeout = settings.global_.resolve_timeout
         self._flushing.integrations = integrations_of(settings)
@@ -210,7 +210,7 @@ class Dispatcher:
 
     def routes_of(self, alert: Alert) -> list[Route]:
         """The routes that take an alert."""
-        return self._root.match(routing_labels(alert, plain=self._settings.plain))
+        return self._root.match(routing_labels(alert, plain=self._plain))
 
     def groups(self) -> list[tuple[Group, list[Alert]]]:
         """The groups and their alerts."""
@@ -266,7 +266,7 @@ class Dispatcher:
         def told(group: GroupId) -> LastTold | None:
             return self._flushing.last_told(group)
 
-        return Groups(self._root, self._own, self._alerts, told, plain=self._settings.plain)
+        return Groups(self._root, self._own, self._alerts, told, plain=self._plain)
 
     def _take(self, alerts: Sequence[Alert], now: int) -> None:
         prefill([alert.labels for alert in alerts])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -55,8 +56,12 @@ def whole_seconds(milliseconds: int) -> int:
     return milliseconds // SECOND * SECOND
 
 
+@lru_cache(maxsize=4096)
 def format_moment(milliseconds: int) -> str:
-    """RFC 3339 in UTC with milliseconds: `2026-11-20T12:00:00.000Z`."""
+    """RFC 3339 in UTC with milliseconds: `2026-11-20T12:00:00.000Z`.
+
+    Remembered for a while: alerts of a storm begin together, and what stands in one answer was heard together.
+    """
     moment = datetime.fromtimestamp(milliseconds / SECOND, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % SECOND:03d}Z"
 

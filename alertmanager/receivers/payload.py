@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,9 +29,6 @@ LEAST = 4 * 1024
 
 _REMEMBERED = 8 << 20
 """Bytes of alerts' JSON that are remembered: the integrations of one group are told at the same time."""
-
-_moment = lru_cache(4096)(format_moment)
-"""Alerts of a storm begin together."""
 
 
 class _Listed(NamedTuple):
@@ -146,8 +142,8 @@ def alert_body(alert: Alert, now: int) -> dict[str, Any]:
         "status": "resolved" if ended else "firing",
         "labels": dict(alert.labels.pairs),
         "annotations": dict(alert.annotations),
-        "startsAt": _moment(alert.starts_at),
-        "endsAt": _moment(alert.ends_at) if ended and alert.ends_at is not None else NEVER,
+        "startsAt": format_moment(alert.starts_at),
+        "endsAt": format_moment(alert.ends_at) if ended and alert.ends_at is not None else NEVER,
         "generatorURL": alert.generator_url,
         "fingerprint": format_fingerprint(alert.fingerprint),
     }

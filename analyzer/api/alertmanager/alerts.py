@@ -70,13 +70,14 @@ class Look:
         self._now = now
         self._timeout = own.global_.resolve_timeout
         self._plain = own.plain
-        self._matches = fitting(matchers(request))
+        asked = matchers(request)
+        self._matches = fitting(asked) if asked else None
         self._takes = receivers(request, labels_of(own.receivers))
         self._active, self._silenced = flag(request, "active"), flag(request, "silenced")
         self._inhibited, self._muted = flag(request, "inhibited"), flag(request, "muted")
 
     def _fits(self, alert: Alert) -> bool:
-        return self._matches(routing_labels(alert, plain=self._plain))
+        return self._matches is None or self._matches(routing_labels(alert, plain=self._plain))
 
     def fires(self, alert: Alert) -> bool:
         """Whether it has not ended."""
