@@ -11,7 +11,7 @@ from incidents.incident import Incident
 from incidents.member import Member
 from incidents.numbering import Numbering
 from incidents.settings import IncidentSettings
-from incidents.tables import INCIDENTS, kept_incidents, kept_members
+from incidents.tables import INCIDENTS, MemberRows, kept_incidents
 from incidents.timeline import Entry, Timelines
 
 log = logging.getLogger("fleetowl.incidents")
@@ -26,7 +26,7 @@ class Archive:
         self.open: dict[str, Incident] = {}
         self.timelines = Timelines()
         self._incidents = kept_incidents()
-        self._members = kept_members()
+        self._members = MemberRows()
         self._numbering = Numbering()
         self._closed: dict[str, Incident] = {}
 
@@ -53,11 +53,11 @@ class Archive:
     def keep(self, member: Member) -> None:
         """A member is new or has changed."""
         self.version += 1
-        self._members[member.incident, member.fingerprint] = member
+        self._members.keep(member)
 
     def move(self, member: Member, before: str) -> None:
         """A member belongs to another incident than `before`."""
-        del self._members[before, member.fingerprint]
+        self._members.drop(before, member.fingerprint)
         self.keep(member)
 
     def close(self, incident: Incident) -> None:
@@ -86,14 +86,9 @@ class Archive:
         self._incidents.load(tx, select(INCIDENTS).where(wanted))
         self.timelines.load(tx, list(self._incidents))
         self._numbering.load(tx)
-        self._members.load(tx)
-        for (incident_id, fingerprint), member in list(self._members.items()):
-            incident = self._incidents.get(incident_id)
-            if incident is None:
-                self._members.evict((incident_id, fingerprint))
-            else:
-                member.voice = member.voice or incident_id
-                incident.add(member)
+        for incident_id, member in self._members.load(tx, select(INCIDENTS.c.id).where(wanted)):
+            member.voice = member.voice or incident_id
+            self._incidents[incident_id].add(member)
         self.open = {incident.id: incident for incident in self._incidents.values() if incident.open}
         self._closed = {one.id: one for one in self._incidents.values() if not one.open}
         self.version += 1
@@ -118,6 +113,3 @@ class Archive:
                 del self._closed[incident.id]
                 self._incidents.evict(incident.id)
                 self.timelines.forget(incident.id)
-                for fingerprint in incident.members:
-                    if (incident.id, fingerprint) in self._members:
-                        self._members.evict((incident.id, fingerprint))

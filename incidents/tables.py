@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, Text, select
+from sqlalchemy import Column, Connection, MetaData, Select, String, Table, Text, select
 
 from incidents.incident import Incident
 from incidents.member import Member
 from model.labels import format_fingerprint
 from model.topology import Entity
-from store.columns import Json, Moment
+from store.columns import Json, Moment, remove, upsert
 from store.database import Schema
 from store.kept import Kept
 
@@ -94,14 +95,47 @@ def kept_incidents() -> Kept[str, Incident]:
     )
 
 
-def kept_members() -> Kept[tuple[str, int], Member]:
-    """Members by incident and fingerprint."""
-    return Kept(
-        MEMBERS,
-        key_row=lambda key: {"incident": key[0], "fingerprint": format_fingerprint(key[1])},
-        value_row=lambda member: {"document": member.document()},
-        read=lambda row: ((row.incident, int(row.fingerprint, 16)), Member.of_document(row.document)),
-    )
+class MemberRows:
+    """The rows of the members: here is only what changed since the last commit, the incidents hold them."""
+
+    def __init__(self) -> None:
+        self._changed: dict[tuple[str, int], Member | None] = {}
+
+    def keep(self, member: Member) -> None:
+        """A member is new or has changed."""
+        self._changed[member.incident, member.labels.fingerprint] = member
+
+    def drop(self, incident: str, fingerprint: int) -> None:
+        """The incident has this member no more."""
+        self._changed[incident, fingerprint] = None
+
+    @property
+    def dirty(self) -> bool:
+        """Whether a change waits to be written."""
+        return bool(self._changed)
+
+    def load(self, tx: Connection, incidents: Select[Any]) -> Iterator[tuple[str, Member]]:
+        """The members of the incidents with these ids, each with the id."""
+        self._changed = {}
+        for row in tx.execute(select(MEMBERS).where(MEMBERS.c.incident.in_(incidents))):
+            yield row.incident, Member.of_document(row.document)
+
+    def save(self, tx: Connection) -> None:
+        """Write what changed; may be called again if the commit fails."""
+        changed = self._changed.items()
+        rows = [
+            {"incident": incident, "fingerprint": record.fingerprint, "document": record}
+            for (incident, _), member in changed
+            if member is not None and (record := member.record())
+        ]
+        upsert(tx, MEMBERS, rows)
+        gone = [key for key, member in changed if member is None]
+        keys = [{"incident": incident, "fingerprint": format_fingerprint(one)} for incident, one in gone]
+        remove(tx, MEMBERS, keys)
+
+    def saved(self) -> None:
+        """The commit succeeded."""
+        self._changed = {}
 
 
 def kept_edges() -> Kept[Edge, int]:
