@@ -60,7 +60,7 @@ def whole_seconds(milliseconds: int) -> int:
 def format_moment(milliseconds: int) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-11-20T12:00:00.000Z`.
 
-    Remembered for a while: alerts of a storm begin together, and what stands in one answer was heard together.
+    Remembered for a while: alerts of a storm begin together, and are heard together.
     """
     moment = datetime.fromtimestamp(milliseconds / SECOND, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % SECOND:03d}Z"
