@@ -8,18 +8,51 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 What = TypeVar("What", int, str)
 
 
-class Deadlines:
-    """Three heaps of (ms, what)."""
+class _Calendar(Generic[What]):
+    """What is due when (ms). Thousands of alerts of one step are due at one moment: that is one entry."""
 
     def __init__(self) -> None:
-        self._silences: list[tuple[int, int]] = []
-        self._ends: list[tuple[int, str]] = []
-        self._causes: list[tuple[int, int]] = []
+        self._moments: list[int] = []
+        self._at: dict[int, list[What]] = {}
+
+    def add(self, at: int, what: What) -> None:
+        """It is due then, after all that is due then already."""
+        there = self._at.get(at)
+        if there is None:
+            self._at[at] = [what]
+            heapq.heappush(self._moments, at)
+        else:
+            there.append(what)
+
+    def due(self, now: int) -> Iterator[What]:
+        """Take out what is due, all at once: what is put back meanwhile waits for the next step."""
+        due: list[What] = []
+        while self._moments and self._moments[0] <= now:
+            due += self._at.pop(heapq.heappop(self._moments))
+        return iter(due)
+
+    def first(self) -> int | None:
+        """The first moment at which something is due."""
+        return self._moments[0] if self._moments else None
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._moments.clear()
+        self._at.clear()
+
+
+class Deadlines:
+    """Three calendars."""
+
+    def __init__(self) -> None:
+        self._silences = _Calendar[int]()
+        self._ends = _Calendar[str]()
+        self._causes = _Calendar[int]()
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -29,36 +62,29 @@ class Deadlines:
 
     def hear(self, at: int, fingerprint: int) -> None:
         """Unless it is heard of until then, the alert has ended."""
-        heapq.heappush(self._silences, (at, fingerprint))
+        self._silences.add(at, fingerprint)
 
     def over(self, at: int, incident: str) -> None:
         """The incident may be over then."""
-        heapq.heappush(self._ends, (at, incident))
+        self._ends.add(at, incident)
 
     def released(self, at: int, fingerprint: int) -> None:
         """What this alert explains comes back then, if it is still over."""
-        heapq.heappush(self._causes, (at, fingerprint))
+        self._causes.add(at, fingerprint)
 
     def silent(self, now: int) -> Iterator[int]:
         """The alerts that may have fallen silent."""
-        return _due(self._silences, now)
+        return self._silences.due(now)
 
     def ended(self, now: int) -> Iterator[str]:
         """The incidents that may be over."""
-        return _due(self._ends, now)
+        return self._ends.due(now)
 
     def releasing(self, now: int) -> Iterator[int]:
         """The causes that have been over for long enough."""
-        return _due(self._causes, now)
+        return self._causes.due(now)
 
     def next_at(self) -> int | None:
         """The first of them."""
-        firsts = [heap[0][0] for heap in (self._silences, self._ends, self._causes) if heap]
-        return min(firsts, default=None)
-
-
-def _due(heap: list[tuple[int, What]], now: int) -> Iterator[What]:
-    due = []
-    while heap and heap[0][0] <= now:
-        due.append(heapq.heappop(heap)[1])  # all at once: what is put back meanwhile waits for the next step
-    return iter(due)
+        firsts = [calendar.first() for calendar in (self._silences, self._ends, self._causes)]
+        return min([at for at in firsts if at is not None], default=None)

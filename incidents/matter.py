@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from heapq import merge
 from itertools import chain, islice
 from typing import NamedTuple
@@ -136,10 +137,10 @@ class Matters:
         """Those that were admitted first come first; what an alert is depends on its name alone."""
         fitting = [
             alike.values()
-            for alike in self._on.get(subject, {}).values()
-            if is_one_matter(member, next(iter(alike.values())), subject)
+            for name, alike in self._on.get(subject, {}).items()
+            if are_one_matter(member.name, name, subject.kind)
         ]
-        return fitting[0] if len(fitting) == 1 else merge(*fitting, key=_joined_at)
+        return merge(*fitting, key=_joined_at) if len(fitting) > 1 else chain(*fitting)
 
     def together(self, member: Member) -> tuple[Entity, list[Member]] | None:
         """The carrier or service on which many things say the same at once, and the others that say it."""
@@ -236,16 +237,15 @@ def _joined_at(member: Member) -> int:
     return member.joined_at
 
 
-def is_one_matter(member: Member, other: Member, subject: Entity) -> bool:
-    """Whether two alerts about the same thing are one matter."""
-    sense, known = member.sense, other.sense
+@lru_cache(maxsize=16_384)
+def are_one_matter(name: str, other: str, kind: str) -> bool:
+    """Whether alerts of two names about the same thing of a kind are one matter."""
+    sense, known = sense_of(name), sense_of(other)
     if sense.role is Role.WATCH and known.role is Role.WATCH:
         return True
     if sense.role not in _SIGNALS or known.role not in _SIGNALS:
         return False
-    if subject.kind in ("gpu", "replica"):
-        return True
-    if subject.kind == "service":
+    if kind in ("gpu", "replica", "service"):
         return True
     return sense == known and sense.role in (Role.LOSS, Role.FAULT)
 

@@ -67,24 +67,18 @@ class Member:
     gathered: bool = False
     held: str = ""
     heard: int = 0
+    fingerprint: int = field(init=False)
+    tier: Tier = field(init=False)
     name: str = field(init=False)
     subject: Entity | None = field(init=False)
     sense: Sense = field(init=False)
 
     def __post_init__(self) -> None:
+        self.fingerprint = self.labels.fingerprint
+        self.tier = tier_of(self.labels)
         self.name = self.labels.value("alertname")
         self.subject = subject_of(self.entities)
         self.sense = sense_of(self.name)
-
-    @property
-    def fingerprint(self) -> int:
-        """The alert's."""
-        return self.labels.fingerprint
-
-    @property
-    def tier(self) -> Tier:
-        """The alert's tier."""
-        return tier_of(self.labels)
 
     @property
     def firing(self) -> bool:
@@ -124,7 +118,7 @@ class Member:
     def record(self) -> Record:
         """As the store keeps it, moments in ms."""
         return Record(
-            format_fingerprint(self.labels.fingerprint),
+            format_fingerprint(self.fingerprint),
             dict(self.labels.pairs),
             self.annotations,
             _in_order(self.entities),

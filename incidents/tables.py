@@ -103,7 +103,7 @@ class MemberRows:
 
     def keep(self, member: Member) -> None:
         """A member is new or has changed."""
-        self._changed[member.incident, member.labels.fingerprint] = member
+        self._changed[member.incident, member.fingerprint] = member
 
     def drop(self, incident: str, fingerprint: int) -> None:
         """The incident has this member no more."""

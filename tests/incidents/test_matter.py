@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incidents.matter import Matters, is_one_matter
+from incidents.matter import Matters, are_one_matter
 from incidents.member import Member
 from model.labels import Labels
 from model.topology import Entity, Topology
@@ -44,7 +44,9 @@ def test_what_was_removed_ties_nothing_and_the_rest_ties_as_it_came(
             naive = [
                 other
                 for other in left
-                if other.subject == place and not other.explained and is_one_matter(new, other, place)
+                if other.subject == place
+                and not other.explained
+                and are_one_matter(name, other.name, place.kind)
             ]
             assert [tie.member for tie in matters.ties(new)] == naive
 
