@@ -9,7 +9,7 @@ else                         -> a new incident
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from incidents.archive import Archive
@@ -99,7 +99,7 @@ class Admission:
         """A member has ended."""
         incident = self._archive.open[member.incident]
         member.ends_at = ends_at
-        incident.firing_count -= 1
+        incident.ended(member)
         self.explanations.remove(member)
         self._archive.keep(member)
         self._archive.note(incident.id, now, "ended", why)
@@ -117,8 +117,7 @@ class Admission:
 
     def finish(self, now: int) -> None:
         """Once a step, however many alerts of a storm have joined."""
-        for fingerprint in self._deadlines.releasing(now):
-            self._release(fingerprint, now)
+        self._release(self._deadlines.releasing(now), now)
         for incident_id, members in self._joined.items():
             incident = self._archive.open.get(self._final(incident_id))
             if incident is not None:
@@ -339,35 +338,40 @@ class Admission:
                 if found is not None and self._may_take(member, found):
                     self._explain(member, found, now)
 
-    def _release(self, fingerprint: int, now: int) -> None:
-        """A cause has been over for a while: what still fires has another cause, or comes back."""
-        cause = self.members.get(fingerprint)
-        if cause is not None and cause.firing:
-            return
-        self._archive.version += 1
-        incident = self._archive.open.get(cause.incident) if cause is not None else None
-        for member in list(incident.members.values()) if incident is not None else ():
-            if member.cause != fingerprint or not member.firing:
-                continue
-            found = self.explanations.find(member, now - self.settings.window)
-            member.cause = found.cause.fingerprint if found is not None else 0
-            if incident is not None:
-                incident.regard(member)
-                still = (
-                    found.why
-                    if found
-                    else f"it still fires though {cause.title if cause else 'its cause'} is over"
-                )
-                member.why = still
-                self._archive.note(
-                    incident.id, now, "explained" if found else "back", f"{member.title}: {still}"
-                )
-            self._archive.keep(member)
+    def _release(self, fingerprints: Iterator[int], now: int) -> None:
+        """Causes have been over for a while: what still fires has another cause, or comes back."""
+        over: defaultdict[str, set[int]] = defaultdict(set)
+        for fingerprint in fingerprints:
+            self._archive.version += 1
+            cause = self.members.get(fingerprint)
+            if cause is not None and not cause.firing:
+                over[cause.incident].add(fingerprint)
+        for incident_id, causes in over.items():
+            incident = self._archive.open.get(incident_id)
+            for member in list(incident.members.values()) if incident is not None else ():
+                if member.cause in causes and member.firing:
+                    self._explain_anew(member, now)
+
+    def _explain_anew(self, member: Member, now: int) -> None:
+        """What explained a member is over."""
+        before = self.members.get(member.cause)
+        found = self.explanations.find(member, now - self.settings.window)
+        if found is not None:
+            member.cause, member.why = found.cause.fingerprint, found.why
+        else:
+            member.cause, member.why = (
+                0,
+                f"it still fires though {before.title if before else 'its cause'} is over",
+            )
+        self._archive.open[member.incident].regard(member)
+        kind = "explained" if found else "back"
+        self._archive.note(member.incident, now, kind, f"{member.title}: {member.why}")
+        self._archive.keep(member)
 
     def _again(self, member: Member, alert: Alert, now: int) -> None:
         incident = self._archive.open[member.incident]
         member.ends_at, member.starts_at, member.annotations = None, alert.starts_at, alert.annotations
-        incident.firing_count += 1
+        incident.returned(member)
         self.explanations.add(member)
         self._deadlines.hear(now + self.settings.resolve_timeout, member.fingerprint)
         self._archive.keep(member)

@@ -177,6 +177,10 @@ class Incidents:
         """The same, by the alert's fingerprint."""
         return self._admission.members.get(fingerprint)
 
+    def may_explain(self, member: Member) -> bool:
+        """Whether an alert could be the cause of others."""
+        return self._admission.explanations.may_explain(member)
+
     def ordered(self, everything: bool = False) -> list[Incident]:
         """The open incidents, the most urgent first; with `everything` then the closed ones, newest first."""
         chosen = list(self._archive.all() if everything else self._archive.open.values())

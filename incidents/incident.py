@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,12 @@ from incidents.roles import Role
 from model.alert import Tier
 from model.labels import format_fingerprint
 from model.moment import format_moment
+from model.topology import Entity
 
 CAUSE_ORDER = ("gpu", "node", "switch", "rack", "cluster", "replica", "service")
 """Kinds of subject, the likeliest cause first: what others stand on."""
+
+_MANY_GPUS = ("node", "gpu", *CAUSE_ORDER[2:])
 
 _MOMENTS = (
     "opened_at", "changed_at", "resolved_at", "acknowledged_at", "joined_at", "starts_at", "ends_at",
@@ -27,9 +30,9 @@ class Incident:
     """Alerts by fingerprint, and what follows from them. `resolved_at` is None while it is open (ms).
 
     `heads` are the members that nothing explains, `firing_count` counts those that fire, `told` is the most
-    urgent tier of which people were told. `share` is the greatest share of each service's replicas that was
-    hit. An incident that became part of another has `merged_into`; it shows the members that it had, of which
-    the store keeps the root.
+    urgent tier of which people were told, `told_firing` those of `told_members` that go on. `share` is the
+    greatest share of each service's replicas that was hit. An incident that became part of another has
+    `merged_into`; it shows the members that it had, of which the store keeps the root.
     """
 
     id: str
@@ -46,9 +49,12 @@ class Incident:
     acknowledged_at: int | None = None
     heads: dict[int, Member] = field(default_factory=dict)
     told_members: dict[int, Member] = field(default_factory=dict)
+    told_firing: dict[int, Member] = field(default_factory=dict)
     firing_count: int = 0
     words: str = ""
+    _told_about: dict[Entity | None, dict[int, Member]] = field(default_factory=dict)
     _root: Member | None = None
+    _gpus: set[Entity] = field(default_factory=set)
 
     @property
     def open(self) -> bool:
@@ -75,11 +81,6 @@ class Incident:
         return [member for member in self.members.values() if not member.told]
 
     @property
-    def told_firing(self) -> list[Member]:
-        """Those of which people were told and that go on."""
-        return [member for member in self.told_members.values() if member.firing]
-
-    @property
     def ended_at(self) -> int | None:
         """When the last member ended; None while one fires."""
         ends = [member.ends_at for member in self.members.values()]
@@ -91,16 +92,54 @@ class Incident:
         self.members[member.fingerprint] = member
         self.firing_count += member.firing
         if member.told:
-            self.told_members[member.fingerprint] = member
+            self.note_told(member)
         self.regard(member)
+
+    def note_told(self, member: Member) -> None:
+        """People were told of a member."""
+        self.told_members[member.fingerprint] = member
+        if member.firing:
+            self.told_firing[member.fingerprint] = member
+        self._told_about.setdefault(member.subject, {})[member.fingerprint] = member
+
+    def ended(self, member: Member) -> None:
+        """A member fires no more."""
+        self.firing_count -= 1
+        self.told_firing.pop(member.fingerprint, None)
+
+    def returned(self, member: Member) -> None:
+        """A member fires again."""
+        self.firing_count += 1
+        if member.told:
+            self.told_firing[member.fingerprint] = member
+
+    def told_kin(self, member: Member, may_be_cause: bool) -> Iterator[Member]:
+        """Those told whose readers know of this one: the same thing, its symptom, or one of the many."""
+        yield from self._told_about.get(member.subject, {}).values()
+        if member.gathered or may_be_cause:
+            for told in self.told_members.values():
+                if told.cause == member.fingerprint or (member.gathered and told.gathered):
+                    yield told
+
+    def forget_told(self) -> None:
+        """What people were told is told under another incident from now on."""
+        self.told_members.clear()
+        self.told_firing.clear()
+        self._told_about.clear()
 
     def regard(self, member: Member) -> None:
         """The cause of a member was found or is gone."""
         if member.cause:
-            self.heads.pop(member.fingerprint, None)
-        else:
-            self.heads[member.fingerprint] = member
-        self._root = None
+            if self.heads.pop(member.fingerprint, None) is not None or not self.heads:
+                self._root = None
+            return
+        self.heads[member.fingerprint] = member
+        root, gpus = self._root, len(self._gpus)
+        self._gpus.update(_gpus_of(member))
+        if root is None or root.cause or (gpus > 1) != (len(self._gpus) > 1):
+            self._root = None
+        elif _rank(member, gpus > 1) < _rank(root, gpus > 1):
+            self._root = member
 
     @property
     def root(self) -> Member:
@@ -109,21 +148,11 @@ class Incident:
         Several GPUs of a node at once point at the node, if that complains too.
         """
         if self._root is None:
-            self._root = self._find_root()
+            heads = (self.heads or self.members).values()
+            self._gpus = {gpu for member in heads for gpu in _gpus_of(member)}
+            has_many = len(self._gpus) > 1
+            self._root = min(heads, key=lambda member: _rank(member, has_many))
         return self._root
-
-    def _find_root(self) -> Member:
-        heads = self.heads or self.members
-        gpus = {entity for member in heads.values() for entity in member.entities if entity.kind == "gpu"}
-        order = ["node", "gpu", *CAUSE_ORDER[2:]] if len(gpus) > 1 else list(CAUSE_ORDER)
-
-        def rank(member: Member) -> tuple[bool, int, int, tuple[tuple[str, str], ...]]:
-            subject = member.subject
-            depth = order.index(subject.kind) if subject else len(order)
-            is_sign = member.sense.role in (Role.SYMPTOM, Role.WATCH)
-            return is_sign, depth, member.starts_at, member.labels.pairs
-
-        return min(heads.values(), key=rank)
 
     @property
     def title(self) -> str:
@@ -175,6 +204,18 @@ class Incident:
         for member in document.get("members", ()):
             incident.add(Member.of_document(member))
         return incident
+
+
+def _gpus_of(member: Member) -> list[Entity]:
+    return [entity for entity in member.entities if entity.kind == "gpu"]
+
+
+def _rank(member: Member, has_many_gpus: bool) -> tuple[bool, int, int, tuple[tuple[str, str], ...]]:
+    order = _MANY_GPUS if has_many_gpus else CAUSE_ORDER
+    subject = member.subject
+    depth = order.index(subject.kind) if subject else len(order)
+    is_sign = member.sense.role in (Role.SYMPTOM, Role.WATCH)
+    return is_sign, depth, member.starts_at, member.labels.pairs
 
 
 def readable(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def absorb(kept: Incident, gone: Incident, now: int) -> Iterator[tuple[Member, s
     members = list(gone.members.values())
     was_told = gone.told is not None
     gone.heads.clear()
-    gone.told_members.clear()
+    gone.forget_told()
     gone.firing_count = 0
     gone.merged_into, gone.resolved_at, gone.changed_at = kept.id, now, now
     kept.tier = min(kept.tier, gone.tier)

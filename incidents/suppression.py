@@ -62,7 +62,7 @@ class TopologyStage:
             return allow(
                 f"nobody was told that it fired ({member.held or 'it ended before its group was due'})"
             )
-        goes_on = next((one for one in incident.told_firing if one.voice == member.voice), None)
+        goes_on = next((one for one in incident.told_firing.values() if one.voice == member.voice), None)
         if goes_on is not None:
             return allow(f"{incident.id} goes on with {goes_on.title}: the end is told with that of all")
         return refuse("all of its incident that was told has ended")
@@ -79,17 +79,10 @@ class TopologyStage:
         if incident.told is None or incident.told > member.tier:
             return refuse("nothing explains it, and nothing as urgent was told of its incident")
         since = now - self._incidents.cause_hold
-        kin = (one for one in incident.told_members.values() if _are_kin(member, one))
+        kin = incident.told_kin(member, self._incidents.may_explain(member))
         goes_on = next((one for one in kin if one.active(since)), None)
         if goes_on is None:
             return refuse("what was told of its incident has ended, and it still fires")
         return allow(
             f"{incident.id} was told already as {incident.told.name} with {goes_on.title}: {member.why}"
         )
-
-
-def _are_kin(member: Member, told: Member) -> bool:
-    """Whether who was told of one knows of the other: the same thing, its symptom, or one of the many."""
-    if told.cause == member.fingerprint or (member.gathered and told.gathered):
-        return True
-    return member.subject == told.subject

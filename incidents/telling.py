@@ -49,7 +49,7 @@ class Telling:
     def _note(self, member: Member, incident: Incident, alert: Alert) -> None:
         if not member.told:
             member.told, member.held = True, ""
-            incident.told_members[member.fingerprint] = member
+            incident.note_told(member)
             self._archive.keep(member)
         if incident.told is None or alert.tier < incident.told:
             incident.told = alert.tier
