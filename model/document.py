@@ -30,7 +30,17 @@ class _UniqueKeys(yaml.composer.Composer):
 
 
 class _Values(_UniqueKeys, yaml.SafeLoader):
-    """Scalars as the values that they look like."""
+    """Scalars as the values that they look like; what looks like a date and is none stays text."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Says of what cannot be made where it stands, which PyYAML does for some of it only."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError as error:
+            if node.tag == "tag:yaml.org,2002:timestamp":
+                # Whoever takes the value says by its key what is wrong with it, beside all else that is.
+                return node.value
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
 
 class _Texts(_UniqueKeys, yaml.BaseLoader):
@@ -95,7 +105,7 @@ def _told(path: Path | Traversable) -> Iterator[None]:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}" if mark else ""
         raise _wrong(path, place, f"is not YAML: {error.problem or error.context}") from error
-    # A date such as 2026-13-01 and a document nested too deeply do not raise errors of YAML's own.
+    # A document nested too deeply does not raise an error of YAML's own.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _wrong(path, "", f"is not YAML: {error}") from error
 

@@ -136,21 +136,109 @@ def load_section(model: type[Section], data: Mapping[str, Any], file: str, key: 
         raise ConfigurationError(problems_of(error, model, file, key)) from error
 
 
+_NAMES_OF_UNIONS = re.compile(
+    r"function-\w+.*|literal\[.*|list\[.*|dict\[.*|tuple\[.*|\[key\]|[A-Z]\w*Settings"
+)
+"""What pydantic puts into a place that no key of the file is."""
+
+_MUST_BE = {
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "iterable_type": "a list",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "date_type": "a date, for example 2026-12-24",
+    "date_parsing": "a date, for example 2026-12-24",
+    "date_from_datetime_parsing": "a date, for example 2026-12-24",
+    "path_type": "a path",
+}
+"""Pydantic's types of errors, and what the user should have written."""
+
+_NO_VALUE_SHOWN = ("a mapping", "a list", "a text")
+
+_COUNT = re.compile(r"\w+ should have (at \w+ (\d+) \w+)(?: after validation, not (\d+))?")
+_SHOWN = 80
+"""So many characters of a wrong value are shown."""
+
+
 def problems_of(error: ValidationError, model: type[BaseModel], file: str, prefix: str = "") -> list[Problem]:
     """What pydantic found, as problems with a dotted key and a did-you-mean for unknown keys."""
-    problems = []
+    problems: list[Problem] = []
     for found in error.errors():
-        path = [str(part) for part in found["loc"] if part not in ("function-before", "[key]")]
-        key = ".".join(filter(None, [prefix, *path]))
-        message, hint = found["msg"].removeprefix("Value error, "), ""
+        path = tuple(part for part in found["loc"] if not _NAMES_OF_UNIONS.fullmatch(str(part)))
+        key = ".".join(filter(None, [prefix, *map(str, path)]))
+        message, hint = _message(found["type"], found["msg"], found["input"]), ""
         if found["type"] == "extra_forbidden":
-            message, hint = "unknown key", _key_hint(model, found["loc"])
-        elif found["type"] == "missing":
-            message = "is required"
-        elif found["type"] not in ("value_error", "model_type"):
-            message = f"{message}, got {found['input']!r}"
+            message, hint = "unknown key", _key_hint(model, path)
+        if problems and path != found["loc"] and problems[-1].key == key:
+            message = _either(problems.pop().message, message)
         problems.append(Problem(file, key, message, hint))
     return problems
+
+
+def _message(kind: str, said: str, value: object) -> str:
+    """What is wrong, in words that need no knowledge of the library."""
+    if kind == "missing":
+        return "is required"
+    if kind == "value_error":
+        message, text = said.removeprefix("Value error, "), repr(value)
+        return message.replace(text, shown(value)) if len(text) > 2 * _SHOWN else message
+    if kind in _MUST_BE:
+        # A text that stands where a section should may be the secret of that section.
+        got = _kind(value) if _MUST_BE[kind] in _NO_VALUE_SHOWN else shown(value)
+        return f"must be {_MUST_BE[kind]}, got {got}"
+    count = _COUNT.fullmatch(said)
+    if count is not None:
+        if value in ("", [], ()):
+            return "must not be empty"
+        return f"must have {count[1]}, got {count[3] or shown(value)}"
+    return f"{said.replace('Input should', 'must', 1)}, got {shown(value)}"
+
+
+def _either(one: str, other: str) -> str:
+    """Where one of several would do: what each of them wants."""
+    wanted, comma, got = one.rpartition(", got ")
+    if not (comma and other.startswith("must be ")):
+        return f"{one}, or: {other}"
+    return f"{wanted} or {other.removeprefix('must be ').rpartition(', got ')[0]}, got {got}"
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return "a number"
+    return "a text" if isinstance(value, str) else shown(value)
+
+
+def shown(value: object) -> str:
+    """A wrong value as errors show it: a long one is cut, of what holds others only its kind is said.
+
+    >>> shown("x" * 100)[-8:], shown([1]), shown({}), shown(None), shown("5s")
+    ("xxxx'...", 'a list', 'a mapping', 'nothing', "'5s'")
+    """
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple | set | frozenset):
+        return "a list"
+    if isinstance(value, str) and len(value) > _SHOWN:
+        return f"{value[:_SHOWN]!r}..."
+    text = repr(value)
+    return text if len(text) <= 2 * _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _key_hint(model: type[BaseModel], path: tuple[int | str, ...]) -> str:

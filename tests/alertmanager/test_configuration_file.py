@@ -168,7 +168,7 @@ external_url: http://x
         "alertmanager.yml: route.group_by: a label is named twice",
         'alertmanager.yml: route.routes.0.matchers.0: "a=~\'(" cannot be read: error parsing regexp: missing '
         'closing ): `^(?:\'()$`: write for example tier="P0"',
-        "alertmanager.yml: route.routes.1.group_interval: Input should be greater than 0, got '0s'",
+        "alertmanager.yml: route.routes.1.group_interval: must be greater than 0, got '0s'",
         "alertmanager.yml: route.routes.1.match_re.a: needs a regular expression",
         "alertmanager.yml: inhibit_rules.0.source_match.a-b: 'a-b' is not a label name: letters, digits and "
         "_ only; use matchers for others",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,14 @@ def test_what_is_wrong_is_said_with_file_and_line(
     assert str(problem).startswith(str(path))
 
 
-def test_a_date_that_is_none_is_not_yaml(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is not YAML: month must be"):
-        read_yaml(written(tmp_path, "a: 2026-13-01"))
+def test_a_date_that_is_none_stays_text(tmp_path: Path) -> None:
+    path = written(tmp_path, "a: 2026-13-01\nb: [2026-12-01]")
+    assert read_yaml(path) == {"a": "2026-13-01", "b": [date(2026, 12, 1)]}
+
+
+def test_a_value_that_cannot_be_made_has_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="line 2: is not YAML: invalid literal"):
+        read_yaml(written(tmp_path, "a: 1\nb: !!int x"))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -42,14 +42,14 @@ def test_the_shipped_runbooks_load_and_are_dry_runs() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"mode": "approve"}, "mode: Input should be 'dry-run' or 'auto'"),
-        ({"mode": "yolo"}, "mode: Input should be 'dry-run' or 'auto', got 'yolo'"),
+        ({"mode": "approve"}, "mode: must be 'dry-run' or 'auto'"),
+        ({"mode": "yolo"}, "mode: must be 'dry-run' or 'auto', got 'yolo'"),
         ({"guards__budgett": {}}, "guards.budgett: unknown key (did you mean budget?)"),
         ({"match__tiers": ["P7"]}, "match.tiers: 'P7' is no tier: known are P0, P1, P2, P3"),
         ({"match__max_event_age": 5}, "match.max_event_age: 5 has no unit: write 5s or 5m"),
-        ({"evidence__require": 1}, "evidence.require: Input should be greater than or equal to 2, got 1"),
+        ({"evidence__require": 1}, "evidence.require: must be greater than or equal to 2, got 1"),
         ({"evidence__require": 4}, "evidence: 4 kinds are required but the signs have only 3"),
-        ({"steps": [{"action": "node.drain", "undo": "node.uncordon"}]}, "steps.0.action: Input should be"),
+        ({"steps": [{"action": "node.drain", "undo": "node.uncordon"}]}, "steps.0.action: must be"),
         (
             {"evidence__signs__0__expr": "rate(up"},
             "evidence.signs.0.expr: is not PromQL that can be evaluated here: ",
@@ -58,7 +58,7 @@ def test_the_shipped_runbooks_load_and_are_dry_runs() -> None:
         ({"evidence__signs__0__expr": "scalar(up) + 1"}, "signs.0.expr: is a number, not a vector"),
         ({"evidence__signs__0__expr": "holt_winters(up[5m], 1, 1)"}, "signs.0.expr: is not PromQL"),
         ({"evidence__signs__0__fact": "node.not_ready"}, "give exactly one of expr and fact"),
-        ({"verify__all": []}, "verify.all: Tuple should have at least 1 item"),
+        ({"verify__all": []}, "verify.all: must not be empty"),
     ],
 )
 def test_what_does_not_work_is_an_error_that_names_its_key(

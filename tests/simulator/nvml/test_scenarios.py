@@ -89,8 +89,8 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_place(tmp_path: Path)
     said = str(caught.value).replace(str(path), "story.yml").splitlines()
     for start in (
         "story.yml: events.4.xdi: unknown key (did you mean xid?)",
-        "story.yml: events.8.at: Input should be greater than or equal to 0, got -1",
-        "story.yml: events.8.state: Input should be 'up', 'lost', 'reset_required' or 'gone', got 'dead'",
+        "story.yml: events.8.at: must be greater than or equal to 0, got -1",
+        "story.yml: events.8.state: must be 'up', 'lost', 'reset_required' or 'gone', got 'dead'",
         "story.yml: driver.without: no such call: 'nvmlDeviceGetNam' (did you mean nvmlDeviceGetName?)",
         "story.yml: noise.powr: a GPU has no value 'powr' (did you mean power?)",
         "story.yml: events.0.gpu: there is no GPU 5: they are 0 to 1",
@@ -113,7 +113,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_place(tmp_path: Path)
     ("text", "message"),
     [
         ("[]", "is not a mapping"),
-        ("description: x\nevents: 3", "events: Input should be a valid list"),
+        ("description: x\nevents: 3", "events: must be a list"),
         (
             "description: x\ngpus: {profile: h1000}\nevents: []",
             r"no such profile: 'h1000' \(did you mean h100",
