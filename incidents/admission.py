@@ -219,7 +219,7 @@ class Admission:
     ) -> _Place | None:
         if explanation is not None:
             return _Place(self._archive.open[explanation.cause.incident], explanation.why)
-        whole = self._wholly_explained(late)
+        whole = self._wholly_explained(late) if late else []
         if whole:
             first = min(whole, key=lambda incident: (incident.opened_at, incident.id))
             found = next(found for other, found in late if other.incident == first.id)

@@ -100,6 +100,8 @@ class Explanations:
 
         Causes of incidents that have not changed since `since` (ms) do not count.
         """
+        if not self._at:
+            return None
         best = None
         for rank, found in self._all(member):
             if found.cause.joined_at < since and self._changed_at(found.cause) < since:
@@ -121,7 +123,7 @@ class Explanations:
 
     def _all(self, member: Member) -> Iterator[tuple[_Rank, Explanation]]:
         subject = member.subject
-        if subject is None or not self._at:
+        if subject is None:
             return
         yield from self._at_place(member, subject, subject, 0)
         if subject.kind == "service":

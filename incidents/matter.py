@@ -148,7 +148,7 @@ class Matters:
         if subject is None or subject.kind not in ("node", "gpu", "replica") or member.explained:
             return None
         is_lost = member.sense.role in (Role.LOSS, Role.WATCH)
-        for carrier in sorted({subject, *self._topology.carriers(subject)}):
+        for carrier in _in_order(subject, self._topology.carriers(subject)):
             if carrier.kind in ("node", "switch", "rack"):
                 known = self._crowds.get((carrier, member.name))
                 if known is not None and _says_the_same(member, known, is_lost=False):
@@ -231,6 +231,11 @@ def common(some: Collection[Entity], known: Mapping[Entity, object]) -> list[Ent
     if len(some) < len(known):
         return [place for place in some if place in known]
     return [place for place in known if place in some]
+
+
+@lru_cache(maxsize=16_384)
+def _in_order(subject: Entity, carriers: frozenset[Entity]) -> tuple[Entity, ...]:
+    return tuple(sorted({subject, *carriers}))
 
 
 def _joined_at(member: Member) -> int:
