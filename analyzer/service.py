@@ -106,7 +106,7 @@ class Analyzer:
         self.actions = self._new_actions(self.settings)
         self.remote_write = RemoteWriteReceiver(self.pipeline.window, settings.telemetry.remote_write)
         self.overload = Overload(own.max_pending_requests)
-        self.guard = Guard(own.dead_man)
+        self.guard = Guard(own.dead_man, state=own.state_directory)
         self.telemetry = SelfTelemetry(self.pipeline.window, METRICS, self._samples, lambda: self.address)
         self.posting = PostingApi(self.pipeline, self.clock.now, self.wake)
         self._runner = web.AppRunner(self._application(), access_log=None)

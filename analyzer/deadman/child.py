@@ -3,7 +3,8 @@
 Standard input: one line of JSON (the configuration), then a line for each thing that happens: `tick`,
 `bye`, or `say {...}`. Silence, and the end of input without a `bye`, go out by each channel, which is tried
 until it takes the message. Standard error is the analyzer's log. So it holds a few MB, and neither
-kill -9 nor SIGSTOP nor a deadlock of the analyzer keeps it from speaking.
+kill -9 nor SIGSTOP nor a deadlock of the analyzer keeps it from speaking. Each channel has a thread and each
+attempt a process of its own, which is killed at its deadline: one that answers by drops holds up no other.
 """
 
 from __future__ import annotations
@@ -14,15 +15,19 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 TIMEOUT = 10.0
+NAME = "FleetowlDeadMan"
 FIRST_WAIT, LONGEST_WAIT, GIVE_UP = 1.0, 60.0, 3600.0
-"""Seconds: an attempt, between attempts (it doubles), and after which one message is dropped."""
-
-
+"""Seconds: an attempt in all, between attempts (it doubles), and after which one message is dropped."""
+POST = "post"
+"""The argument with which this file sends one webhook and ends."""
 HURRY = 5.0
 """Seconds for what is still to be told after a SIGTERM."""
 
@@ -40,8 +45,13 @@ class Message(NamedTuple):
 class Watch:
     """Decides what to tell. Times are seconds of a clock that only runs forward."""
 
-    def __init__(self, who: str, silence: float, now: float) -> None:
+    def __init__(
+        self, who: str, silence: float, now: float, left: Callable[[], float | None] = lambda: None
+    ) -> None:
+        """`left` tells the moment (Unix seconds) of an alarm that an earlier start has left open."""
         self._who = who
+        self._left: Callable[[], float | None] = left
+        self._start = os.urandom(8).hex()  # in a container every start has the same process id
         self._silence = silence
         self._heard_at = now
         self._count = 0
@@ -61,6 +71,11 @@ class Watch:
             if self.silent:
                 self.silent = False
                 return self._message("resolved", f"{self._who} ticks again after {quiet:.0f} s", wall)
+            left, self._left = self._left(), lambda: None
+            if left is not None:
+                return self._message(
+                    "resolved", f"{self._who} is back after {max(0, wall - left):.0f} s", wall
+                )
         return None
 
     def ended(self, wall: float) -> Message | None:
@@ -90,11 +105,76 @@ class Watch:
 
     def _message(self, status: str, text: str, wall: float) -> Message:
         self._count += status == "firing"
-        return Message("FleetowlDeadMan", status, text, f"{os.getpid()}-{self._count}-{status}", wall)
+        self._left = lambda: None
+        return Message(NAME, status, text, f"{self._start}-{self._count}-{status}", wall)
+
+
+class Alarm:
+    """Our own alarm while it is open, in a file, so that its end is told by whoever starts next.
+
+    `path` is empty where there is no place for it. The end is on disk once every channel has taken it.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._open: Message | None = None
+        self._ending = False
+
+    @property
+    def left(self) -> float | None:
+        """When (Unix seconds) the one that stands in the file was raised; None without one."""
+        found = self._read()
+        at = found.get("at") if found else None
+        return float(at) if isinstance(at, int | float) else None
+
+    def told(self, message: Message) -> None:
+        """A message is on its way."""
+        if message.name != NAME:
+            return
+        self._ending = message.status == "resolved"
+        if not self._ending:
+            self._open = message
+            self._write({"at": message.at, "key": message.key})
+
+    def settle(self, busy: bool) -> None:
+        """The end that every channel has taken is the end."""
+        if self._ending and not busy:
+            self._ending, self._open = False, None
+            if self._path:
+                Path(self._path).unlink(missing_ok=True)
+
+    @property
+    def superseded(self) -> bool:
+        """Whether a later start has told its end: what of it still waits here would open it again."""
+        if self._open is None or not self._path:
+            return False
+        found = self._read()
+        return found is None or found.get("key") != self._open.key
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(Path(self._path).read_bytes()) if self._path else None
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _write(self, body: dict[str, Any]) -> None:
+        if not self._path:
+            return
+        try:
+            beside = Path(f"{self._path}.new")
+            beside.write_text(json.dumps(body))
+            beside.replace(self._path)
+        except OSError as error:  # a full disk keeps nobody from being told
+            _log(f"the dead man's alarm cannot be kept: {error}")
+            self._path = ""
 
 
 class Channel:
-    """One way to tell. What it does not take is tried again, in order, with growing waits."""
+    """One way to tell. What it does not take is tried again, in order, with growing waits.
+
+    `tell` may be called beside the thread in which `run` works through what waits.
+    """
 
     def __init__(self, settings: dict[str, Any], labels: dict[str, str], helper: list[str]) -> None:
         self._settings = settings
@@ -103,10 +183,19 @@ class Channel:
         self._waiting: list[Message] = []
         self._wait = FIRST_WAIT
         self._next_at = 0.0
+        self._news = threading.Event()
+
+    def run(self) -> None:
+        """Send whatever comes, for ever."""
+        while True:
+            self._news.wait(self.next_step(time.monotonic()))
+            self._news.clear()
+            self.step(time.monotonic(), time.time())
 
     def tell(self, message: Message) -> None:
         """Take a message."""
         self._waiting.append(message)
+        self._news.set()
 
     def step(self, now: float, wall: float) -> None:
         """Try the first message that waits, if it is time."""
@@ -136,7 +225,8 @@ class Channel:
     def _send(self, message: Message) -> None:
         kind, body = self._settings["kind"], json.dumps(payload(message, self._labels)).encode()
         if kind == "webhook":
-            _post(self._settings["url"], body, message.key)
+            said = {"url": self._settings["url"], "body": body.decode(), "key": message.key}
+            _run([sys.executable, "-I", "-S", __file__, POST], json.dumps(said).encode())
         elif kind == "command":
             _run(self._settings["argv"], body)
         else:
@@ -173,13 +263,19 @@ def payload(message: Message, labels: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _post(url: str, body: bytes, key: str) -> None:
-    import urllib.request  # late: with TLS it is most of what this process would hold
+def post() -> int:
+    """Post what stands on standard input; 0 if it was taken. Whoever started us ends us at the deadline."""
+    import urllib.request
 
-    headers = {"Content-Type": "application/json", "User-Agent": "Fleetowl", "Idempotency-Key": key}
-    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 - http(s) only, checked
-    with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310
-        pass
+    said = json.load(sys.stdin)
+    headers = {"Content-Type": "application/json", "User-Agent": "Fleetowl", "Idempotency-Key": said["key"]}
+    try:
+        request = urllib.request.Request(said["url"], said["body"].encode(), headers, method="POST")  # noqa: S310 - http(s) only, checked
+        with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310
+            return 0
+    except Exception as error:  # the address is a secret: what an exception says of it is not told
+        _log(f"the dead man's webhook: {type(error).__name__}")
+        return 1
 
 
 def _run(argv: list[str], body: bytes, timeout: float = TIMEOUT) -> None:
@@ -233,26 +329,38 @@ def main() -> None:
     if not lines:
         return
     settings = json.loads(lines.pop(0))
-    watch = Watch(settings["who"], settings["silence"], time.monotonic())
+    alarm = Alarm(settings.get("alarm", ""))
+    watch = Watch(settings["who"], settings["silence"], time.monotonic(), lambda: alarm.left)
     channels = [Channel(one, settings["labels"], settings["helper"]) for one in settings["channels"]]
-    while reader.open or (any(channel.busy for channel in channels) and not hurry.over()):
+    for channel in channels:
+        threading.Thread(target=channel.run, daemon=True).start()
+    _watch(reader, lines, watch, alarm, channels, hurry)
+
+
+def _watch(
+    reader: Reader, lines: list[str], watch: Watch, alarm: Alarm, channels: list[Channel], hurry: Hurry
+) -> None:
+    """Until the analyzer is gone, then until everything is told, or a later start has told it."""
+    while reader.open or (_busy(channels) and not hurry.over() and not alarm.superseded):
         found = [watch.line(line, time.monotonic(), time.time()) for line in lines]
         found.append(watch.check(time.monotonic(), time.time()))
-        lines = _wait(reader, watch, channels, found)
+        _tell(channels, alarm, found)
+        lines = _wait(reader, watch, _busy(channels))
         if not reader.open and not watch.over:
             found = [watch.line(line, time.monotonic(), time.time()) for line in lines]
             lines = []
-            _tell(channels, [*found, watch.ended(time.time())])
+            _tell(channels, alarm, [*found, watch.ended(time.time())])
+        alarm.settle(_busy(channels))
+    alarm.settle(_busy(channels))
 
 
-def _wait(reader: Reader, watch: Watch, channels: list[Channel], found: list[Message | None]) -> list[str]:
-    """Tell what was found, then wait for the next line, attempt or silence."""
-    _tell(channels, found)
-    now = time.monotonic()
-    wait = min([watch.next_check(now), *(channel.next_step(now) for channel in channels)])
+def _wait(reader: Reader, watch: Watch, busy: bool) -> list[str]:
+    """Wait for the next line, silence, or the end of what is told."""
     if not reader.open:
-        time.sleep(min(wait, 0.5))
+        time.sleep(0.1)
         return []
+    now = time.monotonic()
+    wait = min(watch.next_check(now), 1.0 if busy else LONGEST_WAIT)
     ready = select.select([0], [], [], wait)[0]
     late = time.monotonic() - now - wait
     lines = reader.lines() if ready else []
@@ -260,15 +368,20 @@ def _wait(reader: Reader, watch: Watch, channels: list[Channel], found: list[Mes
     return lines
 
 
-def _tell(channels: list[Channel], found: list[Message | None]) -> None:
+def _busy(channels: list[Channel]) -> bool:
+    return any(channel.busy for channel in channels)
+
+
+def _tell(channels: list[Channel], alarm: Alarm, found: list[Message | None]) -> None:
     for message in found:
         if message is not None:
             _log(f"dead man: {message.text}")
+            alarm.told(message)
             for channel in channels:
                 channel.tell(message)
-    for channel in channels:
-        channel.step(time.monotonic(), time.time())
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == [POST]:
+        sys.exit(post())
     main()

@@ -28,6 +28,8 @@ RESTART_AFTER = 10 * SECOND
 """A child that ends is started again, at most this often (ms)."""
 GOODBYE_SECONDS = 1.0
 """How long a graceful stop waits for the child; one that has something to tell yet lives on."""
+ALARM = "dead-man.json"
+"""The file of the child's open alarm, in the state directory."""
 LONGEST_LINE = 3500
 """Bytes: what is written to a pipe at once stays whole up to PIPE_BUF (4096)."""
 
@@ -35,11 +37,13 @@ LONGEST_LINE = 3500
 class Guard:
     """The analyzer's end of the pipe. Nothing here waits for the child."""
 
-    def __init__(self, settings: DeadManSettings, who: str = "") -> None:
+    def __init__(self, settings: DeadManSettings, who: str = "", state: Path | None = None) -> None:
+        """`state` is the directory where an alarm that is open outlives both processes."""
         self.restarts = 0
         self.beats = 0
         self._settings = settings
         self._who = who or f"the analyzer on {socket.gethostname()}"
+        self._alarm = "" if state is None else str((state / ALARM).absolute())
         self._child: subprocess.Popen[bytes] | None = None
         self._started_at = 0
 
@@ -126,6 +130,7 @@ class Guard:
             "who": self._who,
             "silence": self._settings.silence / SECOND,
             "labels": {"instance": socket.gethostname()},
+            "alarm": self._alarm,
             "channels": self._settings.channels(),
             "helper": [sys.executable, str(Path(by_apprise.__file__))],
         }

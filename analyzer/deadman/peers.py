@@ -19,7 +19,7 @@ from analyzer.deadman.settings import PeerSettings
 from model.alert import Alert
 from model.labels import Labels, format_labels
 from model.metric import Metric, Sample
-from model.moment import MINUTE, format_moment
+from model.moment import MINUTE, format_duration, format_moment
 from store.columns import Moment
 from store.database import Schema
 from store.kept import Kept
@@ -71,6 +71,7 @@ class Peers:
             ),
         )
         self._saved_at: dict[Labels, int] = {}
+        self._stepped_at: int | None = None
         self._ended: list[Alert] = []
         self.news: list[Alert] = []
         self._configure(settings)
@@ -87,6 +88,7 @@ class Peers:
 
     def step(self, now: int) -> list[Alert]:
         """An alert for each that is silent, and once more with its end when it was heard again."""
+        self._overslept(now)
         self._add_expected(now)
         for labels, sign in list(self._kept.items()):
             if now < sign.heard_at:  # the clock was set back
@@ -157,6 +159,16 @@ class Peers:
     def _end(self, labels: Labels, sign: Sign, now: int) -> None:
         if sign.silent_since is not None:
             self._ended.append(replace(self._alert(labels, sign), ends_at=now))
+
+    def _overslept(self, now: int) -> None:
+        """While we ourselves did not run (or the clock jumped) nobody could be heard."""
+        before, self._stepped_at = self._stepped_at, now
+        if before is None or now - before <= self._settings.silence / 2:
+            return
+        log.warning("no tick for %s: every watchdog has its whole time again", format_duration(now - before))
+        for labels, sign in list(self._kept.items()):
+            if sign.silent_since is None:
+                self._kept.put(labels, Sign(now))
 
     def _add_expected(self, now: int) -> None:
         """Who is expected and was never heard of counts from now on; it goes when the real one comes."""
