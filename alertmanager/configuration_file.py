@@ -8,6 +8,7 @@ Fleetowl's defaults; the waits of the route stay Alertmanager's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from alertmanager.settings import AlertmanagerSettings
 from alertmanager.settings.nulls import without_nulls
 from model.document import read_yaml
 from model.settings import ConfigurationError, Problem, load_section
+from model.sound import Sound, sound_part
 
 KEYS = frozenset(
     {
@@ -38,6 +40,7 @@ OFF: Mapping[str, Any] = {
 }
 """What Alertmanager does not have."""
 
+_OF_RECEIVERS = ("global", "templates", "receivers", "fleetowl", "external_url")
 _WAITS = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
 _BESIDE = ("external_url", "fleetowl")
 # Their keys are the user's own: one that ends in _file is no file.
@@ -74,14 +77,7 @@ def load_file(path: Path, beside: Mapping[str, Any] | None = None, where: str = 
     `beside` is what stands beside config_file (`external_url`, `fleetowl`) in the file `where`. Relative
     paths in the file are meant from its own folder. Raises ConfigurationError with all that is wrong.
     """
-    beside = beside or {}
-    data = _read(path)
-    problems = [*_misplaced(data, path), *_twice(data, beside, where)]
-    part = {**_own(data), **_own(beside)}
-    plain = not part
-    whole = _with_waits({"route": {}, "receivers": [], **data})
-    whole |= {"fleetowl": dict(OFF)} if plain else part
-    whole |= {key: beside[key] for key in ("external_url",) if key in beside}
+    whole, plain, problems = _document(path, beside or {}, where)
     try:
         settings = load_section(AlertmanagerSettings, whole, str(path))
     except ConfigurationError as error:
@@ -89,6 +85,39 @@ def load_file(path: Path, beside: Mapping[str, Any] | None = None, where: str = 
     if problems:
         raise ConfigurationError(problems)
     return settings.of_file(path, plain=plain)
+
+
+def load_sound(path: Path, beside: Mapping[str, Any] | None = None) -> Sound[AlertmanagerSettings] | None:
+    """What can be read of an alertmanager.yml in which something is wrong; None if it is nothing."""
+    try:
+        whole, plain, _ = _document(path, beside or {}, "")
+    except ConfigurationError:
+        return None
+    found = sound_part(AlertmanagerSettings, routed_somewhere(whole))
+    return found and replace(found, settings=found.settings.of_file(path, plain=plain))
+
+
+def routed_somewhere(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A section without all that only names receivers, for a check of the receivers alone."""
+    receivers = section.get("receivers")
+    names = (
+        [one.get("name") for one in receivers if isinstance(one, dict)] if isinstance(receivers, list) else []
+    )
+    kept = {key: section[key] for key in _OF_RECEIVERS if key in section}
+    return {**kept, "route": {"receiver": names[0]}} if names else kept
+
+
+def _document(
+    path: Path, beside: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], bool, list[Problem]]:
+    """The section that a file means, whether it is plain, and what stands in the wrong place."""
+    data = _read(path)
+    problems = [*_misplaced(data, path), *_twice(data, beside, where)]
+    part = {**_own(data), **_own(beside)}
+    whole = _with_waits({"route": {}, "receivers": [], **data})
+    whole |= part or {"fleetowl": dict(OFF)}
+    whole |= {key: beside[key] for key in ("external_url",) if key in beside}
+    return whole, not part, problems
 
 
 def load_named(section: Mapping[str, Any], where: str) -> AlertmanagerSettings:
@@ -138,7 +167,7 @@ def _typed(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
                     yield config, key
 
 
-def _mappings(data: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
+def _mappings(data: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
     items = data.get(key)
     yield from (item for item in items if isinstance(item, dict)) if isinstance(items, list) else ()
 

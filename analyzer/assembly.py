@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import make_url
@@ -76,20 +76,45 @@ def prepare(settings: CentralSettings) -> Plan:
         runbooks = load_runbooks([*([shipped_runbooks()] if own.shipped else ()), *own.files])
     except ConfigurationError as error:
         problems += error.problems
-    problems += _problems_of_files(settings)
-    problems += problems_of_alertmanager(settings.alertmanager)
-    names = [receiver.name for receiver in settings.alertmanager.receivers]
-    problems += problems_of_dead_man(settings.analyzer.dead_man)
-    problems += problems_of_on_call(settings.incidents.on_call, names, "configuration")
+    problems += problems_between(settings)
     if problems:
         raise ConfigurationError(problems)
     return Plan(with_audit_file(settings), groups, runbooks)
 
 
-def problems_of_alertmanager(settings: AlertmanagerSettings) -> list[Problem]:
+def problems_between(settings: CentralSettings) -> list[Problem]:
+    """What is wrong with settings that are each right in itself: with what they name, and with each other."""
+    names = [receiver.name for receiver in settings.alertmanager.receivers]
+    return [
+        *problems_of_alertmanager(settings.alertmanager, settings.file),
+        *problems_of_rest(settings, names),
+    ]
+
+
+def problems_of_rest(settings: CentralSettings, receivers: Collection[str] | None) -> Iterator[Problem]:
+    """The same of all sections but alertmanager, whose receivers' names are given; None: not known."""
+    yield from _problems_of_files(settings, settings.file)
+    yield from problems_of_dead_man(settings.analyzer.dead_man, settings.file)
+    if receivers is not None:
+        yield from problems_of_on_call(settings.incidents.on_call, receivers, settings.file)
+
+
+def problems_of_own_files(settings: CentralSettings) -> Iterator[Problem]:
+    """What is wrong in the rule files and runbooks that the settings name."""
+    for load in (
+        lambda: load_rule_files(settings.rules.files, settings.telemetry.retention),
+        lambda: load_runbooks(settings.runbooks.files),
+    ):
+        try:
+            load()
+        except ConfigurationError as error:
+            yield from error.problems
+
+
+def problems_of_alertmanager(settings: AlertmanagerSettings, file: str = "configuration") -> list[Problem]:
     """What is wrong with receivers beyond their settings, each with the file that it stands in."""
     own = settings.config_file is None
-    place = ("configuration", "alertmanager") if own else (str(settings.config_file), "")
+    place = (file, "alertmanager") if own else (str(settings.config_file), "")
     found = [*problems_of_kinds(settings, *place), *problems_of_receivers(settings, *place)]
     # Alertmanager reads the file of a secret when it notifies: such a file may come later.
     later = [] if own else [problem for problem in found if problem.key.endswith("_file")]
@@ -115,28 +140,26 @@ def with_audit_file(settings: CentralSettings) -> CentralSettings:
     return settings.model_copy(update={"runbooks": settings.runbooks.model_copy(update={"audit_file": path})})
 
 
-def _problems_of_files(settings: CentralSettings) -> list[Problem]:
+def _problems_of_files(settings: CentralSettings, file: str) -> list[Problem]:
     """What can be known to be missing before anything is started."""
     found = []
     own, runbooks = settings.analyzer, settings.runbooks
     if own.token_file is not None and not own.token_file.is_file():
         hint = "write the token into it"
-        found.append(Problem("configuration", "analyzer.token_file", f"{own.token_file} is not a file", hint))
+        found.append(Problem(file, "analyzer.token_file", f"{own.token_file} is not a file", hint))
     if runbooks.enabled and runbooks.kubeconfig is not None and not runbooks.kubeconfig.is_file():
         message = f"{runbooks.kubeconfig} is not a file"
         hint = "without runbooks.kubeconfig the pod's own service account is used"
-        found.append(Problem("configuration", "runbooks.kubeconfig", message, hint))
+        found.append(Problem(file, "runbooks.kubeconfig", message, hint))
     if own.database is not None:
         try:
             make_url(own.database).get_dialect().import_dbapi()
         except (ArgumentError, NoSuchModuleError) as error:
             hint = "write for example postgresql+psycopg://user@host/fleetowl"
-            found.append(Problem("configuration", "analyzer.database", str(error), hint))
+            found.append(Problem(file, "analyzer.database", str(error), hint))
         except ImportError as error:
             hint = "install the driver into Fleetowl's environment"
-            found.append(
-                Problem("configuration", "analyzer.database", f"its driver is missing: {error}", hint)
-            )
+            found.append(Problem(file, "analyzer.database", f"its driver is missing: {error}", hint))
     return found
 
 

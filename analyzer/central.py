@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, PrivateAttr
 
 from alertmanager.settings import AlertmanagerSettings
 from analyzer.settings import AnalyzerSettings
@@ -38,3 +40,16 @@ class CentralSettings(Settings):
     runbooks: RunbookSettings = Field(
         default_factory=RunbookSettings, description="Automatic answers; dry run unless told otherwise."
     )
+
+    _file: str = PrivateAttr("configuration")
+
+    @property
+    def file(self) -> str:
+        """How errors call the source of these settings: the path of their file."""
+        return self._file
+
+    def of_file(self, name: str) -> Self:
+        """These settings as those of a file."""
+        own = self.model_copy()
+        own._file = name
+        return own

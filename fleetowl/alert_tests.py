@@ -34,18 +34,34 @@ class Outcome:
 
 
 def run_alert_tests(paths: Sequence[Path], output: str, say: Say) -> int:
-    """Exit status of `alerts test`: 1 if one fails. Raises ConfigurationError for missing files."""
-    missing = [Problem(str(path), "", "is no file") for path in paths if not path.is_file()]
-    if missing:
-        raise ConfigurationError(missing)
+    """Exit status of `alerts test`: 2 if a file cannot be taken, 1 if a test fails.
+
+    Raises ConfigurationError for missing files, and for folders without any.
+    """
+    files = [file for path in paths for file in _files(path)]
     hush()
-    outcomes = [_outcome(path) for path in paths]
+    outcomes = [_outcome(path) for path in files]
     if output == "table":
         for outcome in outcomes:
             say(visible("\n".join(_lines(outcome)), keep="\n"))
     else:
         say(tables.FORMS[output](_data(outcomes)))
+    if any(outcome.problems for outcome in outcomes):
+        return 2
     return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, or all tests in a folder and those below it."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise ConfigurationError([Problem(str(path), "", "is no file and no folder")])
+    found = sorted(one for one in path.rglob("*.test.y*ml") if one.is_file())
+    if not found:
+        hint = "their names end in .test.yml or .test.yaml"
+        raise ConfigurationError([Problem(str(path), "", "has no tests in it", hint)])
+    return found
 
 
 def _outcome(path: Path) -> Outcome:

@@ -36,11 +36,16 @@ def check_configuration(path: Path | None) -> Iterator[str]:
 
 
 def _check_alertmanagers(path: Path) -> Iterator[str]:
-    from alertmanager.configuration_file import load_file, summary
+    from alertmanager.configuration_file import load_file, load_sound, summary
     from analyzer.assembly import problems_of_alertmanager
     from model.settings import ConfigurationError
 
-    settings = load_file(path)
+    try:
+        settings = load_file(path)
+    except ConfigurationError as error:
+        sound = load_sound(path)
+        found = sound.beside(str(path), problems_of_alertmanager(sound.settings)) if sound else ()
+        raise ConfigurationError([*error.problems, *found]) from error
     problems = problems_of_alertmanager(settings)
     if problems:
         raise ConfigurationError(problems)

@@ -180,7 +180,7 @@ def rules_check(paths: tuple[Path, ...], output: str) -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @OUTPUT
 def rules_test(paths: tuple[Path, ...], output: str) -> None:
-    """Run promtool's unit tests of rules, files or folders of them; exit 1 if one fails."""
+    """Run promtool's unit tests of rules, files or folders of them; exit 1 if one fails, 2 if a file is wrong."""
     from fleetowl.rulefiles import run_rule_tests
 
     sys.exit(run_rule_tests(paths, output, click.echo))
@@ -266,7 +266,7 @@ def alerts_explain(alert: str, url: str, output: str) -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @OUTPUT
 def alerts_test(paths: tuple[Path, ...], output: str) -> None:
-    """Run tests of routes, inhibition, silences and times (docs/alerts-testing.md); exit 1 if one fails."""
+    """Run tests of routes, inhibition, silences and times (docs/alerts-testing.md); exit 1 if one fails, 2 if a file is wrong."""
     from fleetowl.alert_tests import run_alert_tests
 
     sys.exit(run_alert_tests(paths, output, click.echo))
@@ -420,7 +420,15 @@ def silence() -> None:
 
 @silence.command("add")
 @click.argument("matchers", nargs=-1, required=True)
-@click.option("--duration", "-d", default="1h", show_default=True, help="How long it lasts from now on.")
+@click.option(
+    "--duration",
+    "--for",
+    "-d",
+    "duration",
+    default="1h",
+    show_default=True,
+    help="How long it lasts from now on.",
+)
 @click.option("--comment", required=True, help="Why; whoever looks at it later wants to know.")
 @click.option("--author", help="Who says so.  [default: $USER]")
 @click.option("--dry-run", is_flag=True, help="Only say how many alerts it would match.")

@@ -92,8 +92,21 @@ def test_time_intervals_keep_alerts_back(run: Any) -> None:
 
 def test_a_file_that_cannot_be_read_is_named(run: Any) -> None:
     answer = run("config_file: alertmanager.yml\ntests: [{alert: []}]\n", "-o", "json")
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert "unknown key" in answer.stdout
     missing = CliRunner().invoke(main, ["alerts", "test", "none.yml"])
     assert missing.exit_code == 2
     assert "none.yml: is no file" in missing.stderr
+
+
+def test_a_folder_stands_for_the_tests_in_it(run: Any, tmp_path: Path) -> None:
+    assert run(example()).exit_code == 0
+    answer = CliRunner().invoke(main, ["alerts", "test", str(tmp_path)])
+    assert (answer.exit_code, answer.stdout.count("SUCCESS")) == (0, 1)
+    (tmp_path / "t.test.yml").unlink()
+    answer = CliRunner().invoke(main, ["alerts", "test", str(tmp_path)])
+    assert (answer.exit_code, "has no tests in it" in answer.output) == (2, True)
+
+
+def test_a_file_that_cannot_be_taken_is_no_failed_test(run: Any) -> None:
+    assert run("tests: [").exit_code == 2

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from alertmanager.configuration_file import load_file
-from analyzer.assembly import problems_of_alertmanager
+from analyzer.assembly import prepare, problems_of_alertmanager
+from fleetowl.checks import check_configuration
 from fleetowl.configuration import load
 from model.settings import ConfigurationError
 
@@ -66,3 +67,72 @@ def test_what_alertmanager_loads_starts_here_too_but_for_kinds_without_a_sender(
         # A secret's file may come later: Alertmanager reads it when it notifies.
         problems = problems_of_alertmanager(load_file(folder / "config" / name))
         assert [str(problem) for problem in problems if "cannot be notified" not in str(problem)] == []
+
+
+BROKEN = """
+alertmanager:
+  route: {receiver: team, group_wait: 5 minutes}
+  receivers:
+    - name: team
+      telegram_configs: [{bot_token: "1:A"}]
+      pagerduty_configs: [{routing_key: x, description: "{{ range }}"}]
+    - {name: chat, slack_configs: [{channel: x}]}
+analyzer: {tick: 1, dead_man: {command: [no-such-program]}}
+incidents: {on_call: {people: [{name: ada, phone: [pager]}, {name: bo, im: [chat]}]}}
+rules: {files: [gone.rules.yml]}
+"""
+
+
+def test_all_that_is_wrong_is_said_at_once_and_with_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "fleetowl.yml"
+    path.write_text(BROKEN)
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, {})
+    keys = [problem.key for problem in caught.value.problems if problem.file == str(path)]
+    assert keys == [
+        "analyzer.tick",
+        "alertmanager.route.group_wait",
+        "alertmanager.receivers.0.telegram_configs.0",
+        "alertmanager.receivers.1.slack_configs.0",
+        "alertmanager.receivers.0.pagerduty_configs.0.description",
+        "analyzer.dead_man.command.0",
+        "incidents.on_call.people.0.phone.0",
+    ]
+    assert [problem.file for problem in caught.value.problems][-1] == "gone.rules.yml"
+
+
+def test_what_is_wrong_between_sections_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "fleetowl.yml"
+    path.write_text("incidents: {on_call: {people: [{name: ada, phone: [pager]}]}}")
+    with pytest.raises(ConfigurationError, match=rf"^{path}: incidents\.on_call\.people\.0\.phone\.0: "):
+        prepare(load(path, {}))
+
+
+def test_an_alertmanagers_file_is_checked_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "alertmanager.yml"
+    path.write_text(
+        "route: {receiver: team, group_wait: 5 minutes}\n"
+        "receivers: [{name: team, pagerduty_configs: [{routing_key: x, description: '{{ range }}'}]}]\n"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        list(check_configuration(path))
+    assert [problem.key for problem in caught.value.problems] == [
+        "route.group_wait",
+        "receivers.0.pagerduty_configs.0.description",
+    ]
+    named = tmp_path / "fleetowl.yml"
+    named.write_text(f"alertmanager: {{config_file: {path}}}")
+    with pytest.raises(ConfigurationError) as again:
+        load(named, {})
+    assert again.value.problems == caught.value.problems
+
+
+def test_an_alertmanagers_file_in_place_of_fleetowls_says_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "alertmanager.yml"
+    path.write_text("route: {receiver: team}\nreceivers: [{name: team}]\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, {})
+    assert str(caught.value) == (
+        f"{path}: this is an alertmanager.yml "
+        f"(write a fleetowl.yml that names it: alertmanager: {{config_file: {path}}})"
+    )
