@@ -180,7 +180,7 @@ def rules_check(paths: tuple[Path, ...], output: str) -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @OUTPUT
 def rules_test(paths: tuple[Path, ...], output: str) -> None:
-    """Run promtool's unit tests of rules, files or folders of them; exit 1 if one fails, 2 if a file is wrong."""
+    """Run promtool's unit tests of rules, files or folders of them; exit 1 if one fails."""
     from fleetowl.rulefiles import run_rule_tests
 
     sys.exit(run_rule_tests(paths, output, click.echo))
@@ -266,7 +266,7 @@ def alerts_explain(alert: str, url: str, output: str) -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @OUTPUT
 def alerts_test(paths: tuple[Path, ...], output: str) -> None:
-    """Run tests of routes, inhibition, silences and times (docs/alerts-testing.md); exit 1 if one fails, 2 if a file is wrong."""
+    """Run tests of routes, inhibition, silences and times (docs/alerts-testing.md); exit 1 if one fails."""
     from fleetowl.alert_tests import run_alert_tests
 
     sys.exit(run_alert_tests(paths, output, click.echo))
