@@ -55,6 +55,11 @@ class Archive:
         self.version += 1
         self._members.keep(member)
 
+    def tell(self, member: Member) -> None:
+        """People were told of a member."""
+        self.version += 1
+        self._members.tell(member)
+
     def move(self, member: Member, before: str) -> None:
         """A member belongs to another incident than `before`."""
         self._members.drop(before, member.fingerprint)
@@ -71,6 +76,11 @@ class Archive:
         log.info("%s: %s", incident_id or "no incident", sentence)
         if incident_id in self._incidents:
             self.timelines.append(incident_id, Entry(at, kind, sentence))
+
+    def _is_told(self, incident_id: str) -> bool:
+        """Whether people were told of all members."""
+        incident = self._incidents.get(incident_id)
+        return incident is not None and len(incident.told_members) == len(incident.members)
 
     @property
     def dirty(self) -> bool:
@@ -96,7 +106,7 @@ class Archive:
     def save(self, tx: Connection) -> None:
         """Write what changed."""
         self._incidents.save(tx)
-        self._members.save(tx)
+        self._members.save(tx, self._is_told)
         self.timelines.save(tx)
         self._numbering.save(tx)
 

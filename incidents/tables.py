@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, Select, String, Table, Text, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    bindparam,
+    inspect,
+    select,
+    text,
+    update,
+)
 
 from incidents.incident import Incident
 from incidents.member import Member
@@ -31,6 +46,7 @@ MEMBERS = Table(
     Column("incident", String(64), primary_key=True),
     Column("fingerprint", String(16), primary_key=True),
     Column("document", Json, nullable=False),
+    Column("told", Boolean),
 )
 TIMELINE = Table(
     "incident_timeline",
@@ -76,7 +92,13 @@ def _member_row(incident: str, document: dict[str, Any]) -> dict[str, Any]:
     return {"incident": incident, "fingerprint": document["fingerprint"], "document": document}
 
 
-SCHEMA = Schema("incidents", 2, _METADATA, {2: _members_apart})
+def _told_apart(tx: Connection) -> None:
+    """Version 3: that people were told is noted beside a member, which is not written again for that."""
+    if "told" not in {column["name"] for column in inspect(tx).get_columns(MEMBERS.name)}:
+        tx.execute(text(f"ALTER TABLE {MEMBERS.name} ADD COLUMN told BOOLEAN"))
+
+
+SCHEMA = Schema("incidents", 3, _METADATA, {2: _members_apart, 3: _told_apart})
 
 Edge = tuple[Entity, Entity]
 
@@ -95,11 +117,19 @@ def kept_incidents() -> Kept[str, Incident]:
     )
 
 
+_TELL_ALL = update(MEMBERS).where(MEMBERS.c.incident == bindparam("of")).values(told=True)
+
+
 class MemberRows:
     """The rows of the members: here is only what changed since the last commit, the incidents hold them."""
 
     def __init__(self) -> None:
         self._changed: dict[tuple[str, int], Member | None] = {}
+        self._told: defaultdict[str, set[int]] = defaultdict(set)
+
+    def tell(self, member: Member) -> None:
+        """People were told of a member; nothing else of it has changed."""
+        self._told[member.incident].add(member.fingerprint)
 
     def keep(self, member: Member) -> None:
         """A member is new or has changed."""
@@ -112,19 +142,30 @@ class MemberRows:
     @property
     def dirty(self) -> bool:
         """Whether a change waits to be written."""
-        return bool(self._changed)
+        return bool(self._changed or self._told)
 
     def load(self, tx: Connection, incidents: Select[Any]) -> Iterator[tuple[str, Member]]:
         """The members of the incidents with these ids, each with the id."""
-        self._changed = {}
+        self.saved()
         for row in tx.execute(select(MEMBERS).where(MEMBERS.c.incident.in_(incidents))):
-            yield row.incident, Member.of_document(row.document)
+            member = Member.of_document(row.document)
+            if row.told:
+                member.told, member.held = True, ""
+            yield row.incident, member
 
-    def save(self, tx: Connection) -> None:
-        """Write what changed; may be called again if the commit fails."""
+    def save(self, tx: Connection, is_told: Callable[[str], bool]) -> None:
+        """Write what changed; may be called again if the commit fails.
+
+        `is_told` says of an incident whether people were told of all its members: it is one statement then.
+        """
         changed = self._changed.items()
         rows = [
-            {"incident": incident, "fingerprint": record.fingerprint, "document": record}
+            {
+                "incident": incident,
+                "fingerprint": record.fingerprint,
+                "document": record,
+                "told": record.told,
+            }
             for (incident, _), member in changed
             if member is not None and (record := member.record())
         ]
@@ -132,10 +173,22 @@ class MemberRows:
         gone = [key for key, member in changed if member is None]
         keys = [{"incident": incident, "fingerprint": format_fingerprint(one)} for incident, one in gone]
         remove(tx, MEMBERS, keys)
+        all_told = [{"of": incident} for incident in self._told if is_told(incident)]
+        if all_told:
+            tx.execute(_TELL_ALL, all_told)
+        some_told = [
+            {"of": incident, "one": format_fingerprint(fingerprint)}
+            for incident, fingerprints in self._told.items()
+            if not is_told(incident)
+            for fingerprint in fingerprints
+        ]
+        if some_told:
+            tx.execute(_TELL_ALL.where(MEMBERS.c.fingerprint == bindparam("one")), some_told)
 
     def saved(self) -> None:
         """The commit succeeded."""
         self._changed = {}
+        self._told.clear()
 
 
 def kept_edges() -> Kept[Edge, int]:

@@ -50,7 +50,7 @@ class Telling:
         if not member.told:
             member.told, member.held = True, ""
             incident.note_told(member)
-            self._archive.keep(member)
+            self._archive.tell(member)
         if incident.told is None or alert.tier < incident.told:
             incident.told = alert.tier
             self._archive.touch(incident)

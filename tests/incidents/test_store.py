@@ -6,10 +6,13 @@ import json
 
 from sqlalchemy import text
 
+from alertmanager.notification import Delivery, Notification
 from incidents.incident import Incident
 from incidents.tables import SCHEMA
 from model.alert import Tier
+from model.labels import Labels
 from store.database import Database, Schema
+from store.durable import persist
 from tests.incidents.faults import node, say
 from tests.incidents.house import House
 from tests.incidents.scene import T0, Scene
@@ -50,7 +53,7 @@ def test_a_state_of_the_first_version_opens() -> None:
             text("INSERT INTO incidents VALUES (:id, :at, NULL, :document)"),
             {"id": FIRST["id"], "at": T0, "document": json.dumps(FIRST)},
         )
-    assert "moved from version 1 to version 2" in database.create(SCHEMA)
+    assert "moved from version 1 to version 3" in database.create(SCHEMA)
     scene = Scene()
     scene.database = database
     scene.restart()
@@ -71,9 +74,9 @@ def test_only_what_changed_of_many_members_is_written() -> None:
     written: list[int] = []
     upsert = scene.incidents._archive._members.save
 
-    def counted(tx: object) -> None:
+    def counted(tx: object, is_told: object) -> None:
         written.append(len(scene.incidents._archive._members._changed))
-        upsert(tx)  # type: ignore[arg-type]
+        upsert(tx, is_told)  # type: ignore[arg-type]
 
     scene.incidents._archive._members.save = counted  # type: ignore[method-assign]
     scene.firing = {
@@ -102,3 +105,29 @@ def test_a_merged_incident_and_what_was_told_outlive_a_restart() -> None:
     first = next(one for one in house.incidents.ordered())
     member = next(iter(first.told_members.values()))
     assert type(member).of_document(member.document()).told
+
+
+def test_that_people_were_told_is_written_without_the_member_and_outlives_a_restart() -> None:
+    scene = Scene(seen=[])
+    scene.fire("NodeDown", "P1", node="n0")
+    scene.fire("VllmDown", "P1", pod="p0", node="n0")
+    scene.step()
+
+    def told(*names: str) -> list[str]:
+        alerts = scene.incidents.step(scene.now, list(scene.firing.values()))
+        told_of = tuple(alert for alert in alerts if alert.name in names)
+        keys = frozenset(alert.fingerprint for alert in told_of)
+        delivery = Delivery("group", "hook", "webhook")
+        notification = Notification(
+            delivery, Labels(), told_of, keys, frozenset(), at=scene.now, sequence=1, dedup_key="1"
+        )
+        scene.incidents.telling.decided(notification, scene.now)
+        assert scene.incidents._archive._members._changed == {}
+        persist(scene.database, [scene.incidents])
+        scene.restart()
+        [incident] = scene.incidents.ordered()
+        assert incident.told is Tier.P1
+        return [member.name for member in incident.members.values() if member.told]
+
+    assert told("NodeDown") == ["NodeDown"]
+    assert sorted(told("NodeDown", "VllmDown")) == ["NodeDown", "VllmDown"]
