@@ -19,6 +19,8 @@ URGENT = 2
 """P0 alerts are taken until there are so many times the alerts that there may be."""
 SWEEP = 10 * SECOND
 """How often it is looked which alerts are gone, when places are short."""
+ROOM = 1_000
+"""Without a limit it is looked after so many new ones, or a quarter more than there were."""
 
 
 class Admitted(NamedTuple):
@@ -39,6 +41,7 @@ class Admission:
         self._fresh: set[int] = set()  # since the last sweep; they may not be known yet
         self._counts: Counter[str] = Counter()
         self._swept_at = 0
+        self._most_unswept = ROOM
 
     def __len__(self) -> int:
         return len(self._senders)
@@ -68,7 +71,11 @@ class Admission:
         return Admitted(taken, refused, why)
 
     def _has_room(self, alert: Alert, sender: str, now: int) -> bool:
-        if not self.most or self._fits(alert, sender):
+        if not self.most:
+            if len(self._senders) > self._most_unswept:
+                self._sweep(now)
+            return True
+        if self._fits(alert, sender):
             return True
         if 0 <= now - self._swept_at < SWEEP:
             return False
@@ -92,6 +99,7 @@ class Admission:
         }
         self._fresh.clear()
         self._counts = Counter(self._senders.values())
+        self._most_unswept = len(self._senders) + max(ROOM, len(self._senders) // 4)
 
     def _why(self, sender: str) -> str:
         if len(self._senders) >= self.most:

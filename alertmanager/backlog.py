@@ -1,7 +1,9 @@
 """Alerts that were accepted and wait for the tick, the most urgent first.
 
 An accepted POST is a row of the journal before it is answered. The row goes in the same transaction in
-which the state that its alerts became is written, so a process that dies in between finds it again.
+which the state that its alerts became is written, so a process that dies in between finds it again. Rows go
+in their order, each after all before it: a later one may hold the end of an alert that an earlier one
+holds, which would fire anew if it were replayed without.
 
     backlog.add(alerts, row, now)       # the row is on disk
     alerts = backlog.take(500)          # into the tick
@@ -15,10 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, bindparam, delete, select
+from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, delete, select
 
 from alertmanager.alerts import Span, merge, spoken
-from alertmanager.intake import Reader
+from alertmanager.intake import UNLIMITED, Reader
 from model.alert import Alert, Tier
 from model.metric import Metric, Sample
 from store.columns import Moment
@@ -160,24 +162,30 @@ class Backlog:
 
     @property
     def dirty(self) -> bool:
-        """Whether rows wait to be deleted."""
-        return bool(self._done)
+        """Whether rows can be deleted."""
+        return bool(self._deletable())
 
     def load(self, tx: Connection, now: int) -> None:
         """Let what was accepted and not processed wait again, in its order."""
-        reader = Reader()
+        reader = Reader(UNLIMITED)  # what was accepted, was accepted
         for row in tx.execute(select(INTAKE).order_by(INTAKE.c.sequence)):
             self._sequence = row.sequence
             self.add(reader.read(reader.posted(row.body), row.at).alerts, row.sequence, now)
 
     def save(self, tx: Connection) -> None:
-        """Delete the rows whose alerts have all been processed."""
-        statement = delete(INTAKE).where(INTAKE.c.sequence == bindparam("row"))
-        tx.execute(statement, [{"row": row} for row in self._done])
+        """Delete the rows whose alerts have all been processed, and those of all rows before."""
+        if rows := self._deletable():
+            tx.execute(delete(INTAKE).where(INTAKE.c.sequence <= max(rows)))
 
     def saved(self) -> None:
         """The commit succeeded."""
-        self._done.clear()
+        self._done -= self._deletable()
+
+    def _deletable(self) -> set[int]:
+        if not self._left:
+            return self._done
+        first = min(self._left)
+        return {row for row in self._done if row < first}
 
     def _hand(self, fingerprint: int, waiting: Waiting) -> None:
         """It may have been taken before by a tick that failed, and come again since."""

@@ -194,6 +194,11 @@ class Dispatcher:
         """What waits for an answer, and when it is tried next."""
         return list(self._outbox.values())
 
+    @property
+    def resolve_timeout(self) -> int:
+        """How long (ms) an alert without an end lasts after it was last heard of."""
+        return self._alerts.resolve_timeout
+
     def knows(self, fingerprint: int) -> bool:
         """Whether an alert is among `alerts`."""
         return self._alerts.knows(fingerprint)

@@ -6,6 +6,7 @@ the rest. A body that is no JSON, or no UTF-8, is refused as a whole.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,9 @@ class Limits:
     annotation: int = 16 * 1024
     labels: int = 128
     label: int = 4096
+
+
+UNLIMITED = Limits(sys.maxsize, sys.maxsize, sys.maxsize, sys.maxsize)
 
 
 class Taken(NamedTuple):

@@ -28,7 +28,10 @@ from rules.group import AlertRule, RuleGroup
 from store.durable import Durable
 
 WATCHDOG = "Watchdog"
-"""The dead man's signal, which always fires: it is told where a route names it, and wakes nobody else."""
+"""The dead man's signal, which always fires: it is told where a route names it, and wakes nobody else.
+
+With a plain alertmanager.yml it is an alert like any other, as it is for Alertmanager.
+"""
 
 Explains = Mapping[str, Collection[str]]
 """The name of an alert and the names of the alerts that it explains."""
@@ -54,6 +57,7 @@ class Alerting:
         self.silences = silences
         self.topology = topology
         self.people = people
+        self._quiet: dict[int, tuple[Alert, int]] = {}  # firing, told to nobody, and when it was heard (ms)
 
     @property
     def rooms(self) -> tuple[Durable, ...]:
@@ -66,12 +70,18 @@ class Alerting:
 
     def notify(self, now: int, alerts: Sequence[Alert], *, more: bool = False) -> list[Notification]:
         """What leaves now, for alerts that have their incidents; `more` wait for the next tick."""
-        told = [alert for alert in alerts if alert.name != WATCHDOG or self.dispatcher.has_own_route(alert)]
+        told = [alert for alert in alerts if alert.name != WATCHDOG or self._is_told(alert, now)]
         leaving = self.dispatcher.step(now, told, more=more)
         for notification in leaving:
             self.people.told(notification, now)
         self.dispatcher.page(self.people.step(now, self.incidents, self._silenced), now)
         return leaving
+
+    def quiet(self, now: int) -> list[Alert]:
+        """The alerts that fire and that nobody is told of: a watchdog that no route names."""
+        timeout = self.dispatcher.resolve_timeout
+        self._quiet = {key: one for key, one in self._quiet.items() if now < one[1] + timeout}
+        return [alert for alert, _ in self._quiet.values()]
 
     def answered(self, notification: Notification, outcome: Outcome, now: int) -> Decision:
         """Note a receiver's answer, also in the incidents that the notification is about."""
@@ -95,13 +105,23 @@ class Alerting:
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.inhibition.reconfigure(settings.alertmanager.inhibit_rules, self.dispatcher.alerts, now)
         self.silences.limits = limits_of(settings.alertmanager.fleetowl)
-        self.silences.plain = settings.alertmanager.plain
+        self.silences.see(plain=settings.alertmanager.plain)
         self.people.reconfigure(settings.incidents.on_call)
 
     def next_at(self) -> int | None:
         """When (ms) there is something to do without a new alert; None if never."""
         moments = (self.incidents.next_at(), self.dispatcher.next_at(), self.people.next_at())
         return min(_there(*moments), default=None)
+
+    def _is_told(self, watchdog: Alert, now: int) -> bool:
+        if self.silences.plain or self.dispatcher.has_own_route(watchdog):
+            self._quiet.pop(watchdog.fingerprint, None)
+            return True
+        if watchdog.resolved_at(now):
+            self._quiet.pop(watchdog.fingerprint, None)
+        else:
+            self._quiet[watchdog.fingerprint] = (watchdog, now)
+        return False
 
     def _silenced(self, fingerprint: int) -> bool:
         held = self.dispatcher.held.get(fingerprint)
@@ -124,7 +144,7 @@ def compose(
     incidents.external_url = own.external_url
     incidents.external_url = own.external_url
     inhibition, silences = Inhibition(own.inhibit_rules), Silences(limits_of(own.fleetowl))
-    silences.plain = own.plain
+    silences.see(plain=own.plain)
     left_out = {*off, *(name for name in ("topology", "flap") if not getattr(own.fleetowl, name))}
     every: tuple[Stage, ...] = (inhibition, silences, TopologyStage(incidents), flap)
     stages = [stage for stage in every if stage.name not in left_out]

@@ -1,13 +1,15 @@
 """Puts accepted POSTs on disk before they are answered: all that wait share one commit.
 
-The commit runs in a thread, so that the event loop goes on while the disk is waited for. The tick writes
-through the same database; the two take turns there.
+The commit runs in a thread, so that the event loop goes on while the disk is waited for. The thread is the
+journal's own: those that all share may be taken by receivers that hang. The tick writes through the same
+database; the two take turns there.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from alertmanager.backlog import Row, append
@@ -37,6 +39,7 @@ class Journal:
         self._waiting: list[Entry] = []
         self._bytes = 0
         self._writing: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "journal")
 
     @property
     def full(self) -> bool:
@@ -57,6 +60,11 @@ class Journal:
         if self._writing is not None:
             await self._writing
 
+    async def close(self) -> None:
+        """Wait until nothing waits, and take no more."""
+        await self.drain()
+        self._thread.shutdown(wait=False)
+
     async def _write_all(self) -> None:
         try:
             while self._waiting:
@@ -68,7 +76,8 @@ class Journal:
         entries, self._waiting = self._waiting, []
         failure: Exception | None = None
         try:
-            await asyncio.to_thread(self._write, [entry.row for entry in entries])
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._write, [entry.row for entry in entries])
         except Exception as error:  # whatever the database says: nobody may wait for ever, nobody is told yes
             failure = error if isinstance(error, StoreUnavailable) else StoreUnavailable(str(error))
         for entry in entries:

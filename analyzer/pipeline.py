@@ -84,16 +84,7 @@ class Pipeline:
         self.topology = Topology(settings.incidents.topology_retention)
         self.frames = FrameReceiver(window, settings.telemetry.frames)
         self.inventory = Inventory(window, self.frames)
-        self.rules = RuleEngine(
-            window,
-            groups,
-            started_at,
-            settings.rules,
-            timer,
-            settings.alertmanager.external_url,
-            settings.analyzer.tick,
-            settings.analyzer.external_labels,
-        )
+        self.rules = _rule_engine(settings, groups, window, started_at, timer)
         self.records = Records(settings.alertmanager.fleetowl.log_retention)
         self.feed = TopologyFeed(self.topology)
         self.alerting = compose(
@@ -108,7 +99,8 @@ class Pipeline:
         self.settings = settings
         self.view: ClusterView | None = None
         self.kept: Decision = allow("no state changed")
-        self.alerts: list[Alert] = []
+        self.alerts: list[Alert] = []  # of this tick
+        self._taken = False  # whether the tick has what it took of the backlog, all of it, in `alerts`
         self.lasting = True  # False where the state is in memory only
         self.links = AckLinks(secrets.token_bytes(32))  # of this process, unless the assembly has a key
         self.dispatcher.linked = self._linked
@@ -119,19 +111,7 @@ class Pipeline:
         self._effects = Effects()
         self.demand = Demand(scoring, window)
         self.demand.follow(groups, started_at)
-        self.tick = Tick(
-            [
-                Step("targets", self._targets),
-                Step("scores", self._scores),
-                Step("rules", self._rules),
-                Step("incidents", self._incidents),
-                Step("notifications", self._notifications),
-                Step("runbooks", self._runbooks),
-                Step("state", self._keep),
-                Step("window", self._compact),
-            ],
-            settings.analyzer.tick,
-        )
+        self.tick = Tick(self._steps(), settings.analyzer.tick)
 
     @property
     def rooms(self) -> list[Durable]:
@@ -225,6 +205,20 @@ class Pipeline:
 
     # The steps of the tick.
 
+    def _steps(self) -> list[Step]:
+        return [
+            Step("targets", self._targets),
+            Step("scores", self._scores),
+            Step("accepted", self._accepted),
+            Step("rules", self._rules),
+            Step("peers", self._peers),
+            Step("incidents", self._incidents),
+            Step("notifications", self._notifications),
+            Step("runbooks", self._runbooks),
+            Step("state", self._keep),
+            Step("window", self._compact),
+        ]
+
     def _targets(self, now: int) -> None:
         self.frames.expire(now)
         self.inventory.step(now)
@@ -234,10 +228,17 @@ class Pipeline:
         self.scoring.step(now)
         self.demand.step(now)
 
+    def _accepted(self, now: int) -> None:
+        """First of all, so that no later step's failure keeps what senders sent from being told."""
+        self.alerts, self._taken = [], False
+        self.alerts, self._taken = self.backlog.take(self.at_once), True
+
     def _rules(self, now: int) -> None:
-        accepted = self.backlog.take(self.at_once)
-        self.peers.heard(accepted, now)
-        self.alerts = [*self.rules.step(now), *accepted, *self.peers.step(now)]
+        self.alerts = [*self.rules.step(now), *self.alerts]
+
+    def _peers(self, now: int) -> None:
+        self.peers.heard(self.alerts, now)
+        self.alerts += self.peers.step(now)
 
     def _incidents(self, now: int) -> None:
         self.alerts = self.alerting.correlate(now, self.alerts)
@@ -246,7 +247,8 @@ class Pipeline:
     def _notifications(self, now: int) -> None:
         more = len(self.backlog) > 0
         self._effects.notifications = self.alerting.notify(now, self.alerts, more=more)
-        self.backlog.settle()
+        if self._taken:
+            self.backlog.settle()
 
     def _runbooks(self, now: int) -> None:
         def query(text: str) -> Vector:
@@ -268,6 +270,25 @@ class Pipeline:
         if remap is not None:
             self.scoring.remap(remap)
             self.rules.remap(remap)
+
+
+def _rule_engine(
+    settings: CentralSettings,
+    groups: list[RuleGroup],
+    window: Window,
+    started_at: int,
+    timer: Callable[[], float],
+) -> RuleEngine:
+    return RuleEngine(
+        window,
+        groups,
+        started_at,
+        settings.rules,
+        timer,
+        settings.alertmanager.external_url,
+        settings.analyzer.tick,
+        settings.analyzer.external_labels,
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -79,6 +79,12 @@ class Silences:
         """All of them, as a list shows them."""
         return ordered(list(self._kept.values()), now)
 
+    def see(self, *, plain: bool) -> None:
+        """What they see of an alert from now on; what was found before may not hold any more."""
+        if plain is not self.plain:
+            self.plain = plain
+            self._index.start_over()
+
     # The life cycle.
 
     def set(self, draft: Draft, now: int) -> Change:
@@ -128,7 +134,7 @@ class Silences:
     def observe(self, alert: Alert, now: int) -> None:
         """What has ended is not remembered."""
         if alert.resolved_at(now):
-            self._index.forget((alert.fingerprint, alert.incident))
+            self.forget(alert)
 
     def step(self, now: int) -> None:
         """Silences begin and end by the clock, and are forgotten long after their end."""
@@ -161,6 +167,10 @@ class Silences:
         return self._index.matching(
             key, routing_labels(alert, plain=self.plain), remember=not alert.resolved_at(now)
         )
+
+    def forget(self, alert: Alert) -> None:
+        """Nothing is remembered of an alert that nobody observes: its end would not be seen."""
+        self._index.forget((alert.fingerprint, alert.incident))
 
     def samples(self, now: int) -> Iterator[Sample]:
         """Own metrics."""

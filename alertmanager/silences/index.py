@@ -70,6 +70,12 @@ class Index:
         self._others.discard(silence)
         self._changed(silence)
 
+    def start_over(self) -> None:
+        """Nothing is remembered of any alert: they look other than before."""
+        self._answers.clear()
+        self._freed.clear()
+        self.version += 1
+
     def forget(self, key: EpisodeKey) -> None:
         """This alert is not asked for any more."""
         self._answers.pop(key, None)

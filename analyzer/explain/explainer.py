@@ -156,7 +156,7 @@ class Explainer:
             groups=groups,
             receivers=[route.receiver for route in routes],
             silent_receivers=self._silent,
-            has_own_route=routes != [self._root],
+            has_own_route=self._plain or routes != [self._root],
             remembered=bool(record.changes),
         )
         document = {

@@ -94,16 +94,41 @@ def test_rows_go_when_all_that_was_in_them_was_processed(database: Database) -> 
     accept(database, backlog)
     backlog.take(1)
     assert persist(database, [backlog])
-    assert rows(database) == [1, 2]
+    assert rows(database) == [1, 2, 3]
     backlog.settle()
     backlog.take(1)
     backlog.settle()
     assert persist(database, [backlog])
-    assert rows(database) == [2]
+    assert rows(database) == [2, 3]
     backlog.take(1)
     backlog.settle()
     assert persist(database, [backlog])
     assert rows(database) == []
+    database.close()
+
+
+def test_an_end_is_replayed_as_long_as_the_beginning_is(database: Database) -> None:
+    backlog = Backlog()
+    accept(database, backlog, alert("top", "P0"), alert("low"))
+    backlog.take(0)
+    backlog.settle()
+    accept(database, backlog, alert("top", "P0", ends_at=NOW + 5))
+    backlog.take(0)
+    backlog.settle()
+    assert persist(database, [backlog])
+    again = Backlog()
+    restore(database, [again], NOW)
+    assert [(one.name, one.ends_at) for one in again.take(9)] == [("top", NOW + 5), ("low", None)]
+    database.close()
+
+
+def test_what_was_accepted_is_replayed_whole(database: Database) -> None:
+    backlog = Backlog()
+    long = Alert(Labels({"alertname": "a"} | {f"l{n}": "v" for n in range(200)}), {"text": "x" * 50_000}, NOW)
+    accept(database, backlog, long)
+    again = Backlog()
+    restore(database, [again], NOW)
+    assert [one.annotations for one in again.take(9)] == [long.annotations]
     database.close()
 
 
@@ -198,3 +223,10 @@ def test_an_end_takes_no_place() -> None:
     assert gate.admit([alert("a", ends_at=NOW)], "x", NOW).refused == 0
     gate.admit([alert("a")], "x", NOW)
     assert len(gate.admit([alert("a", ends_at=NOW + 1)], "x", NOW + 1).alerts) == 1
+
+
+def test_without_a_limit_nothing_is_remembered_for_ever() -> None:
+    gate = admission(0)
+    for batch in range(20):
+        gate.admit([alert(f"{batch}/{n}") for n in range(500)], "x", NOW + batch)
+    assert len(gate) <= 2500

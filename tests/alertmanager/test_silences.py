@@ -295,3 +295,19 @@ def _naive(silences: list[Silence], alert: Alert, now: int) -> set[str]:
         for one in silences
         if one.state(now) is State.ACTIVE and all(LabelMatch([m])(labels) for m in one.matchers)
     }
+
+
+def test_what_was_found_for_other_labels_is_not_kept() -> None:
+    silences = book()
+    silences.set(draft('tier="P0"'), NOW)
+    urgent = Alert(Labels({"alertname": "A", "severity": "critical", "tier": "P0"}), starts_at=NOW)
+    implied = Alert(Labels({"alertname": "A", "severity": "critical"}), starts_at=NOW)
+    silences.see(plain=False)
+    tier = implied.tier.name
+    silences.set(draft(f'tier="{tier}"'), NOW)
+    assert silences.holds(implied, ROUTE, NOW)
+    before = silences.version
+    silences.see(plain=True)
+    assert silences.version != before
+    assert not silences.holds(implied, ROUTE, NOW)
+    assert silences.holds(urgent, ROUTE, NOW)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,4 +97,21 @@ async def test_what_an_asker_has_left_is_accepted_all_the_same(database: Databas
     asker.cancel()
     await journal.drain()
     assert accepted == rows(database) == [1]
+    database.close()
+
+
+async def test_a_hung_receiver_takes_no_thread_from_it(database: Database) -> None:
+    hung = threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    taken = loop.run_in_executor(None, hung.wait)
+    journal, accepted = journal_of(database)
+    try:
+        async with asyncio.timeout(5):
+            await journal.append(Row(1, 0, b"[]"), ())
+    finally:
+        hung.set()
+    assert await taken
+    assert accepted == [1]
+    await journal.close()
     database.close()

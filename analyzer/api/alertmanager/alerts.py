@@ -39,6 +39,9 @@ class AlertsApi:
         """The alerts that fire and fit."""
         async with self._looking(request) as (look, turn):
             found = {one.fingerprint: one for one in self._pipeline().backlog if look.fires(one)}
+            found |= {
+                one.fingerprint: one for one in self._pipeline().alerting.quiet(look.now) if look.fires(one)
+            }
             found |= {one.fingerprint: one for one in self._pipeline().dispatcher.alerts if look.fires(one)}
             await turn.rest()
             body = Body(turn)
@@ -67,7 +70,7 @@ class Look:
     def __init__(self, pipeline: Pipeline, request: web.Request, now: int) -> None:
         own = pipeline.settings.alertmanager
         self._alerting: Alerting = pipeline.alerting
-        self._now = now
+        self.now = now
         self._timeout = own.global_.resolve_timeout
         self._plain = own.plain
         asked = matchers(request)
@@ -81,7 +84,7 @@ class Look:
 
     def fires(self, alert: Alert) -> bool:
         """Whether it has not ended."""
-        return not alert.resolved_at(self._now)
+        return not alert.resolved_at(self.now)
 
     def documents(self, alerts: Iterator[Alert]) -> Iterator[str]:
         """Those of the alerts that are wanted, as JSON."""
@@ -90,7 +93,7 @@ class Look:
             names = [route.receiver for route in routes]
             if not any(map(self._takes, names)) or not self._fits(alert):
                 continue
-            standing = standing_of(self._alerting, alert, routes, self._now)
+            standing = standing_of(self._alerting, alert, routes, self.now)
             if self._wanted(standing):
                 yield _json(self._document(alert, standing, names))
 
@@ -101,7 +104,7 @@ class Look:
             if not self._takes(route.receiver):
                 continue
             firing = [one for one in alerts if self.fires(one) and self._fits(one)]
-            standings = [(one, standing_of(self._alerting, one, [route], self._now)) for one in firing]
+            standings = [(one, standing_of(self._alerting, one, [route], self.now)) for one in firing]
             if not self._muted and all(standing.suppressed for _, standing in standings):
                 continue
             shown = [
@@ -122,7 +125,7 @@ class Look:
         )
 
     def _document(self, alert: Alert, standing: Standing, receivers: list[str]) -> dict[str, Any]:
-        heard_at = self._alerting.dispatcher.heard_at(alert) or self._now
+        heard_at = self._alerting.dispatcher.heard_at(alert) or self.now
         return document_of(alert, standing, receivers, heard_at, self._timeout)
 
 

@@ -90,7 +90,7 @@ class PostingApi:
 
     async def drain(self) -> None:
         """Wait until what was accepted is on disk."""
-        await self.journal.drain()
+        await self.journal.close()
         if self._calling is not None:
             self._calling.cancel()
 

@@ -49,6 +49,8 @@ def standing_of(alerting: Alerting, alert: Alert, routes: Sequence[Route], now: 
             why.append(f"{stage.name}: {decisions[0]}")
             if stage is not alerting.silences and stage is not alerting.inhibition:
                 muted.append(stage.name)
+    if not alerting.dispatcher.knows(alert.fingerprint):
+        alerting.silences.forget(alert)
     if not why:
         return FREE
     return Standing(silences, inhibitors, tuple(muted), tuple(why))
