@@ -1,14 +1,19 @@
-"""Any service that apprise knows. Its calls block, so they run in a thread."""
+"""Any service that apprise knows. Its calls block, so they run in threads of their own.
+
+A service that answers a byte at a time holds its thread for as long as it likes: apprise has no time-out
+for the whole. What is under way is not sent again meanwhile, and no other integration notices.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections import OrderedDict
 from typing import Any
 
 from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.masking import masked, secrets_in
 from alertmanager.receivers.outlet import Outlet
+from alertmanager.receivers.threads import Busy, Threads
 from alertmanager.settings import AppriseConfig
 from alertmanager.template.printers import unmentioned
 from model.alert import Tier
@@ -29,6 +34,7 @@ class AppriseUrls:
         self._config = config
         self._title, self._body = outlet.title(), outlet.body()
         self._took: OrderedDict[str, set[int]] = OrderedDict()
+        self._threads = Threads()
 
     async def send(self, notification: Notification) -> Outcome:
         """Notify every service of the list; whatever goes wrong is in the outcome, without secrets."""
@@ -41,14 +47,16 @@ class AppriseUrls:
             self._took.popitem(last=False)
         seconds = self._config.timeout / SECOND
         try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.to_thread(self._notify, urls, notification, took)
+            return await self._threads.run(
+                notification.dedup_key, seconds, lambda: self._notify(urls, notification, took)
+            )
+        except Busy as busy:
+            return Outcome(False, True, f"{_service(urls)}: {busy}")
         except TimeoutError:
             return Outcome(False, True, f"{_service(urls)} did not answer within {seconds:g}s")
 
     def _notify(self, urls: list[str], notification: Notification, took: set[int]) -> Outcome:
-        import apprise
-
+        apprise = library()
         text, heading = unmentioned(self._body(notification)), unmentioned(self._title(notification))
         failed, unknown = [], []
         for position, url in enumerate(urls):
@@ -65,6 +73,16 @@ class AppriseUrls:
             secrets = {secret for url in urls for secret in secrets_in(url)}
             return Outcome(False, bool(failed), masked("; ".join(failed + unknown), secrets))
         return Outcome(True, False, f"{_service(urls)} took it")
+
+
+def library() -> Any:
+    """The module apprise, without a word of its own: its log holds parts of the URLs, which are secrets."""
+    logger = logging.getLogger("apprise")
+    logger.setLevel(logging.CRITICAL + 1)
+    logger.propagate = False
+    import apprise  # late: it takes a fifth of a second, and most configurations have none
+
+    return apprise
 
 
 def urls_of(config: AppriseConfig) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from alertmanager.receivers.apprise_urls import scheme, urls_of
+from alertmanager.receivers.apprise_urls import library, scheme, urls_of
 from alertmanager.receivers.outlet import Fill, Outlet
 from alertmanager.receivers.payload import LEAST
 from alertmanager.receivers.sender import build, outlet_of
@@ -68,8 +68,7 @@ def _unreadable(model: BaseModel, place: str = "") -> _Wrong:
 
 
 def _not_understood(config: AppriseConfig) -> _Wrong:
-    import apprise  # late: it takes a fifth of a second, and most configurations have none
-
+    apprise = library()
     for position, url in enumerate(urls_of(config)):
         if not apprise.Apprise().add(url):
             message = f"the URL ({scheme(url)}://…) is none that apprise understands"

@@ -1,4 +1,4 @@
-"""A mail by SMTP. The library blocks, so it runs in a thread; its timeout ends every step of it.
+"""A mail by SMTP. The library blocks, so it runs in a thread; when its time is over its socket is shut.
 
 The Message-ID is made of the dedup key, so a repetition is the same mail to every server on its way.
 """
@@ -6,9 +6,11 @@ The Message-ID is made of the dedup key, so a repetition is the same mail to eve
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import smtplib
 import socket
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, getaddresses
@@ -17,7 +19,8 @@ from html import escape
 from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.masking import masked
 from alertmanager.receivers.outlet import Outlet, group_hash, secret
-from alertmanager.settings.http import HTTPConfig
+from alertmanager.receivers.smtp import Dialogue, Refused, recipients
+from alertmanager.receivers.threads import Busy, Threads
 from alertmanager.settings.integrations.email import EmailConfig
 from alertmanager.text import body, cut_bytes, incident_url, title
 from model.moment import SECOND, format_moment
@@ -25,8 +28,28 @@ from model.moment import SECOND, format_moment
 TIMEOUT = 30 * SECOND
 """How long one mail may take (ms): mail servers are slow by design."""
 
-_STEP = 10
-"""Seconds for one step of the dialogue."""
+_REMEMBERED = 1000
+"""So many mails of which some recipients are left are remembered; after a restart all get it again."""
+
+log = logging.getLogger("fleetowl.notification")
+
+
+@dataclass(slots=True)
+class _Left:
+    """Who still has to get a mail, who got it, and who never will: what the server said, by address."""
+
+    to: list[str]
+    taken: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def heard(self, refused: Refused, taken: bool) -> None:
+        """After an attempt; only a 4xx is worth another."""
+        self.taken = self.taken or taken
+        for address, (code, said) in refused.items():
+            if code >= 500:
+                self.refused[address] = f"{code} {said.decode(errors='replace')}"
+        again = refused if taken else self.to
+        self.to = [address for address in again if address not in self.refused]
 
 
 class Email:
@@ -43,6 +66,9 @@ class Email:
         self._has_html = bool(config.html)
         self._host, _, port = config.smarthost.rpartition(":")
         self._port = int(port) if port.isdecimal() else socket.getservbyname(port)
+        self._threads = Threads()
+        self._left: OrderedDict[str, _Left] = OrderedDict()
+        self._said = ""
 
     async def send(self, notification: Notification) -> Outcome:
         """Send the mail; what a mail server said is in the outcome."""
@@ -50,15 +76,11 @@ class Email:
         try:
             password = secret(self._config.auth_password, self._config.auth_password_file)
             crammed = secret(self._config.auth_secret, self._config.auth_secret_file)
-            message = self.message(notification)
-            async with asyncio.timeout(TIMEOUT / SECOND):
-                await asyncio.to_thread(self._deliver, message, password, crammed)
+            return await self._mailed(notification, password, crammed)
+        except Busy as busy:
+            return Outcome(False, True, f"{self._config.smarthost}: {busy}")
         except TimeoutError:
             return Outcome(False, True, f"the mail server {self._config.smarthost} did not answer in time")
-        except smtplib.SMTPRecipientsRefused as error:
-            codes = {address: code for address, (code, _) in error.recipients.items()}
-            later = any(400 <= code < 500 for code in codes.values())
-            return Outcome(False, later, masked(f"no recipient was accepted: {codes}", ()))
         except smtplib.SMTPResponseException as error:
             said = error.smtp_error
             what = said.decode(errors="replace") if isinstance(said, bytes) else said
@@ -66,7 +88,54 @@ class Email:
             return Outcome(False, error.smtp_code < 500, masked(f"{error.smtp_code} {what}", hidden))
         except (smtplib.SMTPException, OSError, ValueError) as error:
             return Outcome(False, True, masked(f"{self._config.smarthost}: {error}", {password, crammed}))
-        return Outcome(True, False, f"{self._config.smarthost} took the mail")
+
+    async def _mailed(self, notification: Notification, password: str, crammed: str) -> Outcome:
+        message = self.message(notification)
+        left = self._left.get(notification.dedup_key) or _Left(recipients(message))
+        try:
+            refused, taken = (
+                await self._delivered(notification.dedup_key, message, left, password, crammed),
+                True,
+            )
+        except smtplib.SMTPRecipientsRefused as error:
+            refused, taken = error.recipients, False
+        left.heard(refused, taken)
+        self._left.pop(notification.dedup_key, None)
+        if left.to:
+            self._left[notification.dedup_key] = left
+            while len(self._left) > _REMEMBERED:
+                self._left.popitem(last=False)
+        return self._outcome(left, refused)
+
+    async def _delivered(
+        self, key: str, message: EmailMessage, left: _Left, password: str, crammed: str
+    ) -> Refused:
+        dialogue = Dialogue(self._config, self._host, self._port)
+        to = tuple(left.to)
+        try:
+            return await self._threads.run(
+                key, TIMEOUT / SECOND, lambda: dialogue.deliver(message, to, password, crammed)
+            )
+        except (TimeoutError, asyncio.CancelledError):
+            dialogue.end()  # the thread wakes up, and its place is free again
+            raise
+
+    def _outcome(self, left: _Left, refused: Refused) -> Outcome:
+        """What became of it; recipients that are refused for good are logged once per change."""
+        never = ", ".join(f"{address} ({said})" for address, said in sorted(left.refused.items()))
+        if left.taken and never != self._said:
+            self._said = never
+            log.warning(
+                "%s: recipients: %s", self._config.smarthost, masked(never, ()) or "all are taken again"
+            )
+        if left.to:
+            later = ", ".join(f"{each} ({refused[each][0]})" for each in left.to if each in refused)
+            words = f"not taken yet: {later or ', '.join(left.to)}" + (f"; refused: {never}" if never else "")
+            return Outcome(False, True, masked(words, ()))
+        if not left.taken:
+            return Outcome(False, False, masked(f"no recipient was accepted: {never}", ()))
+        words = f"{self._config.smarthost} took the mail"
+        return Outcome(True, False, masked(f"{words}, but refused {never}" if never else words, ()))
 
     def message(self, notification: Notification) -> EmailMessage:
         """The mail itself. No line break of a value reaches a header."""
@@ -128,59 +197,6 @@ class Email:
             (each, incident_url(base, each)) for each in notification.incidents if base and each not in known
         ]
         return found
-
-    def _deliver(self, message: EmailMessage, password: str, crammed: str) -> None:
-        config = self._config
-        context = HTTPConfig(tls_config=config.tls_config).ssl_context()
-        implicit = config.force_implicit_tls
-        implicit = self._port == 465 if implicit is None else implicit
-        hello = config.hello or None
-        host = self._host.strip("[]")
-        server: smtplib.SMTP = (
-            smtplib.SMTP_SSL(host, self._port, hello, timeout=_STEP, context=context)
-            if implicit
-            else smtplib.SMTP(host, self._port, hello, timeout=_STEP)
-        )
-        try:
-            server.ehlo_or_helo_if_needed()
-            if not implicit and config.require_tls:
-                if not server.has_extn("starttls"):
-                    raise smtplib.SMTPException(
-                        "the mail server offers no STARTTLS, which require_tls asks for"
-                    )
-                server.starttls(context=context)
-                server.ehlo()
-            self._authenticate(server, password, crammed)
-            server.send_message(message)
-            with contextlib.suppress(smtplib.SMTPException, OSError):
-                server.quit()  # the mail is theirs already, whatever they say now
-        finally:
-            server.close()
-
-    def _authenticate(self, server: smtplib.SMTP, password: str, crammed: str) -> None:
-        """CRAM-MD5 with a secret, PLAIN or LOGIN with a password: the first that both sides have."""
-        user, identity = self._config.auth_username, self._config.auth_identity
-        if not user:
-            return
-        offered = str(server.esmtp_features.get("auth", "")).upper().split()
-        if not offered:
-            raise smtplib.SMTPException("auth_username is set, but the mail server offers no AUTH")
-        server.user = user
-        for method in offered:
-            if method == "CRAM-MD5" and crammed:
-                server.password = crammed
-                server.auth(method, server.auth_cram_md5)
-                return
-            if method == "PLAIN" and password:
-                server.auth(method, lambda _=None: "\0".join((identity, user, password)))
-                return
-            if method == "LOGIN" and password:
-                server.password = password
-                server.auth(method, server.auth_login)
-                return
-        raise smtplib.SMTPException(
-            f"none of the server's ways to authenticate can be used: {' '.join(offered)}"
-        )
 
 
 def one_line(text: str) -> str:

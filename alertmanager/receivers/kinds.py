@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.apprise_urls import AppriseUrls
@@ -11,6 +11,7 @@ from alertmanager.receivers.chats import RocketChat, Telegram, Webex
 from alertmanager.receivers.console import Console
 from alertmanager.receivers.email import Email
 from alertmanager.receivers.hooks import discord, mattermost, msteams, msteamsv2
+from alertmanager.receivers.integration import Integration
 from alertmanager.receivers.log import Log
 from alertmanager.receivers.outlet import Outlet
 from alertmanager.receivers.pagerduty import PagerDuty
@@ -19,14 +20,6 @@ from alertmanager.receivers.slack import Slack
 from alertmanager.receivers.sns import SNS
 from alertmanager.receivers.webhook import Webhook
 from alertmanager.receivers.wechat import WeChat
-
-
-class Integration(Protocol):
-    """One way to notify. It answers within its own timeout and raises nothing."""
-
-    async def send(self, notification: Notification) -> Outcome:
-        """Tell the receiver."""
-
 
 BUILDERS: Mapping[str, Callable[[Any, Outlet], Integration]] = {
     "webhook": Webhook,

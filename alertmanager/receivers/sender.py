@@ -13,7 +13,9 @@ import aiohttp
 from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.authorizing import Session
 from alertmanager.receivers.forward import Forward, interval_of
-from alertmanager.receivers.kinds import BUILDERS, Broken, Integration
+from alertmanager.receivers.integration import Integration
+from alertmanager.receivers.kinds import BUILDERS, Broken
+from alertmanager.receivers.lane import Lane
 from alertmanager.receivers.outlet import Outlet
 from alertmanager.receivers.payload import LEAST, Writer
 from alertmanager.route import build_route
@@ -26,14 +28,16 @@ __all__ = ["Integration", "Outcome", "Sender", "build"]
 
 
 class Sender:
-    """All integrations of a configuration, by receiver and name; they share one HTTP session."""
+    """All integrations of a configuration, by receiver and name, each in a lane of its own."""
 
     def __init__(self, settings: AlertmanagerSettings) -> None:
         self._http: aiohttp.ClientSession | None = None
         library, _ = load_library(settings.templates)  # what is wrong with them was said at load
         outlet = outlet_of(settings, library, self._session)
-        self._integrations: dict[tuple[str, str], Integration] = {
-            (receiver.name, f"{kind}[{position}]"): _built(kind, config, outlet, settings, receiver.name)
+        self._lanes = {
+            (receiver.name, f"{kind}[{position}]"): Lane(
+                _built(kind, config, outlet, settings, receiver.name)
+            )
             for receiver in settings.receivers
             for kind, position, config in receiver.integrations()
         }
@@ -41,10 +45,10 @@ class Sender:
     async def send(self, notification: Notification) -> Outcome:
         """Tell the notification's receiver; the answer is one sentence without secrets."""
         delivery = notification.delivery
-        integration = self._integrations.get((delivery.receiver, delivery.integration))
-        if integration is None:
+        lane = self._lanes.get((delivery.receiver, delivery.integration))
+        if lane is None:
             return Outcome(False, True, f"{delivery} is not in the configuration that is loaded")
-        return await integration.send(notification)
+        return await lane.send(notification)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -54,7 +58,8 @@ class Sender:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:  # made late: it belongs to the loop that runs
-            self._http = aiohttp.ClientSession()
+            connector = aiohttp.TCPConnector(limit=0)  # each integration has a limit of its own, its lane
+            self._http = aiohttp.ClientSession(connector=connector)
         return self._http
 
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import ssl
 from collections.abc import Iterable
 
 
 class MailServer:
-    """Speaks enough SMTP; `refuse` is an answer to RCPT, `silent` never greets."""
+    """Speaks enough SMTP; `refuse` is an answer to RCPT, `silent` never greets.
+
+    `answers` are those to RCPT by address; `trickles` sends bytes that never become a line.
+    """
 
     def __init__(self, auth: Iterable[str] = (), tls: ssl.SSLContext | None = None, refuse: str = "") -> None:
         self.auth, self.tls, self.refuse = tuple(auth), tls, refuse
         self.silent = False
+        self.trickles = False
+        self.answers: dict[str, str] = {}
         self.mails: list[bytes] = []
         self.said: list[str] = []
         self.secured = False
+        self._trickling: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
@@ -28,6 +35,9 @@ class MailServer:
         """Stop listening."""
         assert self._server is not None
         self._server.close()
+        self.trickles = False
+        await asyncio.sleep(0.05)  # for what trickles to see it
+        await asyncio.gather(*(writer.wait_closed() for writer in self._trickling), return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def say(line: str) -> None:
@@ -39,9 +49,8 @@ class MailServer:
             self.said.append(line)
             return line
 
-        if self.silent:
-            await reader.read()
-            writer.close()
+        if self.silent or self.trickles:
+            await self._never_greet(reader, writer)
             return
         await say("220 here")
         while line := await hear():
@@ -56,8 +65,8 @@ class MailServer:
                 self.secured = True
             elif word == "AUTH":
                 await self._authenticate(line, say, hear)
-            elif word == "RCPT" and self.refuse:
-                await say(self.refuse)
+            elif word == "RCPT":
+                await say(self.refuse or self.answers.get(line[line.find("<") + 1 : -1], "250 ok"))
             elif word == "DATA":
                 await say("354 go on")
                 lines = []
@@ -70,6 +79,18 @@ class MailServer:
                 break
             else:
                 await say("250 ok")
+        writer.close()
+
+    async def _never_greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.trickles:
+            self._trickling.append(writer)
+        else:
+            await reader.read()
+        with contextlib.suppress(OSError):
+            while self.trickles and not reader.at_eof():
+                writer.write(b"2")
+                await writer.drain()
+                await asyncio.sleep(0.01)
         writer.close()
 
     async def _authenticate(self, line: str, say, hear) -> None:  # type: ignore[no-untyped-def]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from alertmanager.notification import Notification, Outcome
-from alertmanager.receivers import email as mails
+from alertmanager.receivers import smtp
 from alertmanager.receivers.sender import Sender
 from tests.alertmanager.night import settings_of
 from tests.alertmanager.receivers.catcher import evil
@@ -144,7 +144,7 @@ async def test_a_refused_recipient(server: MailServer, answer: str, retry: bool)
 async def test_a_server_that_never_greets_and_one_that_is_not_there(
     server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mails, "_STEP", 0.05)
+    monkeypatch.setattr(smtp, "STEP", 0.05)
     server.silent = True
     outcome = await mail(server)
     assert (outcome.ok, outcome.retry) == (False, True)
@@ -171,3 +171,29 @@ async def test_a_mail_keeps_under_the_cap_and_a_digest_needs_no_alerts(server: M
 async def test_the_end_is_a_mail_too(server: MailServer) -> None:
     assert (await mail(server, told([GONE], "email[0]"))).ok
     assert read(server)["Subject"] == "[P2 resolved] EngineGone on node n1, pod vllm-1 INC-20261120-0001"
+
+
+async def test_a_refused_recipient_is_named_and_only_who_may_take_it_later_is_asked_again(
+    server: MailServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = {
+        "to": "ada@x.y, bo@x.y, cy@x.y",
+        "from": "owl@x.y",
+        "smarthost": await server.start(),
+        "require_tls": False,
+    }
+    sender = Sender(settings_of(receivers=[{"name": "team", "email_configs": [config]}]))
+    server.answers = {"bo@x.y": "550 no such user", "cy@x.y": "450 try later"}
+    outcome = await sender.send(told(integration="email[0]"))
+    assert (outcome.ok, outcome.retry) == (False, True)
+    assert outcome.answer == "not taken yet: cy@x.y (450); refused: bo@x.y (550 no such user)"
+    server.answers, server.said = {}, []
+    outcome = await sender.send(told(integration="email[0]"))
+    assert outcome.ok
+    assert outcome.answer.endswith("took the mail, but refused bo@x.y (550 no such user)")
+    assert [line for line in server.said if line.upper().startswith("RCPT")] == ["rcpt TO:<cy@x.y>"]
+    assert len(server.mails) == 2
+    assert [record.message for record in caplog.records if "bo@x.y" in record.message] != []
+    server.answers = dict.fromkeys(("ada@x.y", "bo@x.y", "cy@x.y"), "550 nobody")
+    outcome = await sender.send(told(integration="email[0]", sequence=2))
+    assert (outcome.ok, outcome.retry) == (False, False)
