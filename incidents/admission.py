@@ -35,6 +35,9 @@ SPELLED_OUT = 3
 AT_ONCE_ANYWHERE = 5
 """So many things of which the same is said within a minute are told together, wherever they are."""
 
+NODES_AT_ONCE = 3
+"""So many nodes that are lost within a minute have lost the same, though nobody says what."""
+
 _FIRST = {Role.LOSS: 0, Role.FAULT: 0, Role.DRIVER: 1}
 _DEPTH = {
     kind: depth
@@ -299,14 +302,18 @@ class Admission:
             told = crowd.first.told
             # In a group that was told already it would wait for the interval: what is more urgent does not.
             return None if told is not None and member.tier < told else crowd
-        # The same alert of many things is told in one message, though nothing is known to join them: but only
-        # what nobody was told of yet. What comes later is told for itself.
-        others = [
-            one for one in self._matters.at_once(member) if self._archive.open[one.incident].told is None
-        ]
-        if len(others) + 1 < AT_ONCE_ANYWHERE:
+        # The same alert of many things is told in one message, though nothing is known to join them. Who comes
+        # when that was told already is told with its group: it may be another matter, and is not held.
+        others = self._matters.at_once(member)
+        fresh = [one for one in others if not one.told]
+        is_node = member.subject is not None and member.subject.kind == "node"
+        enough = NODES_AT_ONCE if is_node and member.sense.role is Role.LOSS else AT_ONCE_ANYWHERE
+        chosen = fresh if len(fresh) + 1 >= enough else others
+        if len(chosen) + 1 < (enough if chosen is fresh else AT_ONCE_ANYWHERE):
             return None
-        return self._crowd_of(others, f"one of many {member.name} at once", gathers=False)
+        crowd = self._crowd_of(chosen, f"one of many {member.name} at once", gathers=False)
+        told = crowd.first.told
+        return None if chosen is others and told is not None and member.tier < told else crowd
 
     def _crowd_of(self, others: Sequence[Member], why: str, gathers: bool) -> _Crowd:
         incidents = {one.incident: self._archive.open[one.incident] for one in others}

@@ -159,12 +159,14 @@ def service_of(labels: Labels) -> Entity | None:
 
 def rack_of(labels: Labels) -> Entity | None:
     """The rack."""
-    return _first("rack", dict(labels.pairs), RACK_NAMES)
+    known = dict(labels.pairs)
+    return _first("rack", known, RACK_NAMES) or _by_last_word("rack", known)
 
 
 def switch_of(labels: Labels) -> Entity | None:
     """The leaf switch by which nodes reach the rest."""
-    return _first("switch", dict(labels.pairs), SWITCH_NAMES)
+    known = dict(labels.pairs)
+    return _first("switch", known, SWITCH_NAMES) or _by_last_word("switch", known)
 
 
 def cluster_of(labels: Labels) -> Entity | None:
@@ -191,6 +193,11 @@ def host_of(instance: str) -> str:
 
 def _only_watches(name: str) -> bool:
     return any(part in name for part in _WATCHERS)
+
+
+def _by_last_word(kind: str, known: Mapping[str, str]) -> Entity | None:
+    """Racks and switches are called by each site's own prefix: `topology_rack`, `dc_rack`."""
+    return next((Entity(kind, known[name]) for name in known if name.endswith(f"_{kind}")), None)
 
 
 def _first(kind: str, known: Mapping[str, str], names: Collection[str]) -> Entity | None:

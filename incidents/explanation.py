@@ -305,7 +305,8 @@ def infers(cause: Member, member: Member, is_below: bool) -> bool:
     subject = cause.subject
     if sense.role is Role.LOSS:
         is_part = sense.of_gpus and subject is not None and subject.kind == "node"
-        return not is_part and _loss_explains(other, is_below)
+        is_way = subject is not None and subject.kind in ("switch", "rack")
+        return not is_part and _loss_explains(other, is_below, is_way)
     if sense.role is Role.FAULT:
         if sense.family == "way" and subject is not None and subject.kind in ("switch", "rack"):
             return False  # one port of it: not all that hangs on it
@@ -317,9 +318,9 @@ def infers(cause: Member, member: Member, is_below: bool) -> bool:
     return False
 
 
-def _loss_explains(other: Sense, is_below: bool) -> bool:
-    if other.role is Role.FAULT:
-        return other.family == "way"
+def _loss_explains(other: Sense, is_below: bool, is_way: bool) -> bool:
+    if other.role is Role.FAULT:  # what is sent over a switch that is gone comes late or not at all
+        return other.family == "way" or (is_way and is_below and other.family == "network")
     return is_below or other.role is not Role.OTHER
 
 

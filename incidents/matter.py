@@ -107,17 +107,29 @@ class Matters:
         return [member for alike in there.values() for member in alike.values()] if there else []
 
     def at_once(self, member: Member) -> list[Member]:
-        """Other things of which the same was said within AT_ONCE, and that nothing explains."""
+        """Other things of which the same was said within AT_ONCE, and that nothing explains.
+
+        What is known to hang elsewhere does not count: two racks are two matters.
+        """
         if member.subject is None or member.sense.role not in (*_SIGNALS, Role.WATCH):
             return []
         lately = self._lately.setdefault(member.name, deque(maxlen=LATELY))
-        found = {
-            other.incident: other
+        found = [
+            other
             for other in lately
             if other.firing and not other.explained and abs(other.starts_at - member.starts_at) <= AT_ONCE
-        }
+        ]
         lately.append(member)
-        return list(found.values())
+        mine = self._hangs_on(member) if found else frozenset()
+        if not mine:
+            return found
+        places = [(other, self._hangs_on(other)) for other in found]
+        return [other for other, theirs in places if not theirs or mine & theirs]
+
+    def _hangs_on(self, member: Member) -> frozenset[Entity]:
+        subject = member.subject
+        carriers = self._topology.carriers(subject) if subject is not None else frozenset()
+        return frozenset(one for one in carriers if one.kind in ("switch", "rack"))
 
     def ties(self, member: Member) -> Iterator[Tie]:
         """Members of the same matter; whoever asks takes the first whose incident suits."""

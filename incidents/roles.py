@@ -92,31 +92,23 @@ _DRIVER = frozenset(
 _FAMILIES = {
     "xid": "xid sxid bus",
     "memory": "ecc dbe sbe remap remapped rowremap",
-    "nvlink": "nvlink nvswitch",
+    "nvlink": "nvlink nvlinks nvswitch",
     "pcie": "pcie",
     "thermal": "thermal throttle throttling throttled overheat overheating temperature hot cooling fan",
     "power": "power psu pdu brownout",
-    "network": "packet infiniband ib roce crc retransmits",
+    "network": "packet packets infiniband ib roce crc retransmits",
     "oom": "oom oomkill oomkilled outofmemory",
     "hardware": "hardware hw raid firmware",
 }
 _FAULT = {word: family for family, words in _FAMILIES.items() for word in words.split()}
 _WAY = frozenset(["port", "link", "interface", "nic", "uplink", "ports", "links"])
-_WATCH = frozenset(
-    [
-        "exporter",
-        "target",
-        "targets",
-        "instance",
-        "agent",
-        "scrape",
-        "metrics",
-        "telemetry",
-        "dcgm",
-        "probe",
-        "monitoring",
-    ]
-)
+_LOOKERS = """exporter exporters target targets instance instances agent agents scrape scrapes metrics telemetry
+    probe monitoring"""
+_WATCH = frozenset(_LOOKERS.split())
+_LOOKS_ON = frozenset({"dcgm"})
+"""A prefix of what it tells of GPUs; a loss of itself where the name says no more."""
+
+_UNSEEN = frozenset({"failed", "failing", "timeout", "stale"})
 _SYMPTOM = frozenset(
     [
         "latency",
@@ -170,11 +162,21 @@ _SYMPTOM = frozenset(
         "requests",
         "failing",
         "failed",
+        "utilization",
+        "usage",
+        "pressure",
+        "idle",
+        "wasted",
     ]
 )
 _ERRORS = frozenset({"error", "errors", "errs", "5xx", "availability", "burn", "budget", "slo"})
 _SERVES = frozenset({"vllm", "engine", "replica"})
 _SPLIT = re.compile(r"[A-Z]+?(?=P\d)|P\d+|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+[a-z]*")
+_THINGS = """gpu gpus cpu node nodes host pod pods rack switch leaf tor server service kube kubernetes nvidia
+    vllm llm engine high low count total nv tcp http api"""
+_NOUNS = frozenset(_THINGS.split())
+_WORDS = frozenset().union(_LOSS, _FAULT, _WAY, _WATCH, _LOOKS_ON, _SYMPTOM, _NOUNS)
+"""What a run of letters without a seam is cut into: `GPUXID`, `NODEDOWN`, `gpulost`."""
 
 
 @lru_cache(maxsize=16_384)
@@ -184,30 +186,62 @@ def sense_of(name: str) -> Sense:
     >>> sense_of("KubeNodeNotReady").role, sense_of("GpuXid79").family, sense_of("LeafSwitchPortDown").role
     (<Role.LOSS: 'loss'>, 'xid', <Role.FAULT: 'fault'>)
     """
-    words = [word.lower() for word in _SPLIT.findall(name)]
+    words = [part for word in _SPLIT.findall(name) for part in _cut(word.lower())]
     said = set(words) | {first + second for first, second in pairwise(words)}
     of_gpus = bool(said & {"gpu", "gpus"})
     return Sense(*_role(said, _family(words, said)), of_gpus)
 
 
+def _cut(word: str) -> tuple[str, ...]:
+    """A run of letters as the known words that it wholly consists of, the longest first; else as it is."""
+    if word in _WORDS or len(word) < 4:
+        return (word,)
+    return _known_parts(word) or (word,)
+
+
+def _known_parts(word: str) -> tuple[str, ...]:
+    for end in range(len(word), 1, -1):
+        if word[:end] in _WORDS:
+            rest = _known_parts(word[end:]) if end < len(word) else ()
+            if rest or end == len(word):
+                return (word[:end], *rest)
+    return ()
+
+
 def _family(words: list[str], said: set[str]) -> str:
+    """Of the first word that tells one; `NV` and `Link` are one word before `Crc` is another."""
     if {"outof", "memory"} <= said:
         return "oom"
-    return next((_FAULT[word] for word in (*words, *sorted(said)) if word in _FAULT), "")
+    pairs = [first + second for first, second in pairwise(words)]
+    found = next((_FAULT[word] for word in (*pairs, *words) if word in _FAULT), "")
+    return "way" if found == "network" and said & _WAY and _is_broken(said) else found
+
+
+def _is_broken(said: set[str]) -> bool:
+    return bool(said & _LOSS) or bool(said & {"flap", "flapping"})
 
 
 def _role(said: set[str], family: str) -> tuple[Role, str]:
     lost = bool(said & _LOSS)
     if said & _DRIVER and not lost:
         return Role.DRIVER, ""
-    if lost and said & _WATCH and not said & _SERVES:
+    if _is_unseen(said, lost, family):
         return Role.WATCH, ""
     if family and not (family == "power" and lost):
         return Role.FAULT, family
-    if said & _WAY and (lost or said & {"flap", "flapping"}):
+    if said & _WAY and _is_broken(said):
         return Role.FAULT, "way"
     if lost:
         return Role.LOSS, ""
     if not said & _SYMPTOM:
         return Role.OTHER, ""
     return Role.SYMPTOM, "errors" if said & _ERRORS else "load"
+
+
+def _is_unseen(said: set[str], lost: bool, family: str) -> bool:
+    """Whether no more is said than that something which looks on is gone, or does not get through."""
+    if said & _SERVES:
+        return False
+    if said & _WATCH:
+        return lost or (not family and bool(said & _UNSEEN))
+    return lost and not family and bool(said & _LOOKS_ON) and not said & {"gpu", "gpus"}

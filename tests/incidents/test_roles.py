@@ -10,13 +10,16 @@ from model.topology import Entity, Topology
 from tests.incidents.scene import T0
 
 ROLES = {
-    "loss": "NodeDown SwitchDown VllmDown KubeNodeNotReady KubePodNotReady GpuLost RackPowerLoss "
+    "loss": "NODEDOWN nodedown host_down gpulost DCGMGpuLost KubeNodeUnreachable "
+    "NodeDown SwitchDown VllmDown KubeNodeNotReady KubePodNotReady GpuLost RackPowerLoss "
     "EngineStalled",
     "fault": "GpuXid79 NvlinkErrors GpuFallenOffBus LeafSwitchPortDown PodOOMKilled GpuThermalThrottle "
-    "NvlinkDown",
-    "watch": "InstanceDown TargetDown DcgmExporterDown GPUMetricsAbsent",
+    "NvlinkDown GPUXIDError NVLinkCrcErrors DCGMGpuFallenOffBus GPUECCErrors InfinibandLinkDown "
+    "container_oom ib_port_down xid_79 DcgmXidErrors PDUOutletOff GPUXIDERROR",
+    "watch": "InstanceDown TargetDown DcgmExporterDown GPUMetricsAbsent scrape_failed DCGMDown "
+    "AgentsLostTogether",
     "symptom": "HighTTFT HighErrorRate KubePodCrashLooping VllmITLP99TooHigh TimeToFirstTokenHigh "
-    "RequestQueueLong",
+    "RequestQueueLong NvidiaGpuCountMismatch GPUHighUtilization http_5xx",
     "driver": "GatewayOverload ServiceOverloaded BadRollout ErrorRateAfterRelease TrafficSurge",
     "other": "DiskFull CertificateExpires",
 }
@@ -25,6 +28,21 @@ ROLES = {
 @pytest.mark.parametrize(("name", "role"), [(name, role) for role in ROLES for name in ROLES[role].split()])
 def test_the_words_of_a_name_say_what_it_is(name: str, role: str) -> None:
     assert sense_of(name).role.value == role
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("GPUXIDError", "xid"),
+        ("NVLinkCrcErrors", "nvlink"),
+        ("InfinibandLinkDown", "way"),
+        ("ib_port_down", "way"),
+        ("IbSymbolErrors", "network"),
+        ("GPUECCErrors", "memory"),
+    ],
+)
+def test_the_first_known_word_tells_the_family(name: str, family: str) -> None:
+    assert sense_of(name).family == family
 
 
 def entities(names: Names, **labels: str) -> list[str]:
