@@ -302,8 +302,8 @@ class Admission:
             told = crowd.first.told
             # In a group that was told already it would wait for the interval: what is more urgent does not.
             return None if told is not None and member.tier < told else crowd
-        # The same alert of many things is told in one message, though nothing is known to join them. Who comes
-        # when that was told already is told with its group: it may be another matter, and is not held.
+        # The same alert of many things is told in one message, though nothing is known to join them. Who
+        # comes when that was told already is told with its group: it may be another matter, and is not held.
         others = self._matters.at_once(member)
         fresh = [one for one in others if not one.told]
         is_node = member.subject is not None and member.subject.kind == "node"

@@ -102,8 +102,8 @@ _FAMILIES = {
 }
 _FAULT = {word: family for family, words in _FAMILIES.items() for word in words.split()}
 _WAY = frozenset(["port", "link", "interface", "nic", "uplink", "ports", "links"])
-_LOOKERS = """exporter exporters target targets instance instances agent agents scrape scrapes metrics telemetry
-    probe monitoring"""
+_LOOKERS = """exporter exporters target targets instance instances agent agents scrape scrapes metrics
+    telemetry probe monitoring"""
 _WATCH = frozenset(_LOOKERS.split())
 _LOOKS_ON = frozenset({"dcgm"})
 """A prefix of what it tells of GPUs; a loss of itself where the name says no more."""
