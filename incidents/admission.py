@@ -8,7 +8,7 @@ else                         -> a new incident
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from incidents.roles import Role, sense_of
 from incidents.settings import IncidentSettings
 from model.alert import Alert
 from model.labels import format_labels
-from model.moment import format_duration, whole_seconds
+from model.moment import MINUTE, format_duration, whole_seconds
 from model.topology import Entity, Topology
 
 SPELLED_OUT = 3
@@ -37,6 +37,14 @@ AT_ONCE_ANYWHERE = 5
 
 NODES_AT_ONCE = 3
 """So many nodes that are lost within a minute have lost the same, though nobody says what."""
+
+GUESS_WITHIN = 2 * MINUTE
+"""So long (ms) after an incident began, an alert without a place may be of it."""
+
+LATEST = 32
+"""So many incidents are asked for that: in a storm nobody can tell which it was."""
+
+_CAUSES = (Role.LOSS, Role.FAULT, Role.DRIVER, Role.WATCH)
 
 _FIRST = {Role.LOSS: 0, Role.FAULT: 0, Role.DRIVER: 1}
 _DEPTH = {
@@ -82,6 +90,7 @@ class Admission:
         self._grown: defaultdict[str, list[Member]] = defaultdict(list)
         self._guessed: dict[Entity, dict[int, Member]] = {}
         self._joined: defaultdict[str, list[Member]] = defaultdict(list)
+        self._lately: deque[str] = deque(maxlen=LATEST)
 
     def hear(self, member: Member, alert: Alert, now: int) -> None:
         """An alert that is a member: its words, its end, its return."""
@@ -182,6 +191,7 @@ class Admission:
         self._touch(incident, now)
         if is_new:
             self._figures.opened[incident.tier.name] += 1
+            self._lately.append(incident.id)
             self._archive.note(incident.id, now, "opened", f"opened by {described(member)}")
         else:
             self._figures.joined += 1
@@ -234,9 +244,26 @@ class Admission:
             if incident is not None and incident.changed_at >= since:
                 return _Place(incident, tie.why)
         if crowd is not None:
-            member.gathered = crowd.gathers
             return _Place(crowd.first, crowd.why)
-        return None
+        return self._only_one(member)
+
+    def _only_one(self, member: Member) -> _Place | None:
+        """What names no place joins the one incident that it can come from: a guess, so it is told."""
+        if member.subject is not None and not (
+            member.sense.role is Role.WATCH and member.subject.kind in ("service", "cluster")
+        ):
+            return None
+        found = [
+            incident
+            for incident in (self._archive.open.get(one) for one in self._lately)
+            if incident is not None
+            and abs(member.starts_at - incident.opened_at) <= GUESS_WITHIN
+            and incident.root.sense.role in _CAUSES
+        ]
+        if len(found) != 1 or member.sense.role in (Role.OTHER, Role.FAULT, Role.DRIVER):
+            return None
+        why = f"it names no place, and only {found[0].title} began just before: a guess, so it is told"
+        return _Place(found[0], why)
 
     def _explained_late(self, cause: Member, now: int) -> list[tuple[Member, Explanation]]:
         """The members that nothing explained before this alert came."""
@@ -273,6 +300,9 @@ class Admission:
         """The cause of a member has come, or has become known; its incident merges if that was all of it."""
         incident = self._archive.open[member.incident]
         member.cause, member.why = found.cause.fingerprint, found.why
+        if member.gathered and not found.cause.gathered:  # what explains one of the many is known with them
+            found.cause.gathered = True
+            self._archive.keep(found.cause)
         incident.regard(member)
         self._archive.keep(member)
         target = self._archive.open[found.cause.incident]
@@ -297,23 +327,26 @@ class Admission:
     def _crowd(self, member: Member) -> _Crowd | None:
         """The others with which this alert is one of many that began at once."""
         found = self._matters.together(member)
+        member.gathered = found is not None
         if found is not None:
-            crowd = self._crowd_of(found[1], f"one of many on {found[0]} at once", gathers=True)
-            told = crowd.first.told
-            # In a group that was told already it would wait for the interval: what is more urgent does not.
-            return None if told is not None and member.tier < told else crowd
+            others = [one for one in found[1] if self._can_wait_for(one, member)]
+            if others:
+                return self._crowd_of(others, f"one of many on {found[0]} at once", gathers=True)
         # The same alert of many things is told in one message, though nothing is known to join them. Who
         # comes when that was told already is told with its group: it may be another matter, and is not held.
-        others = self._matters.at_once(member)
+        others = [one for one in self._matters.at_once(member) if self._can_wait_for(one, member)]
         fresh = [one for one in others if not one.told]
         is_node = member.subject is not None and member.subject.kind == "node"
         enough = NODES_AT_ONCE if is_node and member.sense.role is Role.LOSS else AT_ONCE_ANYWHERE
-        chosen = fresh if len(fresh) + 1 >= enough else others
-        if len(chosen) + 1 < (enough if chosen is fresh else AT_ONCE_ANYWHERE):
+        chosen, least = (fresh, enough) if len(fresh) + 1 >= enough else (others, AT_ONCE_ANYWHERE)
+        if len(chosen) + 1 < least:
             return None
-        crowd = self._crowd_of(chosen, f"one of many {member.name} at once", gathers=False)
-        told = crowd.first.told
-        return None if chosen is others and told is not None and member.tier < told else crowd
+        return self._crowd_of(chosen, f"one of many {member.name} at once", gathers=False)
+
+    def _can_wait_for(self, other: Member, member: Member) -> bool:
+        """In a group that was told it would wait for the interval: what is more urgent does not."""
+        told = self._archive.open[other.incident].told
+        return told is None or told <= member.tier or not other.told
 
     def _crowd_of(self, others: Sequence[Member], why: str, gathers: bool) -> _Crowd:
         incidents = {one.incident: self._archive.open[one.incident] for one in others}

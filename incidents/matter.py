@@ -144,6 +144,22 @@ class Matters:
                 yield Tie(other, f"it is on {subject}, as {other.name} {_state(other)}")
         if subject.kind == "gpu" and member.sense.family == "nvlink":
             yield from self._other_end(member, subject)
+        if member.sense.role is Role.SYMPTOM:
+            yield from self._of_service(subject)
+
+    def _of_service(self, subject: Entity) -> Iterator[Tie]:
+        """A service and what carries it are slow together; who is told of one is told of the other, too."""
+        if subject.kind in ("gpu", "replica"):
+            near = [one for one in self._topology.carried(subject) if one.kind in ("replica", "service")]
+        elif subject.kind == "service":
+            near = [one for one in self._topology.carriers(subject) if one.kind == "replica"]
+        else:
+            return
+        for place in sorted(near):
+            for alike in self._on.get(place, {}).values():
+                other = next(iter(alike.values()))
+                if other.sense.role is Role.SYMPTOM and other.firing and not other.explained:
+                    yield Tie(other, f"{place} is in trouble as well: {other.name} {_state(other)}")
 
     def _of_one_matter(self, member: Member, subject: Entity) -> Iterable[Member]:
         """Those that were admitted first come first; what an alert is depends on its name alone."""
@@ -167,9 +183,9 @@ class Matters:
                     return carrier, [known]
                 others = self._saying(member, carrier, self._topology.carried(carrier), is_lost)
                 if self._is_many(member, others, carrier):
-                    self._crowds[carrier, member.name] = others[0]
+                    self._crowds[carrier, member.name] = _like(member, others)
                     return carrier, others
-        if subject.kind == "replica" and member.sense.role is Role.SYMPTOM:
+        if subject.kind == "replica" and member.sense.role in (Role.LOSS, Role.SYMPTOM):
             for service in sorted(one for one in self._topology.carried(subject) if one.kind == "service"):
                 others = self._saying(member, service, self._topology.carriers(service), False)
                 if self._is_many(member, others, service):
@@ -232,6 +248,10 @@ def _says_the_same(member: Member, other: Member, is_lost: bool) -> bool:
     if not other.firing or other.explained or abs(other.starts_at - member.starts_at) > AT_ONCE:
         return False
     return other.name == member.name or (is_lost and other.sense.role in (Role.LOSS, Role.WATCH))
+
+
+def _like(member: Member, others: Iterable[Member]) -> Member:
+    return next((other for other in others if other.name == member.name), member)
 
 
 def _thing(member: Member) -> tuple[Entity | None, str]:

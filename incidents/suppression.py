@@ -79,8 +79,14 @@ class TopologyStage:
         if incident.told is None or incident.told > member.tier:
             return refuse("nothing explains it, and nothing as urgent was told of its incident")
         since = now - self._incidents.cause_hold
-        kin = incident.told_kin(member, self._incidents.may_explain(member))
-        goes_on = next((one for one in kin if one.active(since)), None)
+        goes_on, known = None, False
+        for one in incident.told_kin(member, self._incidents.may_explain(member)):
+            known = True
+            if one.active(since):
+                goes_on = one
+                break
+        if not known:
+            return refuse(f"what was told of {incident.id} does not speak of it: {member.why}")
         if goes_on is None:
             return refuse("what was told of its incident has ended, and it still fires")
         return allow(
