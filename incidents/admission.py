@@ -23,7 +23,7 @@ from incidents.matter import Matters
 from incidents.member import Member, member_of
 from incidents.merging import absorb
 from incidents.roles import Role, sense_of
-from incidents.settings import IncidentSettings
+from incidents.settings import SETTLE, IncidentSettings
 from model.alert import Alert
 from model.labels import format_labels
 from model.moment import MINUTE, format_duration, whole_seconds
@@ -188,6 +188,8 @@ class Admission:
         self._know(member)
         self._archive.keep(member)
         self._deadlines.hear(now + self.settings.resolve_timeout, member.fingerprint)
+        if incident.told is not None and not member.cause:
+            self._deadlines.released(now + SETTLE, member.fingerprint)
         self._touch(incident, now)
         if is_new:
             self._figures.opened[incident.tier.name] += 1
@@ -242,6 +244,8 @@ class Admission:
         for tie in self._matters.ties(member):
             incident = self._archive.open.get(tie.member.incident)
             if incident is not None and incident.changed_at >= since:
+                if tie.is_one_thing:
+                    member.gathered = tie.member.gathered = True
                 return _Place(incident, tie.why)
         if crowd is not None:
             return _Place(crowd.first, crowd.why)
@@ -253,14 +257,19 @@ class Admission:
             member.sense.role is Role.WATCH and member.subject.kind in ("service", "cluster")
         ):
             return None
+        if member.sense.role not in (Role.LOSS, Role.WATCH, Role.SYMPTOM):
+            return None
+        lately = (self._archive.open.get(one) for one in self._lately)
         found = [
             incident
-            for incident in (self._archive.open.get(one) for one in self._lately)
+            for incident in lately
             if incident is not None
             and abs(member.starts_at - incident.opened_at) <= GUESS_WITHIN
             and incident.root.sense.role in _CAUSES
         ]
-        if len(found) != 1 or member.sense.role in (Role.OTHER, Role.FAULT, Role.DRIVER):
+        if member.sense.role is Role.WATCH:  # targets go with what they run on
+            found = [one for one in found if _is_carrier(one.root.subject)] or found
+        if len(found) != 1:
             return None
         why = f"it names no place, and only {found[0].title} began just before: a guess, so it is told"
         return _Place(found[0], why)
@@ -340,7 +349,9 @@ class Admission:
         enough = NODES_AT_ONCE if is_node and member.sense.role is Role.LOSS else AT_ONCE_ANYWHERE
         chosen, least = (fresh, enough) if len(fresh) + 1 >= enough else (others, AT_ONCE_ANYWHERE)
         if len(chosen) + 1 < least:
-            return None
+            chosen = self._matters.of_service(member, fresh)
+            if not chosen:
+                return None
         return self._crowd_of(chosen, f"one of many {member.name} at once", gathers=False)
 
     def _can_wait_for(self, other: Member, member: Member) -> bool:
@@ -443,6 +454,10 @@ class Admission:
     def _final(self, incident_id: str) -> str:
         incident = self._archive.get(incident_id)
         return incident.merged_into or incident_id if incident is not None else incident_id
+
+
+def _is_carrier(subject: Entity | None) -> bool:
+    return subject is not None and subject.kind in ("node", "switch", "rack")
 
 
 def _cause_first(found: tuple[Alert, frozenset[Entity]]) -> tuple[int, int, int, tuple[tuple[str, str], ...]]:

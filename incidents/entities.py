@@ -46,6 +46,9 @@ _TELLING = frozenset(
     ]
 )
 
+_SUFFIXES = ("_rack", "_switch")
+"""Racks and switches are called by each site's own prefix: `topology_rack`, `dc_rack`."""
+
 
 def identity_of(labels: Labels) -> Identity:
     """The labels of a set that tell what it speaks of.
@@ -53,7 +56,7 @@ def identity_of(labels: Labels) -> Identity:
     >>> identity_of(Labels({"alertname": "GpuXid", "Hostname": "n1", "severity": "critical"}))
     (('Hostname', 'n1'),)
     """
-    return tuple([pair for pair in labels.pairs if pair[0] in _TELLING])
+    return tuple([pair for pair in labels.pairs if pair[0] in _TELLING or pair[0].endswith(_SUFFIXES)])
 
 
 def entities_of(labels: Labels) -> frozenset[Entity]:
@@ -196,7 +199,6 @@ def _only_watches(name: str) -> bool:
 
 
 def _by_last_word(kind: str, known: Mapping[str, str]) -> Entity | None:
-    """Racks and switches are called by each site's own prefix: `topology_rack`, `dc_rack`."""
     return next((Entity(kind, known[name]) for name in known if name.endswith(f"_{kind}")), None)
 
 

@@ -115,7 +115,9 @@ class Incident:
 
     def told_kin(self, member: Member, may_be_cause: bool) -> Iterator[Member]:
         """Those told whose readers know of this one: the same thing, its symptom, or one of the many."""
-        yield from self._told_about.get(member.subject, {}).values()
+        # Two disks of one node are two disks: one matter by the name alone, and each is told.
+        if member.subject is not None and member.sense.role is not Role.OTHER:
+            yield from self._told_about.get(member.subject, {}).values()
         if member.gathered or may_be_cause:
             for told in self.told_members.values():
                 if told.cause == member.fingerprint or (member.gathered and told.gathered):

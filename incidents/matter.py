@@ -45,10 +45,14 @@ _SIGNALS = (Role.LOSS, Role.FAULT, Role.SYMPTOM)
 
 
 class Tie(NamedTuple):
-    """A member of an open incident that speaks of the same matter, and why."""
+    """A member of an open incident that speaks of the same matter, and why.
+
+    `is_one_thing`: who was told of one was told of the other.
+    """
 
     member: Member
     why: str
+    is_one_thing: bool = False
 
 
 class Matters:
@@ -125,6 +129,23 @@ class Matters:
             return found
         places = [(other, self._hangs_on(other)) for other in found]
         return [other for other, theirs in places if not theirs or mine & theirs]
+
+    def of_service(self, member: Member, others: Iterable[Member]) -> list[Member]:
+        """Those of the others that are replicas of the same service, where nobody has said on which nodes.
+
+        What has taken one with it has taken the other: they are told in one message.
+        """
+        subject = member.subject
+        if subject is None or subject.kind != "replica" or self._within(member, "node"):
+            return []
+        mine = {one for one in self._topology.carried(subject) if one.kind == "service"}
+        return [
+            other
+            for other in others
+            if other.subject is not None
+            and not self._within(other, "node")
+            and not mine.isdisjoint(self._topology.carried(other.subject))
+        ]
 
     def _hangs_on(self, member: Member) -> frozenset[Entity]:
         subject = member.subject
@@ -241,7 +262,7 @@ class Matters:
                     continue
                 for other in self.on(other_gpu):
                     if other.sense.family == "nvlink" and other.firing:
-                        yield Tie(other, f"a link has two ends, and {other.title} {_state(other)}")
+                        yield Tie(other, f"a link has two ends, and {other.title} {_state(other)}", True)
 
 
 def _says_the_same(member: Member, other: Member, is_lost: bool) -> bool:
@@ -277,6 +298,8 @@ def _joined_at(member: Member) -> int:
 @lru_cache(maxsize=16_384)
 def are_one_matter(name: str, other: str, kind: str) -> bool:
     """Whether alerts of two names about the same thing of a kind are one matter."""
+    if name == other:
+        return True
     sense, known = sense_of(name), sense_of(other)
     if sense.role is Role.WATCH and known.role is Role.WATCH:
         return True

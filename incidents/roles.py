@@ -227,7 +227,9 @@ def _role(said: set[str], family: str) -> tuple[Role, str]:
         return Role.DRIVER, ""
     if _is_unseen(said, lost, family):
         return Role.WATCH, ""
-    if family and not (family == "power" and lost):
+    if lost and (family == "power" or {"gpu", "bus"} <= said):
+        return Role.LOSS, ""
+    if family:
         return Role.FAULT, family
     if said & _WAY and _is_broken(said):
         return Role.FAULT, "way"

@@ -13,6 +13,14 @@ from model.settings import Duration, Settings
 PositiveDuration = Annotated[Duration, Field(gt=0)]
 
 
+SETTLE = 15 * MINUTE
+"""How long (ms) a sign that joins what was told, and is no more urgent, waits before it is told for itself.
+
+About the longest of what follows a fault that is over: the range of a slow rate, the reload of an engine. It
+is bounded because the join is a likelihood: who still fires then is told, whatever was told before.
+"""
+
+
 class FlapSettings(Settings):
     """When an alert counts as flapping, where its rule says nothing of it."""
 

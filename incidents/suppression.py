@@ -11,12 +11,19 @@ last cause has been over for a while.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from alertmanager.route import Route
 from incidents.correlation import Incidents
 from incidents.incident import Incident
 from incidents.member import Member
-from model.alert import Alert
+from incidents.roles import Role
+from incidents.settings import SETTLE
+from model.alert import Alert, Tier
 from model.decision import Decision, allow, refuse
+
+MANY = 5
+"""Who was told of so many things of which the same is said has been told that it is spreading."""
 
 
 class TopologyStage:
@@ -85,6 +92,10 @@ class TopologyStage:
             if one.active(since):
                 goes_on = one
                 break
+        if not known and now - member.joined_at < SETTLE and _is_sign(member, incident):
+            return allow(
+                f"{incident.id} was told as {incident.told.name}, and this is likely of it: {member.why}"
+            )
         if not known:
             return refuse(f"what was told of {incident.id} does not speak of it: {member.why}")
         if goes_on is None:
@@ -92,3 +103,13 @@ class TopologyStage:
         return allow(
             f"{incident.id} was told already as {incident.told.name} with {goes_on.title}: {member.why}"
         )
+
+
+def _is_sign(member: Member, incident: Incident) -> bool:
+    """Whether it adds little to what was told: a symptom, or one more of many; nothing that is urgent."""
+    if member.tier < Tier.P2:
+        return False
+    if member.sense.role in (Role.SYMPTOM, Role.WATCH):
+        return True
+    alike = (one for one in incident.told_members.values() if one.name == member.name)
+    return member.sense.role is not Role.OTHER and len(list(islice(alike, MANY))) == MANY

@@ -12,9 +12,9 @@ from tests.incidents.scene import T0
 ROLES = {
     "loss": "NODEDOWN nodedown host_down gpulost DCGMGpuLost KubeNodeUnreachable "
     "NodeDown SwitchDown VllmDown KubeNodeNotReady KubePodNotReady GpuLost RackPowerLoss "
-    "EngineStalled",
-    "fault": "GpuXid79 NvlinkErrors GpuFallenOffBus LeafSwitchPortDown PodOOMKilled GpuThermalThrottle "
-    "NvlinkDown GPUXIDError NVLinkCrcErrors DCGMGpuFallenOffBus GPUECCErrors InfinibandLinkDown "
+    "EngineStalled DCGMGpuFallenOffBus GpuFallenOffBus",
+    "fault": "GpuXid79 NvlinkErrors LeafSwitchPortDown PodOOMKilled GpuThermalThrottle "
+    "NvlinkDown GPUXIDError NVLinkCrcErrors GPUECCErrors InfinibandLinkDown "
     "container_oom ib_port_down xid_79 DcgmXidErrors PDUOutletOff GPUXIDERROR",
     "watch": "InstanceDown TargetDown DcgmExporterDown GPUMetricsAbsent scrape_failed DCGMDown "
     "AgentsLostTogether",
