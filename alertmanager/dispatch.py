@@ -184,6 +184,10 @@ class Dispatcher:
         """The alerts that stay back, by fingerprint: from at least one of their groups."""
         return self._flushing.held
 
+    def held_in(self, group: Group) -> tuple[Held, ...]:
+        """What stayed back when a group was last flushed."""
+        return self._flushing.holding.get(group.id, ())
+
     @property
     def pending(self) -> list[Notification]:
         """What waits for an answer, for the API and for a graceful stop."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from alertmanager.grouping import Group
 from alertmanager.record_rows import Noted
 from alertmanager.records import AlertRecord
 from alertmanager.route import Route, build_route, routing_labels
@@ -124,12 +125,29 @@ class Explainer:
             "verdict": self._facts(record, known)[1],
         }
 
-    def _would_hold(self, alert: Alert, routes: Sequence[Route]) -> Held | None:
+    def _held(self, alert: Alert, routes: Sequence[Route], groups: Sequence[Group]) -> dict[str, Held]:
+        """By receiver, what holds the alert back from all its groups there."""
+        found = {}
+        for receiver in dict.fromkeys(route.receiver for route in routes):
+            there = [group for group in groups if group.route.receiver == receiver]
+            held = [self._held_in(group, alert) for group in there]
+            if not held or not all(held):
+                held = [self._would_hold(alert, route) for route in routes if route.receiver == receiver]
+            if held[0] is not None and all(held):
+                found[receiver] = held[0]
+        return found
+
+    def _held_in(self, group: Group, alert: Alert) -> Held | None:
+        """What held the alert back when its group was flushed."""
+        held = self._pipeline.dispatcher.held_in(group)
+        return next((one for one in held if one.alert.fingerprint == alert.fingerprint), None)
+
+    def _would_hold(self, alert: Alert, route: Route) -> Held | None:
         """What holds the alert back at this moment, though its group has not been flushed since."""
         for stage in self._pipeline.alerting.stages:
-            decisions = [stage.holds(alert, route, self._now) for route in routes]
-            if decisions and all(decisions):
-                return Held(alert, stage.name, str(decisions[0]))
+            decision = stage.holds(alert, route, self._now)
+            if decision:
+                return Held(alert, stage.name, decision.why)
         return None
 
     def _facts(self, record: AlertRecord, known: Known) -> tuple[dict[str, Any], str]:
@@ -140,7 +158,9 @@ class Explainer:
         alert = Alert(known.labels, starts_at=known.starts_at, incident=known.incident)
         routes = self._root.match(routing_labels(alert, plain=self._plain))
         groups = dispatcher.groups_of(fingerprint)
-        held = dispatcher.held.get(fingerprint) or self._would_hold(alert, routes)
+        held_from = self._held(alert, routes, groups)
+        held = next(iter(held_from.values()), None)
+        begun = [one.at for one in record.changes if one.starts_at == known.starts_at and not one.ended]
         facts = Facts(
             now=self._now,
             name=known.labels.value("alertname") or format_labels(known.labels),
@@ -150,7 +170,7 @@ class Explainer:
             ends_at=known.ends_at,
             pending_for=str(origin.rule.hold) if origin else "",
             due_at=known.starts_at + self._hold(origin),
-            held=held,
+            held=held_from,
             holds=record.holds,
             told=record.notifications,
             groups=groups,
@@ -158,6 +178,7 @@ class Explainer:
             silent_receivers=self._silent,
             has_own_route=self._plain or routes != [self._root],
             remembered=bool(record.changes),
+            heard_at=min(begun, default=0),
         )
         document = {
             "source": origin,
@@ -174,6 +195,10 @@ class Explainer:
             ],
             "groups": [_group_document(group, self._now) for group in groups],
             "held": None if held is None else {"stage": held.stage, "why": held.why},
+            "held_from": [
+                {"receiver": receiver, "stage": one.stage, "why": one.why}
+                for receiver, one in held_from.items()
+            ],
             "holds": [hold_document(hold) for hold in record.holds],
             "notifications": [noted_document(noted, fingerprint) for noted in record.notifications],
             "pending": waiting_documents(
@@ -223,9 +248,14 @@ def _group_document(group: Any, now: int) -> dict[str, Any]:
 
 
 def _incident_verdict(incident: str, told: Sequence[Noted], verdicts: Sequence[str]) -> str:
-    paged = next((noted for noted in told if noted.firing), None)
-    if paged is None:
+    firing = [noted for noted in told if noted.firing]
+    if not firing:
         return f"{incident} paged nobody. {' '.join(sorted(set(verdicts))[:3])}"
-    receivers = ", ".join(sorted({noted.delivery.receiver for noted in told if noted.firing}))
-    first = f"at {format_moment(paged.at)}: {paged.why}; {delivery_sentence(paged)}"
-    return f"{incident} paged {receivers} {first}."
+    taken = [noted for noted in firing if noted.delivered]
+    first = (taken or firing)[0]
+    receivers = ", ".join(sorted({noted.delivery.receiver for noted in taken or firing}))
+    verb = "paged" if taken else "tried to page"
+    sentence = f"{incident} {verb} {receivers} at {format_moment(first.at)}: {first.why}; "
+    sentence += f"{delivery_sentence(first)}."
+    missing = sorted({one.delivery.receiver for one in firing} - {one.delivery.receiver for one in taken})
+    return f"{sentence} It tried to page {', '.join(missing)}." if taken and missing else sentence

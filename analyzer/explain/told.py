@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from alertmanager.notification import Pending
@@ -86,11 +86,6 @@ def delivery_sentence(noted: Noted) -> str:
     last = noted.attempts[-1]
     count = "1 attempt" if last.last == 1 else f"{last.last} attempts"
     return f"{noted.delivery} has not taken it after {count}: {last.answer}"
-
-
-def first_told(told: Sequence[Noted], fingerprint: int) -> Noted | None:
-    """The first notification that named the alert while it fired."""
-    return next((noted for noted in told if fingerprint in noted.firing), None)
 
 
 def ago(now: int, at: int) -> str:

@@ -20,7 +20,8 @@ from model.moment import format_duration, format_moment, whole_seconds
 class Verdict:
     """One alert from its begin to its end; it may begin anew later, which is another verdict. Times are ms.
 
-    `held` says why each stage has kept it back, the last one in `last_stage`.
+    `held` says why each stage has kept it back, the last one in `last_stage`. `believed_by` are the
+    receivers that were told of it before and not of the end of that: to them it is no news.
     """
 
     alert: Alert
@@ -34,6 +35,7 @@ class Verdict:
     incident: str = ""
     held: dict[str, str] = field(default_factory=dict)
     last_stage: str = ""
+    believed_by: frozenset[str] = frozenset()
 
     @property
     def told(self) -> bool:
@@ -48,6 +50,9 @@ class Verdict:
             return f"told to {', '.join(sorted(self.receivers))} after {waited}"
         if self.last_stage:
             return f"not told: {self.last_stage} held it back: {self.held[self.last_stage]}"
+        if self.believed_by:
+            receivers = ", ".join(sorted(self.believed_by))
+            return f"not told: it was no news, {receivers} believed that the earlier one still fired"
         if self.ended_at is not None:
             lasted = format_duration(whole_seconds(max(0, self.ended_at - self.began_at)))
             return f"not told: it ended after {lasted}, before its group was due"
@@ -116,6 +121,7 @@ class Verdicts(NoLedger):
     def __init__(self, resolve_timeout: int) -> None:
         self._resolve_timeout = resolve_timeout
         self._current: dict[int, Verdict] = {}
+        self._believed: dict[int, set[str]] = {}
         self.all: list[Verdict] = []
 
     def __iter__(self) -> Iterator[Verdict]:
@@ -130,7 +136,8 @@ class Verdicts(NoLedger):
         if current is None:
             if alert.resolved_at(line.at):
                 return
-            current = Verdict(alert, line.at, line.at, lines=0)
+            believed_by = frozenset(self._believed.get(alert.fingerprint, ()))
+            current = Verdict(alert, line.at, line.at, lines=0, believed_by=believed_by)
             self._current[alert.fingerprint] = current
             self.all.append(current)
         current.alert, current.heard_at = alert, line.at
@@ -168,6 +175,10 @@ class Verdicts(NoLedger):
     def sent(self, notification: Notification, now: int) -> Sent:
         """A notification left; what it tells of is told."""
         faults: set[str] = set()
+        for fingerprint in notification.firing:
+            self._believed.setdefault(fingerprint, set()).add(notification.receiver)
+        for fingerprint in notification.resolved:
+            self._believed.get(fingerprint, set()).discard(notification.receiver)
         for alert in notification.alerts:
             current = self._current.get(alert.fingerprint)
             if current is None:

@@ -87,6 +87,13 @@ def test_an_alert_that_begins_anew_after_silence_is_not_filled() -> None:
     assert told(result)[1] == (310, "resolved", "-A")
 
 
+def test_what_begins_again_untold_was_no_news() -> None:
+    lines = [line(0), line(20, status="resolved"), line(30, startsAt=30), line(40, status="resolved")]
+    first, again = simulate(history(*lines), central()).verdicts
+    assert first.told
+    assert again.why == "not told: it was no news, team believed that the earlier one still fired"
+
+
 def test_the_figures_of_faults() -> None:
     result = simulate(
         history(

@@ -72,11 +72,12 @@ class House:
         self._make = make
         self.now = START
         self.answer = YES
+        self.alerting: dict[str, Any] = ALERTING
         self.start()
 
     def start(self) -> None:
         rules = {"shipped": False, "files": [str(self.rules)]}
-        self.pipeline = self._make(self.now, rules=rules, alertmanager=ALERTING)
+        self.pipeline = self._make(self.now, rules=rules, alertmanager=self.alerting)
         labels = Labels({"job": "rooms", "instance": "house"})
         self._ingest = TargetIngest(self.pipeline.window, "house", 1000, labels)
 
@@ -205,6 +206,60 @@ def test_one_that_ended_too_soon_is_remembered(house: House) -> None:
     assert "Hot paged nobody: it ended after 2s, before its group was due" in house.explain("Hot")["verdict"]
 
 
+def test_a_notification_of_an_earlier_one_is_none_of_this_one(house: House) -> None:
+    house.run(10, cellar=90.0)
+    house.run(2, cellar=20.0)
+    house.run(5, cellar=90.0)
+    assert house.explain("Hot")["verdict"] == (
+        "Hot paged nobody: it was no news: facility still believes that the earlier one fires, told at "
+        "2027-01-15T08:00:06.000Z."
+    )
+    house.run(1, cellar=20.0)
+    verdict = house.explain("Hot")["verdict"]
+    assert "it was no news: facility still believed" in verdict
+    assert "before its group was due" not in verdict
+
+
+def test_each_receiver_has_a_verdict_of_its_own(house: House) -> None:
+    team = {"matchers": ['team="facility"']}
+    house.alerting = ALERTING | {
+        "time_intervals": [{"name": "always", "time_intervals": [{}]}],
+        "route": {
+            "receiver": "log",
+            "group_by": ["alertname"],
+            "group_wait": "2s",
+            "routes": [
+                team | {"receiver": "facility", "continue": True},
+                team | {"receiver": "network", "mute_time_intervals": ["always"]},
+            ],
+        },
+    }
+    house.start()
+    house.run(10, cellar=90.0)
+    verdict = house.explain("Hot")["verdict"]
+    assert verdict.startswith("Hot paged facility at 2027-01-15T08:00:06.000Z, 2s after it began: ")
+    assert "held back since" not in verdict
+    assert "network was not told: the time_intervals stage holds it back from there: " in verdict
+
+
+def test_one_in_the_list_of_another_was_named_in_its_page(house: House) -> None:
+    house.alerting = ALERTING | {
+        "route": {"receiver": "log", "group_by": ["tier"], "group_wait": "5s"},
+        "inhibit_rules": [],
+    }
+    house.start()
+    house.run(12, mains=0, cellar=90.0)
+    assert house.explain("Mains")["verdict"].startswith("Mains paged log at ")
+    assert house.explain("Hot")["verdict"].startswith("Hot was named in the page to log about 'Mains")
+
+
+def test_an_end_that_nobody_took_is_not_said_to_be_told(house: House) -> None:
+    house.run(10, cellar=90.0)
+    house.answer = NO
+    house.run(20, cellar=20.0)
+    assert "which facility has not taken yet" in house.explain("Hot")["verdict"]
+
+
 def test_a_receiver_without_a_way_is_named(house: House) -> None:
     house.run(10, attic=90.0)
     assert "its receiver nobody has no way to notify" in house.explain("Hot")["verdict"]
@@ -214,7 +269,12 @@ def test_a_receiver_that_fails_shows_its_answers_and_the_next_try(house: House) 
     house.answer = NO
     house.run(8, cellar=90.0)
     found = house.explain("Hot")
-    assert "was to page facility" in found["verdict"]
+    assert "tried to page facility" in found["verdict"]
+    assert " paged " not in found["verdict"]
+    (incident,) = house.pipeline.incidents.ordered()
+    whole = Explainer(house.pipeline, house.now).incident(incident.id)
+    assert whole is not None
+    assert whole["verdict"].startswith(f"{incident.id} tried to page facility at ")
     assert "has not taken it after" in found["verdict"]
     assert found["notifications"][0]["attempts"][0]["answer"] == "503 Service Unavailable"
     (waiting,) = found["pending"]
