@@ -276,8 +276,8 @@ class Admission:
 
     def _explained_late(self, cause: Member, now: int) -> list[tuple[Member, Explanation]]:
         """The members that nothing explained before this alert came."""
-        if not self.explanations.may_explain(cause):
-            return []
+        if not self.explanations.may_explain(cause) or not self.explanations.is_first(cause):
+            return []  # what another of its name did not explain before, it does not explain either
         since = now - self.settings.window
         found = []
         for entity in self.explanations.affected(cause):

@@ -40,15 +40,21 @@ Causes = dict[Entity, dict[str, dict[int, Member]]]
 
 
 class Explanation(NamedTuple):
-    """A cause, and the sentence that says why it is one.
+    """A cause, the way by which it explains, and the edge that joins the two.
 
     `through_service`: joined by a share only; `is_guess`: one of several that it may be.
     """
 
     cause: Member
-    why: str
+    way: str
+    edge: str
     through_service: bool = False
     is_guess: bool = False
+
+    @property
+    def why(self) -> str:
+        """The sentence, written for the one that is the best of many."""
+        return f"{self.cause.title} explains it ({self.way}): {self.edge}"
 
 
 class Explanations:
@@ -90,6 +96,11 @@ class Explanations:
             del names[member.name]
         if not names:
             del self._at[subject]
+
+    def is_first(self, cause: Member) -> bool:
+        """Whether it is the cause that is looked at, of those of its name about its thing."""
+        alike = self._at.get(cause.subject, {}).get(cause.name) if cause.subject is not None else None
+        return alike is not None and next(iter(alike.values()), None) is cause
 
     def clear(self) -> None:
         """Nothing fires."""
@@ -348,4 +359,4 @@ def _ranked(cause: Member, way: str, depth: int, edge: str) -> tuple[_Rank, Expl
         cause.starts_at,
         cause.fingerprint,
     )
-    return rank, Explanation(cause, f"{cause.title} explains it ({way}): {edge}")
+    return rank, Explanation(cause, way, edge)
