@@ -20,6 +20,9 @@ LINE = 400
 WHY = 1000
 """So many characters of what a page says of itself: what has changed, or the list of a digest."""
 
+Link = Callable[[str, str], str]
+"""Writes a link, of its words and its URL, in the markup of a channel."""
+
 _PLACES = (
     ("node", NODE_LABELS),
     ("GPU", ("gpu", *GPU_LABELS)),
@@ -43,36 +46,44 @@ def title(notification: Notification) -> str:
     return _cut(" ".join([line, ", ".join(new)]).strip(), 200)
 
 
+def plain_link(words: str, url: str) -> str:
+    """A link where there is no markup."""
+    return f"{words}: {url}"
+
+
 def body(
     notification: Notification,
     external_url: str = "",
     limit: int = 0,
     listed: int = LISTED,
     quote: Callable[[str], str] = str,
+    link: Link = plain_link,
 ) -> str:
     """The incidents' words and links, then the alerts: words, beginning, first check, runbook.
 
     At most `limit` bytes in UTF-8 (0: no limit): what does not fit is counted and linked. `quote` is put
-    on every line that is not a link, so that no markup in a value comes alive.
+    on every line that is not a link, and `link` writes the links, so that no markup in a value comes alive;
+    no line is cut afterwards, for half of an escape is markup too.
     """
-    briefs = [quote(_cut(inert(notification.why), WHY))] if notification.is_page else []
-    briefs += [_brief(brief, quote) for brief in notification.briefs]
+    why = min(WHY, limit // 2) if limit else WHY
+    briefs = [quote(_cut(inert(notification.why), why))] if notification.is_page else []
+    briefs += [_brief(brief, quote, link) for brief in notification.briefs]
     alerts = sorted(notification.alerts, key=lambda alert: urgency(alert, notification.at))
     known = {brief.incident for brief in notification.briefs}
     links = [
-        f"{incident}: {incident_url(external_url, incident)}"
+        link(incident, incident_url(external_url, incident))
         for incident in notification.incidents
         if external_url and incident not in known
     ]
     blocks = [quote(_block(alert, notification.at)) for alert in alerts[:listed]]
     while True:
         rest = len(alerts) - len(blocks)
-        more = [_more(rest, notification, external_url)] if rest else []
+        more = [_more(rest, rest_url(notification, external_url), quote, link)] if rest else []
         text = "\n\n".join(block for block in [*briefs, *blocks, *more, *links] if block)
         if not limit or len(text.encode(errors="replace")) <= limit:
             return text
         if not blocks:
-            return cut_bytes(text, limit)
+            return _lines_in(text, limit)
         blocks.pop()
 
 
@@ -173,17 +184,28 @@ def _matter(notification: Notification) -> list[str]:
     return [name, f"on {place}" if place else "", f"(+{more} more)" if more else ""]
 
 
-def _brief(brief: Brief, quote: Callable[[str], str]) -> str:
+def _brief(brief: Brief, quote: Callable[[str], str], link: Link) -> str:
     """What is known of the incident, and the two links that a person needs at night."""
     lines = [quote(_cut(inert(words), LINE)) for words in brief.lines]
-    lines += [f"Acknowledge: {brief.ack_url}"] if brief.ack_url else []
-    lines += [f"{brief.incident}: {brief.url}"] if brief.url else []
+    lines += [link("Acknowledge", brief.ack_url)] if brief.ack_url else []
+    lines += [link(brief.incident, brief.url)] if brief.url else []
     return "\n".join(lines)
 
 
-def _more(rest: int, notification: Notification, external_url: str) -> str:
-    link = rest_url(notification, external_url)
-    return f"and {rest} more alert{'s' if rest != 1 else ''}{': ' + link if link else ''}"
+def _more(rest: int, url: str, quote: Callable[[str], str], link: Link) -> str:
+    words = f"and {rest} more alert{'s' if rest != 1 else ''}"
+    return link(words, url) if url else quote(words)
+
+
+def _lines_in(text: str, limit: int) -> str:
+    """As many whole lines as fit, in their order."""
+    kept, room = list[str](), limit + 1  # no line break stands behind the last
+    for each in text.split("\n"):
+        size = len(each.encode(errors="replace")) + 1
+        if size <= room:
+            kept.append(each)
+            room -= size
+    return "\n".join(kept).strip()
 
 
 def _block(alert: Alert, now: int) -> str:

@@ -61,7 +61,11 @@ class Telegram:
             ),
         }
         url = f"{(config.api_url or '').rstrip('/')}/bot{token}/sendMessage"
-        return await self._poster.post(url, self._outlet.json(message), secrets={token})
+        outcome = await self._poster.post(url, self._outlet.json(message), secrets={token})
+        if not outcome.ok and "can't parse entities" in outcome.answer and message.pop("parse_mode", ""):
+            # a template of the configuration is no valid markup; a page without it is better than none
+            outcome = await self._poster.post(url, self._outlet.json(message), secrets={token})
+        return outcome
 
 
 class Webex:

@@ -16,7 +16,7 @@ from alertmanager.receivers.authorizing import Session
 from alertmanager.receivers.payload import Writer
 from alertmanager.template.data import data_of
 from alertmanager.template.library import Library
-from alertmanager.template.printers import ESCAPES
+from alertmanager.template.printers import ESCAPES, LINKS
 from alertmanager.template.values import Data
 from alertmanager.text import body, incidents_of, title
 from model.alert import Tier
@@ -67,8 +67,8 @@ class Outlet:
 
     def body(self, markup: str = "text", limit: int = 0) -> Fill:
         """Our own words below it, in at most `limit` bytes (0: as the cap has it)."""
-        escape, most = ESCAPES[markup], self.most(limit)
-        return lambda notification: body(notification, self.external_url, most, quote=escape)
+        escape, link, most = ESCAPES[markup], LINKS[markup], self.most(limit)
+        return lambda notification: body(notification, self.external_url, most, quote=escape, link=link)
 
     def most(self, limit: int) -> int:
         """The smaller of a service's limit and half of the cap: JSON needs room for its escapes."""
@@ -109,11 +109,13 @@ def given(message: Mapping[str, Any]) -> dict[str, Any]:
 def group_hash(notification: Notification) -> str:
     """By this a service knows a matter again: SHA-256 of the group's key, as Alertmanager makes it.
 
-    Pages about one incident share a key, so that the update, the escalation and the end are one matter.
+    Pages about one incident share a key with the group that is exactly this incident: the update, the
+    escalation and the end are one matter.
     """
     key = notification.group_key
     about = incidents_of(notification)
-    if notification.is_page and len(about) == 1:
+    whole = [*notification.group_labels.items()] == [("incident", about[0] if about else "")]
+    if (notification.is_page or whole) and len(about) == 1:
         key = f"incident:{about[0]}"
     return hashlib.sha256(key.encode(errors="replace")).hexdigest()
 

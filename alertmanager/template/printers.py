@@ -22,6 +22,9 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~=])")
 _LIGHT_MARKDOWN = re.compile(r"([\\`*<>~|]|\](?=[(\[:])|(?<!\w)_|_(?!\w))")
 _MENTION = re.compile(r"(?<![\w.+-])@(?=\w)")
 _URL = re.compile(r"(https?://[\w./:?#&=%+,;~-]+)", re.ASCII)
+_ENDS_A_LINK = re.compile(r"([)\\])")
+_IN_WORDS_OF_A_LINK = re.compile(r"[][_*`]")
+_IN_BARE_URL = "/:?#&=%+,;~.-_@!$'"
 _WORD_JOINER = "\u2060"
 
 
@@ -78,6 +81,33 @@ def html_text(text: str) -> str:
     """For a subset of HTML."""
     return html.escape(text)
 
+
+def markdown_link(words: str, url: str) -> str:
+    """A bare URL, which every such chat makes a link, without a character that ends or formats one."""
+    return f"{markdown(words)}: {quote(url, safe=_IN_BARE_URL, errors='replace')}"
+
+
+def markdown_v2_link(words: str, url: str) -> str:
+    """Inside of the brackets everything is escaped, inside of the parentheses two characters."""
+    escaped = _ENDS_A_LINK.sub(r"\\\1", url)
+    return f"[{markdown_v2(words)}]({escaped})"
+
+
+def markdown_v1_link(words: str, url: str) -> str:
+    """Nothing can be escaped inside of brackets, so what would end them is left out."""
+    return f"[{_IN_WORDS_OF_A_LINK.sub(' ', words)}]({url.replace(')', '%29')})"
+
+
+LINKS: Mapping[str, Callable[[str, str], str]] = {
+    "text": lambda words, url: f"{words}: {url}",
+    "slack": lambda words, url: f"{slack(words)}: {slack(url)}",
+    "slack_names": lambda words, url: f"{slack_names(words)}: {slack(url)}",
+    "markdown": markdown_link,
+    "MarkdownV2": markdown_v2_link,
+    "Markdown": markdown_v1_link,
+    "html_text": lambda words, url: f'<a href="{html.escape(url)}">{html.escape(words)}</a>',
+}
+"""How each of the markups below writes a link."""
 
 ESCAPES: Mapping[str, Escape] = {
     "text": plain,

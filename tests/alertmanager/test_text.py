@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alertmanager.template.printers import ESCAPES, LINKS
 from alertmanager.text import body, cut_bytes, ended, line, rest_url, title
 from model.alert import Alert, Tier
 from model.labels import Labels
@@ -68,3 +70,11 @@ def test_no_text_is_longer_than_asked(limit: int, summary: str, why: str) -> Non
     assert len(body(what, "https://owl.example", limit).encode(errors="replace")) <= limit
     assert len(cut_bytes(summary, limit).encode(errors="replace")) <= limit
     assert title(what).isprintable()
+
+
+@given(st.integers(3, 600), st.text("ab*_.é\\", max_size=80))
+def test_no_escape_and_no_link_is_cut(limit: int, why: str) -> None:
+    what = replace(told([LOST], group_key="page:x", briefs=(BRIEF,)), why=why)
+    text = body(what, "https://owl.example", limit, quote=ESCAPES["MarkdownV2"], link=LINKS["MarkdownV2"])
+    outside = re.sub(r"\[(?:\\.|[^\]\\])*\]\((?:\\.|[^)\\])*\)", "", text)
+    assert not re.search(r"[_*\[\]()~`>#+=|{}.!\\-]", re.sub(r"\\.", "", outside)), text

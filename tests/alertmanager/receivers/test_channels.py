@@ -16,7 +16,7 @@ from model.labels import Labels
 from tests.alertmanager.receivers.catcher import NASTY, Catcher, evil
 from tests.alertmanager.receivers.told import BRIEF, GONE, LOST, told
 
-KEY = hashlib.sha256(told().group_key.encode()).hexdigest()
+KEY = hashlib.sha256(b"incident:INC-20261120-0001").hexdigest()
 
 Config = Callable[[str], dict[str, Any]]
 
@@ -90,7 +90,8 @@ async def test_values_are_inert(catcher: Catcher, kind: str) -> None:
         for mark in (" <img", "[a](", "[p](", "@here", " <!channel", " <@U", " *b*", " `c`"):
             assert mark not in words
     if kind == "telegram":
-        assert "<" not in requests[0].json["text"]
+        words = re.sub(r'<a href="[^"<>]*">[^"<>]*</a>', "", requests[0].json["text"])
+        assert "<" not in words
         assert "&lt;img" in requests[0].json["text"]
     if kind == "discord":
         assert requests[0].json["allowed_mentions"] == {"parse": []}
@@ -105,6 +106,58 @@ async def test_telegrams_markdown_is_escaped(catcher: Catcher, mode: str, bare: 
     assert request.json["parse_mode"] == mode
     assert not re.search(bare, request.json["text"])
     assert "onerror" in request.json["text"]
+
+
+SIGNED = replace(
+    BRIEF,
+    title="GPU_3 of *n1*",
+    url="https://owl.example/api/v1/incidents/INC-20261120-0001",
+    ack_url="https://owl.example/ack/INC-1?until=1796319846&who=ada_(x)&sig=wO_R8*[meft-ab\\",
+)
+LINK = {
+    "MarkdownV2": r"(?<!\\)\[((?:\\.|[^\]\\])*)\]\((?:\\.|[^)\\])*\)",
+    "Markdown": r"\[([^][_*`]*)\]\([^)]*\)",
+}
+BARE = {"MarkdownV2": r"(?<!\\)[_*\[\]()~`>#+=|{}.!-]", "Markdown": r"(?<!\\)[_*`\[]"}
+
+
+@pytest.mark.parametrize("mode", ["MarkdownV2", "Markdown"])
+async def test_links_are_written_in_telegrams_markup(catcher: Catcher, mode: str) -> None:
+    """As its parser reads it: whole links, and outside of them nothing bare."""
+    many = [replace(LOST, labels=Labels({"alertname": f"A_{n}", "gpu": str(n)})) for n in range(30)]
+    what = told(many, "telegram[0]", briefs=(SIGNED,), group_labels=Labels({"a": "b_c"}))
+    config = {"telegram_configs": [{**CONFIGS["telegram"](catcher.url), "parse_mode": mode}]}
+    _, [request] = await catcher.told(config, what, external_url="https://owl_.example")
+    text = request.json["text"]
+    assert request.json["parse_mode"] == mode
+    assert len(re.findall(LINK[mode], text)) >= 3, text
+    assert not re.search(BARE[mode], re.sub(LINK[mode], "", text)), text
+
+
+async def test_what_telegram_cannot_parse_is_sent_plain(catcher: Catcher) -> None:
+    from aiohttp import web
+
+    async def refuse() -> web.Response:
+        if "parse_mode" not in catcher.requests[-1].json:
+            return web.json_response({"ok": True})
+        words = "Bad Request: can't parse entities: Character '.' is reserved"
+        return web.json_response({"ok": False, "error_code": 400, "description": words}, status=400)
+
+    catcher.answer = refuse
+    outcome, requests = await sent(catcher, "telegram", told(integration="telegram[0]"), message="a.b")
+    assert outcome.ok
+    assert [request.json.get("parse_mode") for request in requests] == ["HTML", None]
+
+
+async def test_links_in_the_other_markups(catcher: Catcher) -> None:
+    expected = {
+        "slack": "Acknowledge: https://owl.example/ack/INC-1?until=1796319846&amp;who=ada_(x)&amp;sig=",
+        "discord": "&who=ada_%28x%29&sig=wO_R8%2A%5Bmeft-ab%5C",
+        "telegram": '<a href="https://owl.example/ack/INC-1?until=1796319846&amp;who=ada_(x)&amp;sig=wO_R8*[meft',
+    }
+    for kind, words in expected.items():
+        _, [request] = await sent(catcher, kind, told(integration=f"{kind}[0]", briefs=(SIGNED,)))
+        assert words in json.dumps(request.json, ensure_ascii=False).replace('\\"', '"'), request.raw
 
 
 async def test_templates_of_the_configuration_escape_values_too(catcher: Catcher) -> None:
@@ -256,8 +309,14 @@ async def test_a_value_in_a_webhooks_url_leads_nowhere_else(catcher: Catcher) ->
     assert "made no http" in outcome.answer
 
 
-async def test_pages_about_one_incident_share_a_key(catcher: Catcher) -> None:
+async def test_pages_about_one_incident_share_a_key_with_the_group_that_it_is(catcher: Catcher) -> None:
     keys = set()
+    for kind, name in (("pagerduty", "dedup_key"), ("opsgenie", "alias"), ("victorops", "entity_id")):
+        _, [request] = await sent(catcher, kind, told([LOST], f"{kind}[0]"))
+        keys.add(request.json[name])
+    wider = told([LOST], "pagerduty[0]", group_labels=Labels({"incident": LOST.incident, "node": "n1"}))
+    _, [request] = await sent(catcher, "pagerduty", wider)  # other groups may be about the same incident
+    assert request.json["dedup_key"] == hashlib.sha256(wider.group_key.encode()).hexdigest()
     for step in ("1", "2"):
         page = told([LOST], "pagerduty[0]", headline="not acknowledged", group_key=f"page:escalation:{step}")
         _, [request] = await sent(catcher, "pagerduty", page)

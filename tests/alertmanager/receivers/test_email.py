@@ -63,7 +63,7 @@ async def test_a_mail_has_text_and_html_and_names_its_thread(server: MailServer)
     assert (message["Subject"], message["X-Team"]) == ("firing!", "team")
     assert message["To"] == "gpu@example.org, Night Shift <night@example.org>"
     assert message["Message-ID"] == f"<{'k' * 32}@example.org>"
-    thread = hashlib.sha256(told().group_key.encode()).hexdigest()[:32]
+    thread = hashlib.sha256(b"incident:INC-20261120-0001").hexdigest()[:32]
     assert message["References"] == message["In-Reply-To"] == f"<{thread}.2026-11-18@example.org>"
     text, page = message.get_body(("plain",)), message.get_body(("html",))
     assert text is not None
