@@ -330,7 +330,14 @@ class Dispatcher:
                 self._unknown_receivers.add(page.receiver)
                 log.error("%s (known: %s)", why, ", ".join(sorted(self._flushing.integrations)))
             return refuse(why)
-        deliveries = [delivery_of(page, integration) for integration in integrations]
+        if not integrations:
+            return refuse(
+                f"the page {page.key} goes nowhere: the receiver {page.receiver!r} has no integration"
+            )
+        wanted = [name for name, hears_ends in integrations.items() if hears_ends or not page.resolved]
+        if not wanted:
+            return refuse(f"the page {page.key} goes nowhere: {page.receiver} wants to hear of no end")
+        deliveries = [delivery_of(page, integration) for integration in wanted]
         fresh = [one for one in deliveries if one not in self._outbox and one not in self._flushing.log]
         if not fresh:
             return refuse(f"the page {page.key} was decided before")

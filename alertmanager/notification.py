@@ -43,7 +43,8 @@ class Page:
     """A notification that no group asked for: an escalation, a status update, a digest, a dead man.
 
     `key` names the matter and the step ("escalation:INC-20261126-0001:2"): the same key is decided once,
-    also by a restarted process. `headline` leads the message; `alerts` are what it lists.
+    also by a restarted process. `headline` leads the message; `alerts` are what it lists. `resolved` says
+    that the matter is over, which an integration that wants no ends (send_resolved) is not told.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Page:
     why: str
     alerts: tuple[Alert, ...] = ()
     tier: Tier = Tier.P3
+    resolved: bool = False
 
 
 PAGE = "page:"

@@ -22,7 +22,7 @@ def delivery_of(page: Page, integration: str) -> Delivery:
 
 def notification_of(page: Page, delivery: Delivery, briefs: Sequence[Brief], now: int) -> Notification:
     """The page as one integration is told it."""
-    ended = frozenset(alert.fingerprint for alert in page.alerts if alert.resolved_at(now))
+    ended = frozenset(alert.fingerprint for alert in page.alerts if page.resolved or alert.resolved_at(now))
     return Notification(
         delivery,
         Labels(),

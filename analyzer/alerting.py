@@ -74,7 +74,8 @@ class Alerting:
         leaving = self.dispatcher.step(now, told, more=more)
         for notification in leaving:
             self.people.told(notification, now)
-        self.dispatcher.page(self.people.step(now, self.incidents, self._silenced), now)
+        pages = self.people.step(now, self.incidents, self._silenced)
+        self.people.settle(pages, self.dispatcher.page(pages, now), self.incidents, now)
         return leaving
 
     def quiet(self, now: int) -> list[Alert]:
@@ -90,8 +91,8 @@ class Alerting:
         if not outcome.ok and attempt & (attempt - 1):
             return decision  # a receiver that stays away is noted at attempts 1, 2, 4, 8...
         kind = "notified" if outcome.ok else "not notified"
-        for incident in notification.incidents:
-            self.incidents.note(incident, now, kind, str(decision))
+        for position, incident in enumerate(notification.incidents):  # the same sentence: one line of the log
+            self.incidents.note(incident, now, kind, str(decision), logged=position == 0)
         return decision
 
     def reconfigure(self, settings: CentralSettings, explains: Explains, now: int) -> None:

@@ -96,7 +96,8 @@ def problems_of_rest(settings: CentralSettings, receivers: Collection[str] | Non
     yield from _problems_of_files(settings, settings.file)
     yield from problems_of_dead_man(settings.analyzer.dead_man, settings.file)
     if receivers is not None:
-        yield from problems_of_on_call(settings.incidents.on_call, receivers, settings.file)
+        mute = [one.name for one in settings.alertmanager.receivers if not any(one.integrations())]
+        yield from problems_of_on_call(settings.incidents.on_call, receivers, settings.file, mute=mute)
 
 
 def problems_of_own_files(settings: CentralSettings) -> Iterator[Problem]:

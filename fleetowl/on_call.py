@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import click
+
 from fleetowl.remote import get, post
 from fleetowl.tables import FORMS, table
 from fleetowl.visible import visible
@@ -17,6 +19,10 @@ DEFAULT_URL = "http://127.0.0.1:9480"
 
 def acknowledge(url: str, incident: str, who: str | None, token_file: Path | None, *, undo: bool) -> str:
     """Tell the analyzer whose incident it is; its sentence."""
+    if who is not None and not who.strip():
+        raise click.UsageError(
+            "--who is empty: say whose the incident is, or leave --who out to be it yourself"
+        )
     query = urlencode({"who": who or _user(), "how": "the command line"})
     path = f"/api/v1/incidents/{quote(incident, safe='')}/{'unack' if undo else 'ack'}?{query}"
     return visible(str(post(url, path, token_file)))

@@ -29,6 +29,12 @@ class Archive:
         self._members = MemberRows()
         self._numbering = Numbering()
         self._closed: dict[str, Incident] = {}
+        self._touched: set[str] = set()
+
+    def touched(self) -> set[str]:
+        """Which incidents have changed since the last question."""
+        found, self._touched = self._touched, set()
+        return found
 
     def get(self, incident_id: str) -> Incident | None:
         """An incident that is remembered."""
@@ -48,6 +54,7 @@ class Archive:
     def touch(self, incident: Incident) -> None:
         """It has changed: it is written with the next save."""
         self.version += 1
+        self._touched.add(incident.id)
         self._incidents.touch(incident.id)
 
     def keep(self, member: Member) -> None:
@@ -71,9 +78,11 @@ class Archive:
         self.open.pop(incident.id, None)
         self._closed[incident.id] = incident
 
-    def note(self, incident_id: str, at: int, kind: str, sentence: str) -> None:
+    def note(self, incident_id: str, at: int, kind: str, sentence: str, *, logged: bool = True) -> None:
         """Append to the timeline of an incident; what names no known incident is only logged."""
-        log.info("%s: %s", incident_id or "no incident", sentence)
+        if logged:
+            named = sentence.startswith(incident_id) and incident_id
+            log.info("%s", sentence if named else f"{incident_id or 'no incident'}: {sentence}")
         if incident_id in self._incidents:
             self.timelines.append(incident_id, Entry(at, kind, sentence))
 

@@ -116,9 +116,13 @@ class Incidents:
         strict = {*own, *(name for names in own.values() for name in names)}
         self._admission.explanations.configure(merged(KNOWN, own), strict)
 
-    def note(self, incident_id: str, at: int, kind: str, sentence: str) -> None:
+    def note(self, incident_id: str, at: int, kind: str, sentence: str, *, logged: bool = True) -> None:
         """Append to the timeline of an incident; what names no known incident is only logged."""
-        self._archive.note(incident_id, at, kind, sentence)
+        self._archive.note(incident_id, at, kind, sentence, logged=logged)
+
+    def touched(self) -> set[str]:
+        """Which incidents have changed since the last question: opened, grown, answered, told or over."""
+        return self._archive.touched()
 
     def event(self, node: str, at: int, sentence: str, noted: Collection[str] = ()) -> list[str]:
         """Something happened on a node: it belongs to the open incidents that speak of that node.

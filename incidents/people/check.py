@@ -16,16 +16,26 @@ Found = Iterator[tuple[str, str, str]]
 
 
 def problems_of_on_call(
-    settings: OnCallSettings, receivers: Collection[str], file: str, key: str = "incidents.on_call"
+    settings: OnCallSettings,
+    receivers: Collection[str],
+    file: str,
+    key: str = "incidents.on_call",
+    mute: Collection[str] = (),
 ) -> list[Problem]:
-    """Everything that is wrong; `receivers` are the names of those in the section alertmanager."""
-    found = _Check(settings, receivers).all()
+    """Everything that is wrong; `receivers` are the names of those in the section alertmanager.
+
+    `mute` are those of them without an integration: what they are sent reaches nobody.
+    """
+    found = _Check(settings, receivers, mute).all()
     return [Problem(file, f"{key}.{place}", message, hint) for place, message, hint in found]
 
 
 class _Check:
-    def __init__(self, settings: OnCallSettings, receivers: Collection[str]) -> None:
+    def __init__(
+        self, settings: OnCallSettings, receivers: Collection[str], mute: Collection[str] = ()
+    ) -> None:
         self._settings = settings
+        self._mute = mute
         self._receivers = receivers
         self._people = [person.name for person in settings.people]
         self._schedules = [schedule.name for schedule in settings.schedules]
@@ -94,7 +104,10 @@ class _Check:
         return _known(place, name, self._people, "person", "people")
 
     def _receiver(self, place: str, name: str) -> Found:
-        return _known(place, name, self._receivers, "receiver of the section alertmanager", "receivers")
+        yield from _known(place, name, self._receivers, "receiver of the section alertmanager", "receivers")
+        if name in self._mute:
+            hint = "give it one, for example webhook_configs, or name another receiver"
+            yield place, f"the receiver {name!r} has no integration: it reaches nobody", hint
 
 
 def _known(place: str, name: str, known: Collection[str], what: str, plural: str = "") -> Found:

@@ -43,6 +43,8 @@ class Course:
     whose policy runs, `pass_` the number of the pass (it only grows: with `step`, the next step, it names
     each notification), `repeats` the passes of this level, `next_at` when the next step is due (None: no
     further one). `heard` are the receivers that have heard of the incident, `kinds` the kinds of its alerts.
+    `paged` are the receivers of pages, by the incident that those named (this one, or one that became part
+    of it): they hear of the end. `grave_at` is when it became a P0, from which `statuses` are counted.
     """
 
     incident: str
@@ -65,6 +67,36 @@ class Course:
     quiet: bool = False
     statuses: int = 0
     status_at: int = 0
+    grave_at: int = 0
+    paged: dict[str, list[str]] = field(default_factory=dict)
+
+    def reached(self, receiver: str) -> None:
+        """A page goes to this receiver."""
+        receivers = self.paged.setdefault(self.incident, [])
+        if receiver not in receivers:
+            receivers.append(receiver)
+
+    def absorb(self, other: Course) -> None:
+        """The incident of the other one has become part of this one's."""
+        self.root = ""
+        self.heard += [receiver for receiver in other.heard if receiver not in self.heard]
+        self.kinds += [kind for kind in other.kinds if kind not in self.kinds]
+        for incident, receivers in other.paged.items():
+            known = self.paged.setdefault(incident, [])
+            known += [receiver for receiver in receivers if receiver not in known]
+
+    def set_back(self, by: int) -> None:
+        """The clock went back by so many ms: nothing may wait for a moment that was near before."""
+        self.started_at -= by
+        self.status_at -= by
+        self.notified_at = self.notified_at and self.notified_at - by
+        self.grave_at = self.grave_at and self.grave_at - by
+        self.next_at = self.next_at and self.next_at - by
+
+    @property
+    def latest(self) -> int:
+        """The latest moment that has been."""
+        return max(self.started_at, self.notified_at, self.status_at)
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

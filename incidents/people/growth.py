@@ -75,8 +75,13 @@ def root_of(incident: Incident) -> str:
 
 def level_of(course: Course) -> Tier:
     """The tier whose policy runs: one more urgent for a core service, P1 for a P2 that lasts."""
-    level = Tier(max(course.tier - 1, 0)) if course.core else course.tier
+    level = urgency_of(course)
     return min(level, Tier.P1) if course.overdue else level
+
+
+def urgency_of(course: Course) -> Tier:
+    """The same, however long it lasts: P2 and P3 wait for the end of quiet hours."""
+    return Tier(max(course.tier - 1, 0)) if course.core else course.tier
 
 
 def grown(before: Mapping[str, int], after: Mapping[str, int], by: float) -> str:

@@ -47,6 +47,17 @@ def alert_of(member: Member, incident: str) -> Alert:
     )
 
 
+def end_page(incident: Incident, name: str, receiver: str, now: int) -> Page:
+    """It is over. `name` is the incident that the receiver was paged of, this one or a part of it."""
+    lasted = format_duration(whole_seconds(now - incident.opened_at))
+    part = "" if name == incident.id else f" (as part of {incident.id})"
+    title = f"{name} is over{part} after {lasted}: {incident.title}"
+    why = f"{name}: it is over, and {receiver} was paged of it"
+    members = sorted(incident.members.values(), key=lambda one: (one is not incident.root, one.tier))
+    alerts = tuple(alert_of(member, name) for member in members[:MOST_ALERTS])
+    return Page(f"over:{name}:{receiver}", receiver, title, why, alerts, incident.tier, resolved=True)
+
+
 def status_page(
     incident: Incident, course: Course, changed: Sequence[Entry], receiver: str, since: int, now: int
 ) -> Page:
@@ -65,7 +76,7 @@ def status_page(
 
 
 def _waiting(course: Course) -> str:
-    return f"nobody has it, {course.notified} was notified" if course.notified else "nobody has it"
+    return f"nobody has it, notified: {course.notified}" if course.notified else "nobody has it"
 
 
 def bundle(key: str, receiver: str, pages: Sequence[Page]) -> Page:

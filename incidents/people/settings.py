@@ -153,7 +153,9 @@ class OnCallSettings(Settings):
         0.5, ge=0, description="An incident has grown when it reaches so much more (0.5: half as much again)."
     )
     p2_limit: PositiveDuration = Field(
-        HOUR, description="A P2 that is open for so long, acknowledged or not, is told to those of P1."
+        HOUR,
+        description="A P2 that is open for so long, acknowledged or not, is told to those of P1; "
+        "in quiet hours at their end.",
     )
     status_interval: PositiveDuration = Field(
         15 * MINUTE, description="How often the state of an open P0 is told."

@@ -117,3 +117,21 @@ def test_briefs_are_asked_once_and_frozen() -> None:
     run.run(5)
     assert asked == [["INC-1"]]
     assert {n.briefs for _, n in run.sent} == {(Brief("INC-1", "asked 1 times", ("a line",), "u", "a"),)}
+
+
+def test_an_end_goes_to_those_integrations_that_want_ends_and_a_digest_to_all(night: Build) -> None:
+    run = night(receivers=[{"name": "team", "log_configs": [{}, {"send_resolved": False}]}])
+    over = replace(PAGE, key="over", alerts=(replace(ALERT, ends_at=run.now),))
+    run.dispatcher.page([replace(over, resolved=True)], run.now)
+    run.run(5)
+    assert [(n.delivery.integration, n.status) for _, n in run.sent] == [("log[0]", "resolved")]
+    run.dispatcher.page([replace(over, key="digest")], run.now)
+    run.run(5)
+    assert [n.delivery.integration for _, n in run.sent[1:]] == ["log[0]", "log[1]"]
+
+
+def test_a_page_to_a_receiver_without_an_integration_is_refused(night: Build) -> None:
+    run = night(receivers=[{"name": "team", "log_configs": [{}]}, {"name": "mute"}])
+    (decision,) = run.dispatcher.page([replace(PAGE, receiver="mute")], run.now)
+    assert not decision
+    assert "the receiver 'mute' has no integration" in decision.why

@@ -16,6 +16,7 @@ from analyzer.ack_key import ACK_KEY, ack_key
 from analyzer.service import Analyzer
 from fleetowl.cli import main
 from model.alert import Alert
+from model.decision import refuse
 from model.labels import Labels
 
 TOKEN = "secret-token"
@@ -118,6 +119,31 @@ async def test_the_api_wants_the_token_and_says_what_is_wrong(open_incident: tup
     assert status == 200
     assert f"{name} was acknowledged by the API: ada has it" in text
     assert (await ask(analyzer, "POST", path, headers=headers, json={"who": "ada"}))[0] == 409
+
+
+async def test_an_answer_that_cannot_be_written_down_is_not_confirmed(
+    open_incident: tuple[Analyzer, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyzer, name = open_incident
+
+    def fails() -> None:
+        analyzer.pipeline.kept = refuse("the state cannot be kept: disk full")
+
+    monkeypatch.setattr(analyzer.pipeline, "keep", fails)
+    status, text, _ = await ask(analyzer, "POST", link_of(analyzer, name))
+    assert (status, "could not be written down" in text) == (503, True)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    status, text, _ = await ask(
+        analyzer, "POST", f"/api/v1/incidents/{name}/ack", headers=headers, json={"who": "bo"}
+    )
+    assert (status, "disk full" in text) == (503, True)
+
+
+def test_nobody_acknowledges_under_an_empty_name() -> None:
+    for who in ("", "  "):
+        result = CliRunner().invoke(main, ["incidents", "ack", "INC-1", "--who", who])
+        assert result.exit_code == 2
+        assert "--who is empty" in result.output
 
 
 async def test_the_command_line(open_incident: tuple[Analyzer, str], tmp_path: Path) -> None:

@@ -80,8 +80,9 @@ def test_the_route_tells_then_people_are_paged_and_an_answer_ends_both() -> None
     assert night.alerting.incidents.acknowledge(night.incident, "ada", night.now)
     assert night.go(180) == []  # no step and no repetition
     night.firing = False
-    assert night.go(10) == ["team"]
-    assert night.told[-1].status == "resolved"
+    assert night.go(10) == ["team", "ada-im", "bo-im"]  # once each, though ada was paged twice
+    assert {one.status for one in night.told[-3:]} == {"resolved"}
+    assert night.told[-1].headline.startswith(f"{night.incident} is over after ")
     kinds = [entry.kind for entry in night.alerting.incidents.timeline(night.incident)]
     assert [kind for kind in kinds if kind != "notified"] == [
         "opened", "paged", "escalated", "acknowledged", "ended", "resolved",

@@ -9,6 +9,7 @@ from incidents.people.course import SCHEMA
 from incidents.people.engine import People
 from incidents.settings import IncidentSettings
 from model.alert import Alert
+from model.decision import allow, refuse
 from model.labels import Labels
 from store.durable import persist, restore
 from tests.incidents.scene import Scene
@@ -38,6 +39,7 @@ class Duty(Scene):
         self.route = "team-chat"
         self.pages: list[Page] = []
         self.silenced = False
+        self.gone: set[str] = set()
         super().__init__(settings, seen, explains)
         self.database.create(SCHEMA)
         self._told: set[str] = set()
@@ -60,6 +62,8 @@ class Duty(Scene):
                 ]
                 self.people.told(told(self.route, alerts, self.now), self.now)
         pages = self.people.step(self.now, self.incidents, lambda fingerprint: self.silenced)
+        decisions = [allow("taken") if page.receiver not in self.gone else refuse("gone") for page in pages]
+        self.people.settle(pages, decisions, self.incidents, self.now)
         if crash:
             self.restart()
             return placed

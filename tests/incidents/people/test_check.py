@@ -58,6 +58,21 @@ def test_all_errors_come_at_once_with_their_keys() -> None:
     assert "did you mean ada?" in found["schedules.0.layers.1.people.0"]
 
 
+def test_a_receiver_without_an_integration_reaches_nobody() -> None:
+    body = {
+        "people": [{"name": "bo", "im": ["team"]}],
+        "fallback": ["team"],
+        "status_receivers": ["ada-phone"],
+    }
+    settings = OnCallSettings.model_validate(body)
+    found = problems_of_on_call(settings, RECEIVERS, "f.yml", mute=["team"])
+    assert [problem.key.removeprefix("incidents.on_call.") for problem in found] == [
+        "people.0.im.0",
+        "fallback.0",
+    ]
+    assert "has no integration" in found[0].message
+
+
 def test_times_as_yaml_reads_them() -> None:
     settings = OnCallSettings.model_validate(
         {

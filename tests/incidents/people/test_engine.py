@@ -113,6 +113,7 @@ def test_a_wider_reach_pages_the_next_step_before_its_time() -> None:
     incident = duty.incidents.get(duty.incident)
     assert incident is not None
     incident.reach, incident.changed_at = {**incident.reach, "replica": 4}, duty.now
+    duty.incidents._archive.touch(incident)
     assert duty.paged(60) == ["ada-im", "bo-im"]
     assert "it reaches 4 replicas" in duty.pages[-1].headline
     assert duty.over(14) == []
