@@ -59,3 +59,9 @@ def test_what_is_wrong_in_any_room_is_said_at_once(config: Path) -> None:
         "incidents.on_call.people.0.im.0",
         "incidents.on_call.schedules.0.layers.0.people.0",
     ]
+
+
+def test_a_person_whose_receiver_has_no_integration_is_said(config: Path) -> None:
+    config.write_text(CONFIGURATION.replace("log_configs: [{}]", "log_configs: []"))
+    with pytest.raises(ConfigurationError, match="the receiver 'team' has no integration: it reaches nobody"):
+        list(check_configuration(config))
