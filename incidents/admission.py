@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
+from sys import intern
 from typing import NamedTuple
 
 from incidents.archive import Archive
@@ -90,6 +91,7 @@ class Admission:
         self._grown: defaultdict[str, list[Member]] = defaultdict(list)
         self._guessed: dict[Entity, dict[int, Member]] = {}
         self._joined: defaultdict[str, list[Member]] = defaultdict(list)
+        self._ended: defaultdict[str, list[tuple[Member, str]]] = defaultdict(list)
         self._lately: deque[str] = deque(maxlen=LATEST)
 
     def hear(self, member: Member, alert: Alert, now: int) -> None:
@@ -114,7 +116,7 @@ class Admission:
         incident.ended(member)
         self.explanations.remove(member)
         self._archive.keep(member)
-        self._archive.note(incident.id, now, "ended", why)
+        self._ended[incident.id].append((member, why))
         self._touch(incident, now)
         self._deadlines.released(now + self.settings.cause_hold, member.fingerprint)
         if not incident.firing_count:
@@ -135,6 +137,9 @@ class Admission:
             if incident is not None:
                 self._tell_joined(incident, members, now)
         self._joined.clear()
+        for incident_id, ended in self._ended.items():
+            self._tell_ended(self._final(incident_id), ended, now)
+        self._ended.clear()
         for incident_id, members in self._grown.items():
             incident = self._archive.open.get(incident_id)
             if incident is not None:
@@ -181,7 +186,8 @@ class Admission:
             place = _Place(self._archive.begin(member, now), "it opened the incident")
         if explanation is not None:
             member.cause = explanation.cause.fingerprint
-        incident, member.why = place
+        incident, why = place
+        member.why = intern(why)  # hundreds are there for the same reason
         member.voice = incident.id
         incident.add(member)
         self._grown[incident.id].append(member)
@@ -431,9 +437,8 @@ class Admission:
 
     def _tell_joined(self, incident: Incident, members: Sequence[Member], now: int) -> None:
         if len(members) > SPELLED_OUT:
-            counts = Counter(member.name for member in members)
-            named = ", ".join(f"{count} x {name}" for name, count in counts.most_common())
-            self._archive.note(incident.id, now, "joined", f"{len(members)} alerts joined: {named}")
+            sentence = f"{len(members)} alerts joined: {_counted(members)}"
+            self._archive.note(incident.id, now, "joined", sentence)
         else:
             for member in members:
                 self._archive.note(incident.id, now, "joined", f"{described(member)} joined: {member.why}")
@@ -442,6 +447,14 @@ class Admission:
                 sentence = f"tier {incident.tier.name} became {member.tier.name} because of {member.title}"
                 incident.tier = member.tier
                 self._archive.note(incident.id, now, "tier", sentence)
+
+    def _tell_ended(self, incident_id: str, ended: Sequence[tuple[Member, str]], now: int) -> None:
+        if len(ended) > SPELLED_OUT:
+            sentence = f"{len(ended)} alerts ended: {_counted([member for member, _ in ended])}"
+            self._archive.note(incident_id, now, "ended", sentence)
+        else:
+            for _, why in ended:
+                self._archive.note(incident_id, now, "ended", why)
 
     def _touch(self, incident: Incident, now: int) -> None:
         incident.changed_at = now
@@ -465,6 +478,11 @@ def _cause_first(found: tuple[Alert, frozenset[Entity]]) -> tuple[int, int, int,
     subject = subject_of(entities)
     depth = _DEPTH[subject.kind] if subject else len(_DEPTH)
     return _FIRST.get(sense_of(alert.name).role, 2), depth, alert.starts_at, alert.labels.pairs
+
+
+def _counted(members: Sequence[Member]) -> str:
+    counts = Counter(member.name for member in members)
+    return ", ".join(f"{count} x {name}" for name, count in counts.most_common())
 
 
 def described(member: Member) -> str:

@@ -131,3 +131,18 @@ def test_that_people_were_told_is_written_without_the_member_and_outlives_a_rest
 
     assert told("NodeDown") == ["NodeDown"]
     assert sorted(told("NodeDown", "VllmDown")) == ["NodeDown", "VllmDown"]
+
+
+def test_many_that_end_at_once_are_one_entry_of_the_timeline() -> None:
+    scene = Scene(seen=[])
+    scene.fire("NodeDown", "P1", node="n0")
+    for number in range(4):
+        scene.fire("VllmDown", "P1", pod=f"p{number}", node="n0")
+    scene.step()
+    scene.end("VllmDown")
+    scene.step(5)
+    scene.end("NodeDown")
+    scene.step(5)
+    [incident] = scene.ids
+    ended = [entry.sentence for entry in scene.incidents.timeline(incident) if entry.kind == "ended"]
+    assert ended == ["4 alerts ended: 4 x VllmDown", "NodeDown on node/n0 ended after 10s"]
