@@ -71,7 +71,9 @@ class Alerts:
 
     def __init__(self, resolve_timeout: int) -> None:
         self.resolve_timeout = resolve_timeout
-        self.kept = kept_alerts()
+        self._now = 0
+        self._fired: set[EpisodeKey] = set()  # had not ended when they were written; until `restored`
+        self.kept = kept_alerts(lambda alert: alert.resolved_at(self._now), self._fired)
         self.moved: list[EpisodeKey] = []
         self.received = 0
         self._episodes: dict[EpisodeKey, Episode] = {}
@@ -108,12 +110,17 @@ class Alerts:
         """After loading, or when the clock went back from `was` to `now`: silence counts from `now` on.
 
         For nobody could be heard while we were away. Ends that were in the future when they were written
-        may have been moved on since, so they count from now on too; what had ended stays so.
+        may have been moved on since (which is not written each time), so they count from now on too, even
+        where they have passed by now; what had ended stays so.
         """
         limit = now if was is None else was
+        self._now = now
         until = now + self.resolve_timeout
         self._episodes, self._deadlines = {}, []
         for key, alert in list(self.kept.items()):
+            if key in self._fired and alert.resolved_at(now):
+                alert = spoken(alert, alert.labels, alert.starts_at, None)
+                self.kept.put(key, alert)
             if alert.resolved_at(limit):
                 if not alert.resolved_at(now):
                     self.kept[key] = alert = replace(alert, ends_at=now)
@@ -121,6 +128,7 @@ class Alerts:
             else:
                 self._episodes[key] = Episode(now, max(until, alert.ends_at or 0))
                 self._queue(key, self._episodes[key])
+        self._fired.clear()
         self._current = {}
         for key in sorted(self.kept, key=lambda key: self.kept[key].starts_at):
             self._current[key[0]] = key
@@ -146,6 +154,7 @@ class Alerts:
 
     def expire(self, now: int) -> list[EpisodeKey]:
         """The episodes that ended by `now` without a word: their end passed, or nobody repeated them."""
+        self._now = now
         ended = []
         while self._deadlines and self._deadlines[0][0] <= now:
             at, key = heapq.heappop(self._deadlines)
@@ -217,6 +226,7 @@ class Alerts:
     def _end(self, key: EpisodeKey, now: int) -> list[EpisodeKey]:
         alert = self.kept[key]
         if alert.resolved_at(now):
+            self.kept.touch(key)  # an end that was said has come: what is on disk takes it for open
             return []
         self.kept[key] = replace(alert, ends_at=now)
         self._episodes[key].until = now

@@ -33,7 +33,7 @@ from alertmanager.rate import Rates
 from alertmanager.route import Route, build_route, routing_labels
 from alertmanager.settings import AlertmanagerSettings
 from alertmanager.stages import Held, Stage, Stages
-from model.alert import Alert, Tier
+from model.alert import Alert
 from model.decision import Decision, allow, refuse
 from model.metric import Sample
 from model.moment import HOUR, format_duration
@@ -104,11 +104,6 @@ class Dispatcher:
         """The most urgent tier at which people were told of an incident, and when they last were."""
         return self._flushing.told_of.get(incident)
 
-    def told_tier(self, incident: str) -> Tier | None:
-        """The most urgent tier at which a notification about this incident was decided."""
-        told = self.told(incident)
-        return told.tier if told else None
-
     def record(self, notification: Notification, outcome: Outcome, now: int) -> Decision:
         """Note a receiver's answer; the sentence belongs into the incidents' timelines."""
         delivery = notification.delivery
@@ -117,7 +112,7 @@ class Dispatcher:
             return refuse(f"{delivery} answered for a notification that is not under way any more")
         if outcome.ok:
             self.stats.sent[delivery[1:]] += 1
-            self._flushing.close(pending.notification, delivered=True)
+            self._flushing.close(pending.notification, now, delivered=True)
             decision = allow(f"notified {delivery} of {_what(notification)}: {outcome.answer}")
         else:
             kind = "failed" if outcome.retry else "refused"
@@ -148,7 +143,8 @@ class Dispatcher:
         for kept in self._tables:
             kept.load(tx)
         prefill([alert.labels for alert in self._alerts.kept.values()])
-        self._outbox.loaded()
+        self._outbox.loaded(now, self._own.retry)
+        self._flushing.no_later_than(now)
         self._flushing.behind.clear()
         self._alerts.restored(now)
         self._regroup(now, restarted=True)
@@ -317,6 +313,8 @@ class Dispatcher:
         """Nothing may wait for a moment that was near before the clock was set back."""
         log.warning("the clock went back by %s", format_duration(self._now - now))
         self._alerts.restored(now, was=self._now)
+        self._flushing.no_later_than(now)
+        self._cleaned_at = min(self._cleaned_at, now)
         self._regroup(now)
         for group in self._groups:
             self._groups.hasten(group, now + group.route.group_interval)
@@ -353,7 +351,7 @@ class Dispatcher:
         next_try = after_failure(pending, outcome, self._own.retry, now)
         if isinstance(next_try, GivenUp):
             self.stats.given_up[delivery[1:]] += 1
-            self._flushing.close(notification, delivered=False)
+            self._flushing.close(notification, now, delivered=False)
             why = f"{what}; given up, for {next_try.why}"
             log.error(why)
             return refuse(why)

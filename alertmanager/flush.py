@@ -156,11 +156,12 @@ class Flushing:
                 self._note_told(alert.incident, tier, now)
         self.ledger.decided(notification, now)
 
-    def close(self, notification: Notification, *, delivered: bool) -> None:
+    def close(self, notification: Notification, now: int, *, delivered: bool) -> None:
         """The receiver knows (or was given up): note it, and let the group go on."""
         delivery = notification.delivery
+        at = min(notification.at, now)  # the clock may have been set back since
         self.log[delivery] = LogEntry(
-            notification.firing, notification.resolved, notification.at, notification.sequence, delivered
+            notification.firing, notification.resolved, at, notification.sequence, delivered
         )
         self.outbox.remove(delivery)
         group = self.groups.get((delivery.group_key, delivery.receiver))
@@ -171,9 +172,19 @@ class Flushing:
         else:
             self.settle(group)
 
+    def no_later_than(self, now: int) -> None:
+        """What a clock that ran ahead has noted counts as noted now, or repetitions would wait for it."""
+        for delivery, entry in list(self.log.items()):
+            if entry.at > now:
+                self.log[delivery] = replace(entry, at=now)
+        for incident, told in list(self.told_of.items()):
+            if told.at > now:
+                self.told_of[incident] = replace(told, at=now)
+
     def regrouped(self, groups: Groups) -> None:
-        """There are other groups now."""
+        """There are other groups now; those that waited for their receiver's turn ask again."""
         self.groups = groups
+        self.rates.forget_waiting()
         self._late = {}
         self.holding, self.held = {}, {}
         self.behind = {one for one in self.behind if groups.get((one.group_key, one.receiver)) is not None}

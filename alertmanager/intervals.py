@@ -21,10 +21,7 @@ from alertmanager.settings.intervals import (
     zone_of,
 )
 from model.decision import Decision, allow, refuse
-from model.moment import DAY, MINUTE, SECOND
-
-_QUARTER = 15 * MINUTE
-"""Clocks change at quarters of an hour (in all zones since 2012)."""
+from model.moment import SECOND
 
 
 @dataclass(frozen=True)
@@ -55,10 +52,6 @@ class Interval:
         """The moment on the clocks of its zone."""
         moment = datetime.fromtimestamp(now // SECOND, UTC)
         return moment.astimezone(self.zone)
-
-    def edges(self) -> set[int]:
-        """The minutes of the day at which it may begin or end."""
-        return {0, *(minute % (24 * 60) for times in self.times or () for minute in times)}
 
 
 def _among(value: int, ranges: Sequence[Range] | None) -> bool:
@@ -102,37 +95,11 @@ class Intervals:
         names = " and ".join(self._told(name, now) for name in route.active)
         return allow(f"this route is active only in the time interval {names}")
 
-    def next_change(self, names: Iterable[str], now: int) -> int | None:
-        """When (ms) to ask again about these names: no answer changes before. None if there are none.
-
-        At the latest in a day, so that an interval years away costs nothing today.
-        """
-        intervals = [interval for name in names for interval in self._named[name]]
-        if not intervals:
-            return None
-        before = [interval.contains(now) for interval in intervals]
-        for moment in _candidates(intervals, now):
-            if [interval.contains(moment) for interval in intervals] != before:
-                return moment
-        return now + DAY
-
     def _told(self, name: str, now: int) -> str:
         """The name and the clock of its zone: `nights (22:30 in Europe/Berlin)`."""
         zones = {interval.location: f"{interval.local(now):%H:%M}" for interval in self._named[name]}
         clocks = ", ".join(f"{clock} in {zone}" for zone, clock in zones.items())
         return f"{name!r} ({clocks})" if clocks else f"{name!r} (which is empty)"
-
-
-def _candidates(intervals: Sequence[Interval], now: int) -> Iterable[int]:
-    """The moments of the coming day at which one of the intervals may begin or end, in order."""
-    edges = [(interval, interval.edges()) for interval in intervals]
-    for quarter in range(now // _QUARTER * _QUARTER, now + DAY, _QUARTER):
-        found = {quarter}
-        for interval, minutes in edges:
-            local = interval.local(quarter)
-            minute = local.hour * 60 + local.minute
-            found |= {quarter + (edge - minute) * MINUTE for edge in minutes if 0 < edge - minute < 15}
-        yield from sorted(moment for moment in found if moment > now)
 
 
 def _built(settings: IntervalSettings) -> Interval:

@@ -22,6 +22,9 @@ from model.moment import MINUTE, format_duration
 JITTER = 0.25
 """Waits vary by this share, so that many groups do not knock at a recovering receiver together."""
 
+ATTEMPTS = 10
+"""A notification is not given up for its age before so many: the clock may have jumped ahead."""
+
 UNANSWERED = 5 * MINUTE
 """A notification whose outcome nobody recorded for so long is handed out again (same dedup key)."""
 
@@ -90,10 +93,13 @@ class Outbox:
                 self._queue(delivery, now + UNANSWERED)
         return sorted(found, key=lambda notification: (notification.tier, notification.at))
 
-    def loaded(self) -> None:
-        """After loading: nothing is under way."""
+    def loaded(self, now: int, settings: RetrySettings) -> None:
+        """After loading: nothing is under way, and no wait was begun by a clock that ran ahead."""
         self._out.clear()
-        self._due = [(pending.next_at, delivery) for delivery, pending in self.kept.items()]
+        self._due = []
+        for delivery, pending in self.kept.items():
+            longest = settings.refused_interval if pending.refusals else settings.max_backoff
+            self._due.append((min(pending.next_at, now + longest), delivery))
         self._at = {delivery: at for at, delivery in self._due}
         heapq.heapify(self._due)
 
@@ -117,7 +123,7 @@ def after_failure(
     refusals = pending.refusals + (0 if outcome.retry else 1)
     if refusals >= settings.refused_attempts:
         return GivenUp(f"it was refused {refusals} times")
-    if now - notification.at >= settings.give_up_after:
+    if now - notification.at >= settings.give_up_after and notification.attempt >= ATTEMPTS:
         return GivenUp(f"it was tried for {format_duration(settings.give_up_after)}")
     if not outcome.retry:
         return settings.refused_interval, refusals

@@ -59,8 +59,9 @@ class Rates:
         self.configure(settings)
 
     def configure(self, settings: AlertmanagerSettings) -> None:
-        """Take other rates; what was spent stays spent, and who waited asks again."""
-        before, self._shares, self._waiting = self._shares, {}, {}
+        """Take other rates; what was spent stays spent."""
+        self.forget_waiting()
+        before, self._shares = self._shares, {}
         for receiver in settings.receivers:
             rate = rate_of(receiver, settings)
             if rate is not None:
@@ -102,6 +103,10 @@ class Rates:
                 if group.put_off and group.members:
                     group.put_off = False
                     yield group
+
+    def forget_waiting(self) -> None:
+        """There are other groups: they ask anew."""
+        self._waiting = {}
 
     def waiting(self) -> dict[str, int]:
         """How many groups wait, by receiver."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection, Integer, MetaData, String, Table, Text
@@ -79,13 +80,26 @@ EpisodeKey = tuple[int, str]
 """An alert's fingerprint and its incident: the same alert in a later incident is told of anew."""
 
 
-def kept_alerts() -> Kept[EpisodeKey, Alert]:
-    """The accepted alerts."""
+def kept_alerts(has_ended: Callable[[Alert], bool], fires: set[EpisodeKey]) -> Kept[EpisodeKey, Alert]:
+    """The accepted alerts; loading adds to `fires` those whose end had not come when they were written."""
+
+    def body(alert: Alert) -> dict[str, Any]:
+        written = alert_to_json(alert)
+        if alert.ends_at is not None and not has_ended(alert):
+            written["fires"] = True
+        return {"body": written}
+
+    def read(row: Any) -> tuple[EpisodeKey, Alert]:
+        key = (int(row.fingerprint, 16), row.incident)
+        if row.body.get("fires"):
+            fires.add(key)
+        return key, alert_from_json(row.body)
+
     return Kept(
         _ALERTS,
         key_row=lambda key: {"fingerprint": format_fingerprint(key[0]), "incident": key[1]},
-        value_row=lambda alert: {"body": alert_to_json(alert)},
-        read=lambda row: ((int(row.fingerprint, 16), row.incident), alert_from_json(row.body)),
+        value_row=body,
+        read=read,
     )
 
 

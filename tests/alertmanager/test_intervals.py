@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alertmanager.intervals import Intervals
 from alertmanager.route import Route
 from alertmanager.settings import AlertmanagerSettings, TimeIntervalSettings
-from model.moment import DAY, HOUR, MINUTE
+from model.moment import HOUR, MINUTE
 from model.settings import ConfigurationError, load_section
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -236,25 +236,3 @@ def test_containing_equals_an_oracle_minute_by_minute(spec: dict[str, Any], hour
     intervals, begin = named(written(spec)), hour * HOUR
     for now in range(begin, begin + 2 * HOUR, 7 * MINUTE):
         assert intervals.contains("x", now) == oracle(spec, now), datetime.fromtimestamp(now / 1000, UTC)
-
-
-@settings(max_examples=30, deadline=None)
-@given(specifications(), st.integers(at("2025-01-01T00:00") // MINUTE, at("2028-01-01T00:00") // MINUTE))
-def test_nothing_changes_before_the_next_change(spec: dict[str, Any], minute: int) -> None:
-    intervals, now = named(written(spec)), minute * MINUTE
-    change = intervals.next_change(["x"], now)
-    assert change is not None
-    assert now < change <= now + DAY
-    before = intervals.contains("x", now)
-    assert {intervals.contains("x", at) for at in range(now, change, 5 * MINUTE)} == {before}
-    assert change == now + DAY or intervals.contains("x", change) != before
-
-
-def test_a_change_at_a_change_of_clocks_is_seen() -> None:
-    intervals = named({**times("02:30", "02:40"), "location": "Europe/Berlin"})
-    # 02:30 is there twice in this night.
-    assert intervals.next_change(["x"], at("2026-10-25T00:35")) == at("2026-10-25T00:40")
-    assert intervals.next_change(["x"], at("2026-10-25T00:45")) == at("2026-10-25T01:30")
-    # And here 02:30 does not exist.
-    assert intervals.next_change(["x"], at("2026-03-29T00:50")) == at("2026-03-30T00:30")
-    assert intervals.next_change([], 0) is None
