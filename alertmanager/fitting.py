@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,6 +14,22 @@ _FIRST = ("alertname", "tier", "severity", "summary", "first_check", "runbook_ur
 
 _SHORTEST = 48
 """Values are not cut below so many bytes; pairs are left out instead."""
+
+IDENTITY = frozenset(
+    {
+        "routing_key", "dedup_key", "event_action", "service_key", "incident_key", "event_type",
+        "alias", "entity_id", "message_type", "channel", "chat_id", "parse_mode", "roomId",
+        "touser", "toparty", "totag", "agentid", "msgtype", "ts",
+    }
+)  # fmt: skip
+"""Members of a message by which services know the matter, its end, and whom it goes to."""
+
+_LONGEST_NAME = 512
+"""No service has a longer one; source: Opsgenie's alias, the longest."""
+
+_LONGEST_URL = 2048
+_BYTES_OF_A_PAIR = 128
+_ALL = 1 << 30
 
 
 def encoded(value: object) -> bytes:
@@ -58,21 +74,62 @@ def fitted_pairs(pairs: Iterable[tuple[str, str]], limit: int) -> dict[str, str]
 
 
 def fitted_body(value: Any, limit: int) -> bytes:
-    """A body as JSON of at most `limit` bytes (0: no limit): its long texts are cut until it fits."""
+    """A message as JSON of at most `limit` bytes (0: no limit).
+
+    Long texts are cut first, then lists and objects of plain values are shortened; a list of texts says how
+    many are missing. What a service knows the matter by (`IDENTITY`) stays, and a URL stays whole or goes.
+    """
     body = encoded(value)
-    level = limit
-    while limit and len(body) > limit and level > _SHORTEST:
-        level = level * 3 // 4
-        body = encoded(_level(value, level))
+    if not limit:
+        return body
+    for level, most in _steps(limit):
+        if len(body) <= limit:
+            break
+        body = encoded(_message(value, level, most))
     return body
 
 
-def _level(value: Any, level: int) -> Any:
+def _steps(limit: int) -> Iterator[tuple[int, int]]:
+    """Ever harder: how many bytes a text may have, and how many items a list."""
+    for most, least in ((_ALL, 512), (32, 192), (8, 96), (2, _SHORTEST), (0, _SHORTEST), (0, 5)):
+        level = limit if most == _ALL else min(limit, 4096)
+        while level > least:
+            level = max(level * 3 // 4, least)
+            yield level, most
+
+
+def _message(value: Any, level: int, most: int) -> Any:
+    if not isinstance(value, dict):
+        return _level(value, level, most)
+    own = {name: fitted(text, _LONGEST_NAME) for name, text in value.items() if _identifies(name, text)}
+    rest = {name: each for name, each in value.items() if name not in own}
+    smaller = {name: _level(each, level, most) for name, each in rest.items()}
+    return {name: own[name] if name in own else smaller[name] for name in value}
+
+
+def _identifies(name: str, text: Any) -> bool:
+    return name in IDENTITY and isinstance(text, str)
+
+
+def _level(value: Any, level: int, most: int) -> Any:
     if isinstance(value, str):
+        if value.startswith(("http://", "https://")) and len(value) <= _LONGEST_URL:
+            return value if most else ""
         return fitted(value, level)
+    if isinstance(value, list):
+        return _shortened([_level(inner, level, most) for inner in value[: max(most, 1)]], value, most)
     if isinstance(value, dict):
-        return {name: _level(inner, level) for name, inner in value.items()}
-    return [_level(inner, level) for inner in value] if isinstance(value, list) else value
+        smaller = {name: _level(inner, level, most) for name, inner in value.items()}
+        plain = all(isinstance(inner, str) for inner in value.values())
+        return _some(smaller, _BYTES_OF_A_PAIR * max(most, 4)) if plain and most < _ALL else smaller
+    return value
+
+
+def _shortened(items: list[Any], all_of: list[Any], most: int) -> list[Any]:
+    """The one part of a message (an embed, an attachment, a block) is never left out."""
+    if all(isinstance(item, str) for item in all_of) and len(items) < len(all_of):
+        return [*items, f"… ({len(all_of) - len(items)} more)"]
+    return items if most or len(all_of) == 1 else []
 
 
 def _some(pairs: dict[str, str], limit: int) -> dict[str, str]:

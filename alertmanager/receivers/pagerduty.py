@@ -6,9 +6,10 @@ A group is one incident there: its key is the hash of the group's key, `trigger`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from alertmanager.fitting import fitted_body
+from alertmanager.fitting import encoded, fitted_body
 from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.outlet import Outlet, given, group_hash, secret, severity
 from alertmanager.receivers.posting import Poster
@@ -19,6 +20,9 @@ V1_URL = "https://events.pagerduty.com/generic/2010-04-15/create_event.json"
 V2_URL = "https://events.pagerduty.com/v2/enqueue"
 SUMMARY = 1024
 """PagerDuty's limit of a summary, in characters; source: its events API v2."""
+
+LISTED = (20, 5, 1)
+"""So many incidents are listed, the rest is counted: the first number with which the event fits."""
 
 _LARGEST = 500 * 1024
 """Below PagerDuty's limit of an event, 512 KiB."""
@@ -53,10 +57,11 @@ class PagerDuty:
         url = config.url or V2_URL
         if v1 and url == V2_URL:
             url = V1_URL
-        message = self._v1(key, notification) if v1 else self._v2(key, notification)
-        return await self._poster.post(url, self._bytes(message), secrets={key})
+        make = self._v1 if v1 else self._v2
+        body = self._bytes([make(key, notification, listed) for listed in LISTED])
+        return await self._poster.post(url, body, secrets={key})
 
-    def _v2(self, key: str, notification: Notification) -> dict[str, Any]:
+    def _v2(self, key: str, notification: Notification, listed: int) -> dict[str, Any]:
         texts = {name: fill(notification) for name, fill in self._texts.items()}
         return {
             "routing_key": key,
@@ -70,7 +75,7 @@ class PagerDuty:
                     "class": texts["class_"],
                     "component": texts["component"],
                     "group": texts["group"],
-                    "custom_details": self._custom(notification),
+                    "custom_details": self._custom(notification, listed),
                 }
             ),
             **given(
@@ -78,12 +83,12 @@ class PagerDuty:
                     "client": texts["client"],
                     "client_url": texts["client_url"],
                     "images": [image(notification) for image in self._images],
-                    "links": [link(notification) for link in self._links] + _links(notification),
+                    "links": [link(notification) for link in self._links] + _links(notification, listed),
                 }
             ),
         }
 
-    def _v1(self, key: str, notification: Notification) -> dict[str, Any]:
+    def _v1(self, key: str, notification: Notification, listed: int) -> dict[str, Any]:
         return {
             "service_key": key,
             "event_type": "resolve" if ended(notification) else "trigger",
@@ -91,26 +96,30 @@ class PagerDuty:
             "description": cut_bytes(self._summary(notification), SUMMARY) or "alert",
             "client": self._texts["client"](notification),
             "client_url": self._texts["client_url"](notification),
-            "details": self._custom(notification),
+            "details": self._custom(notification, listed),
         }
 
-    def _custom(self, notification: Notification) -> dict[str, Any]:
+    def _custom(self, notification: Notification, listed: int) -> dict[str, Any]:
         details = self._details(notification)
         if notification.briefs:
             details["incidents"] = [
                 given({"incident": brief.incident, "title": brief.title, "lines": list(brief.lines)})
-                for brief in notification.briefs
+                for brief in notification.briefs[:listed]
             ]
+            if len(notification.briefs) > listed:
+                details["more_incidents"] = str(len(notification.briefs) - listed)
         return dict(details)
 
-    def _bytes(self, message: dict[str, Any]) -> bytes:
-        """Whatever is cut, the key and the action stay: they are short."""
-        return fitted_body(message, min(self._outlet.cap or _LARGEST, _LARGEST))
+    def _bytes(self, messages: Sequence[dict[str, Any]]) -> bytes:
+        """The first message that fits, or the last one with its texts cut; key and action always stay."""
+        limit = min(self._outlet.cap or _LARGEST, _LARGEST)
+        fitting = (body for body in map(encoded, messages) if len(body) <= limit)
+        return next(fitting, None) or fitted_body(messages[-1], limit)
 
 
-def _links(notification: Notification) -> list[dict[str, str]]:
+def _links(notification: Notification, listed: int) -> list[dict[str, str]]:
     links = list[dict[str, str]]()
-    for brief in notification.briefs:
+    for brief in notification.briefs[:listed]:
         if brief.ack_url:
             links.append({"href": brief.ack_url, "text": f"Acknowledge {brief.incident}"})
         if brief.url:

@@ -13,7 +13,7 @@ import pytest
 
 from alertmanager.receivers import paging
 from model.labels import Labels
-from tests.alertmanager.receivers.catcher import NASTY, Catcher, evil
+from tests.alertmanager.receivers.catcher import Catcher, evil
 from tests.alertmanager.receivers.told import BRIEF, GONE, LOST, told
 
 KEY = hashlib.sha256(b"incident:INC-20261120-0001").hexdigest()
@@ -322,23 +322,3 @@ async def test_pages_about_one_incident_share_a_key_with_the_group_that_it_is(ca
         _, [request] = await sent(catcher, "pagerduty", page)
         keys.add(request.json["dedup_key"])
     assert keys == {hashlib.sha256(b"incident:INC-20261120-0001").hexdigest()}
-
-
-@pytest.mark.parametrize("kind", [kind for kind in CONFIGS if kind not in ("pushover", "alertmanager")])
-async def test_no_message_is_larger_than_the_cap(catcher: Catcher, kind: str) -> None:
-    from model.alert import Alert
-
-    size = 5000
-    many = [
-        Alert(
-            Labels({"alertname": "A", "gpu": str(number)}),
-            {"summary": NASTY + "ü" * size},
-            1,
-            incident="INC-1",
-        )
-        for number in range(60)
-    ]
-    config = {f"{kind}_configs": [CONFIGS[kind](catcher.url)]}
-    what = told(many, f"{kind}[0]", briefs=(BRIEF,) * 3)
-    _, requests = await catcher.told(config, what, fleetowl={"max_payload": "16KiB"})
-    assert all(len(request.raw) <= 16 << 10 for request in requests), kind
