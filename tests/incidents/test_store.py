@@ -145,4 +145,4 @@ def test_many_that_end_at_once_are_one_entry_of_the_timeline() -> None:
     scene.step(5)
     [incident] = scene.ids
     ended = [entry.sentence for entry in scene.incidents.timeline(incident) if entry.kind == "ended"]
-    assert ended == ["4 alerts ended: 4 x VllmDown", "NodeDown on node/n0 ended after 10s"]
+    assert ended == ["4 alerts ended: 4 x VllmDown", "NodeDown on node/n0 ended after 5s"]
