@@ -24,7 +24,12 @@ def read_classic_matchers(text: str) -> list[tuple[str, Op, str]]:
     Raises ClassicWrong.
     """
     inner = text.removeprefix("{").removesuffix("}")
-    return [read_classic_matcher(piece) for piece in _pieces(inner)]
+    try:
+        return [read_classic_matcher(piece) for piece in _pieces(inner)]
+    except ClassicWrong as error:
+        if text.count("{") != text.count("}"):
+            raise ClassicWrong(f"{error} (one brace of {text} is missing)") from error
+        raise
 
 
 def read_classic_matcher(text: str) -> tuple[str, Op, str]:

@@ -12,7 +12,7 @@ bounded by time and by number; the oldest goes first.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -128,8 +128,7 @@ class Records:
             for fingerprint in fingerprints & spell.fingerprints:
                 found[fingerprint].holds.append(spell.hold())
         for change in self.changes(tx, fingerprints):
-            if change.labels.fingerprint in found:
-                found[change.labels.fingerprint].changes.append(change)
+            found[change.labels.fingerprint].changes.append(change)
         return {
             key: one._replace(holds=sorted(merged(one.holds), key=lambda hold: hold.since))
             for key, one in found.items()
@@ -149,16 +148,31 @@ class Records:
         return [noted for noted in self._noted(tx, wanted) if incident in noted.incidents]
 
     def changes(
-        self, tx: Connection, fingerprints: Set[int] | None = None, since: int = 0
+        self,
+        tx: Connection,
+        fingerprints: Set[int] | None = None,
+        since: int = 0,
+        matches: Callable[[Mapping[str, str]], bool] | None = None,
     ) -> Iterator[Change]:
-        """What began and ended since then (ms), oldest first; with fingerprints, at least of these."""
+        """What began and ended since then (ms), oldest first; of these alerts, or of those that match."""
         rows = tx.execute(select(CHANGES).where(CHANGES.c.at >= since).order_by(CHANGES.c.id))
         for row in rows:
             if fingerprints is None or has_any(row.fingerprints, fingerprints):
-                yield from _changes_of(row.at, msgspec.json.decode(zlib.decompress(row.body)))
+                raw = msgspec.json.decode(zlib.decompress(row.body), type=list[msgspec.Raw])
+                # A storm has thousands in one row: only those that are asked for are read.
+                if fingerprints is not None:
+                    here = unpacked(row.fingerprints)
+                    raw = [one for key, one in zip(here, raw, strict=True) if key in fingerprints]
+                body = [msgspec.json.decode(one) for one in raw]
+                if matches is not None:
+                    body = [one for one in body if matches(dict(one[0]))]
+                yield from _changes_of(row.at, body)
         for _, at, alerts in self._changes:
-            if at >= since:
-                yield from (_change(at, alert) for alert in alerts)
+            for alert in alerts if at >= since else ():
+                if (fingerprints is None or alert.fingerprint in fingerprints) and (
+                    matches is None or matches(alert.labels)
+                ):
+                    yield _change(at, alert)
 
     def _noted(
         self,

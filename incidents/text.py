@@ -24,8 +24,11 @@ def inert_markdown(text: str) -> str:
 
 
 def reach_of(incident: Incident) -> str:
-    """`1 node, 8 gpus`."""
-    parts = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in incident.reach.items()]
+    """`1 node, 8 GPUs`."""
+    parts = [
+        f"{count} {'GPU' if kind == 'gpu' else kind}{'s' if count > 1 else ''}"
+        for kind, count in incident.reach.items()
+    ]
     return ", ".join(parts) or "nothing that is known"
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from aiohttp import web
 
+from analyzer.api.bodies import Body
 from analyzer.api.errors import ApiError, Handler, bad_parameter
 from analyzer.api.parameters import parameters
+from analyzer.api.turns import Turns
 from analyzer.explain.explainer import Explainer
 from analyzer.explain.history import history_lines
 from analyzer.formats import success
@@ -19,9 +21,10 @@ from store.errors import StoreUnavailable
 class ExplainApi:
     """Answers from the pipeline and from what is remembered. `now` reads the clock (ms)."""
 
-    def __init__(self, pipeline: Callable[[], Pipeline], now: Callable[[], int]) -> None:
+    def __init__(self, pipeline: Callable[[], Pipeline], now: Callable[[], int], turns: Turns) -> None:
         self._pipeline = pipeline
         self._now = now
+        self._turns = turns
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
         """Method, path and handler of each."""
@@ -55,8 +58,10 @@ class ExplainApi:
     async def history(self, request: web.Request) -> web.Response:
         """The alerts that began and ended since `start`, as JSON lines for `alerts simulate`."""
         since = (await parameters(request)).moment("start", 0)
-        lines = history_lines(self._pipeline(), since)
-        return web.Response(text="".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
+        async with self._turns.take(request) as turn:
+            body = Body(turn)
+            await body.add_all(f"{line}\n" for line in history_lines(self._pipeline(), since))
+        return await body.sent(request, "application/x-ndjson")
 
     def _explainer(self) -> Explainer:
         return Explainer(self._pipeline(), self._now())

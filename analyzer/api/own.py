@@ -7,18 +7,25 @@ from itertools import islice
 
 from aiohttp import web
 
+from analyzer.api.bodies import Answered
 from analyzer.api.errors import ApiError, Handler
 from analyzer.api.parameters import parameters
-from analyzer.formats import success
+from analyzer.api.turns import Turns
+from analyzer.formats import encode, success
 from analyzer.pipeline import Pipeline
+from incidents.incident import readable
 from telemetry.event_log import MOST
+
+MOST_INCIDENTS = 1000
+"""So many are listed unless `limit` asks for more or less."""
 
 
 class OwnApi:
     """Answers from the pipeline as it is now."""
 
-    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
+    def __init__(self, pipeline: Callable[[], Pipeline], turns: Turns) -> None:
         self._pipeline = pipeline
+        self._turns = turns
 
     def routes(self) -> Iterator[tuple[str, str, Handler]]:
         """Method, path and handler of each."""
@@ -28,9 +35,17 @@ class OwnApi:
         yield "GET", "/api/v1/runbooks", self.runbooks
 
     async def incidents(self, request: web.Request) -> web.Response:
-        """Open incidents; with state=all also those that are over."""
-        everything = request.query.get("state") == "all"
-        return success({"incidents": self._pipeline().incidents.documents(everything)})
+        """Open incidents; with state=all also those that are over; the most urgent `limit`, of `total`."""
+        asked = await parameters(request)
+        limit = asked.number("limit") or MOST_INCIDENTS
+        async with self._turns.take(request) as turn:
+            found = self._pipeline().incidents.ordered(asked.text("state") == "all")
+            body = Answered(turn)
+            body.add(f'{{"total":{len(found)},"incidents":')
+            await body.add_list(encode(readable(one.document())) for one in found[:limit])
+            body.add("}")
+            body.close()
+        return await body.sent(request)
 
     async def incident(self, request: web.Request) -> web.Response:
         """One incident with its timeline and its story."""

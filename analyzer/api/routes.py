@@ -49,9 +49,9 @@ class Api:
             RulesApi(pipeline, turns),
             StatusApi(version),
             Federation(pipeline, now, turns),
-            OwnApi(pipeline),
+            OwnApi(pipeline, turns),
             AcknowledgeApi(pipeline, now),
-            ExplainApi(pipeline, now),
+            ExplainApi(pipeline, now, turns),
         )
 
     def routes(self) -> list[web.RouteDef]:

@@ -37,18 +37,20 @@ def find(pipeline: Pipeline, tx: Connection, asked: str, now: int) -> list[Known
     """
     if _FINGERPRINT.fullmatch(asked):
         wanted = int(asked, 16)
-        found = _known(pipeline, tx, now, wanted)
+        found = _known(pipeline, tx, now, {wanted})
         return [known for known in found.values() if known.labels.fingerprint == wanted]
     bare = not any(sign in asked for sign in "={},~!")
     matches = LabelMatch(parse_matchers(f'alertname="{asked}"' if bare else asked))
-    found = _known(pipeline, tx, now, None)
+    found = _known(pipeline, tx, now, None, matches)
     order = ("firing", "pending", "ended")
     fitting = [known for known in found.values() if matches(known.labels)]
     return sorted(fitting, key=lambda known: (order.index(known.state), -known.starts_at, known.labels.pairs))
 
 
-def _known(pipeline: Pipeline, tx: Connection, now: int, fingerprint: int | None) -> dict[Labels, Known]:
-    found = dict(_remembered(pipeline.records, tx, fingerprint, now))
+def _known(
+    pipeline: Pipeline, tx: Connection, now: int, wanted: set[int] | None, matches: LabelMatch | None = None
+) -> dict[Labels, Known]:
+    found = dict(_remembered(pipeline.records, tx, wanted, matches))
     for active in pipeline.rules.active():
         if active.state == FIRING:
             alert = active.alert()
@@ -57,6 +59,8 @@ def _known(pipeline: Pipeline, tx: Connection, now: int, fingerprint: int | None
             labels = active.labels
             found[labels] = Known(labels, "pending", active.active_at, None, active.generator_url, "")
     for alert in pipeline.dispatcher.alerts:
+        if wanted is not None and alert.fingerprint not in wanted:
+            continue
         found[alert.labels] = _of(alert, "ended" if alert.resolved_at(now) else "firing")
     return found
 
@@ -66,10 +70,10 @@ def _of(alert: Alert, state: str) -> Known:
 
 
 def _remembered(
-    records: Records, tx: Connection, fingerprint: int | None, now: int
+    records: Records, tx: Connection, wanted: set[int] | None, matches: LabelMatch | None
 ) -> Iterator[tuple[Labels, Known]]:
     """What the dispatcher has let go of."""
-    for change in records.changes(tx, None if fingerprint is None else {fingerprint}):
+    for change in records.changes(tx, wanted, matches=matches):
         ends_at = change.ends_at if change.ended else None
         known = Known(
             change.labels, "ended", change.starts_at, ends_at, change.generator_url, change.incident

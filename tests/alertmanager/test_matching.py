@@ -158,3 +158,9 @@ def test_matching_is_anchored_and_a_missing_label_is_empty() -> None:
     assert not matches('a=~".+"')
     assert matches('a="b",c="d"', a="b", c="d")
     assert not matches('a="b",c="d"', a="b")
+
+
+@pytest.mark.parametrize("text", ["{foo", "foo}"])
+def test_a_brace_that_is_missing_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^bad matcher format: foo .*brace of .* is missing"):
+        parse_matchers(text)

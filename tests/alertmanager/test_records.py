@@ -138,6 +138,20 @@ def test_a_hold_lasts_from_its_first_flush_to_its_last(book: Book) -> None:
     ]
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_of_a_storm_only_those_that_are_asked_for_are_made(book: Book, kept: bool) -> None:
+    storm = [alert(node=f"n{number}") for number in range(50)]
+    book.records.changed(storm, T0)
+    if kept:
+        book.keep()
+    wanted = {storm[7].fingerprint, storm[33].fingerprint}
+    with book.database.reading() as tx:
+        found = [change.labels for change in book.records.changes(tx, wanted)]
+        assert found == [storm[7].labels, storm[33].labels]
+        matching = book.records.changes(tx, matches=lambda labels: labels["node"] == "n9")
+        assert [change.labels for change in matching] == [storm[9].labels]
+
+
 def test_changes_tell_when_an_alert_began_and_ended(book: Book) -> None:
     book.records.changed([alert(), alert("B")], T0)
     book.keep()

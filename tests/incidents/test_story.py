@@ -9,7 +9,7 @@ EXPECTED = """\
 - **State**: resolved, tier P1
 - **Since**: 2026-11-20T00:00:00.000Z, for 40s
 - **Most likely the cause**: GpuLost on GPU 0 of n0
-- **Reaches**: 1 node, 2 gpus, 1 replica, 1 service
+- **Reaches**: 1 node, 2 GPUs, 1 replica, 1 service
 - **What**: GpuLost happened
 
 ## Alerts

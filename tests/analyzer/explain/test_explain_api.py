@@ -79,3 +79,17 @@ async def test_a_store_that_does_not_answer_is_503(
     monkeypatch.setattr(analyzer.pipeline.database, "reading", closed)
     status, _, error = await client.error("/api/v1/explain/alert/Any")
     assert (status, error) == (503, "the disk is gone")
+
+
+async def test_incidents_are_listed_up_to_a_limit_that_says_how_many_there_are(
+    analyzer: Analyzer, client: Client
+) -> None:
+    alerts = [{"labels": {"alertname": "DiskFull", "node": f"n{number}"}} for number in range(3)]
+    async with aiohttp.ClientSession() as session:
+        async with session.post(f"{client.base}/api/v2/alerts", json=alerts) as response:
+            assert response.status == 200
+        await _explained(session, f"{client.base}/api/v1/explain/alert/DiskFull")
+    whole = await client.get("/api/v1/incidents")
+    assert whole["total"] == len(whole["incidents"]) > 1
+    some = await client.get("/api/v1/incidents?limit=1")
+    assert (some["total"], some["incidents"]) == (whole["total"], whole["incidents"][:1])
