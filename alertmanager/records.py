@@ -158,12 +158,7 @@ class Records:
         rows = tx.execute(select(CHANGES).where(CHANGES.c.at >= since).order_by(CHANGES.c.id))
         for row in rows:
             if fingerprints is None or has_any(row.fingerprints, fingerprints):
-                raw = msgspec.json.decode(zlib.decompress(row.body), type=list[msgspec.Raw])
-                # A storm has thousands in one row: only those that are asked for are read.
-                if fingerprints is not None:
-                    here = unpacked(row.fingerprints)
-                    raw = [one for key, one in zip(here, raw, strict=True) if key in fingerprints]
-                body = [msgspec.json.decode(one) for one in raw]
+                body = _read(row, fingerprints)
                 if matches is not None:
                     body = [one for one in body if matches(dict(one[0]))]
                 yield from _changes_of(row.at, body)
@@ -318,6 +313,17 @@ def _changes_row(key: int, at: int, alerts: Sequence[Alert]) -> dict[str, Any]:
         "fingerprints": packed([alert.fingerprint for alert in alerts]),
         "body": zlib.compress(msgspec.json.encode(body), 1),
     }
+
+
+def _read(row: Any, fingerprints: Set[int] | None) -> list[list[Any]]:
+    """The body of a row; a storm has thousands in one, and only those that are asked for are read."""
+    packed_body = zlib.decompress(row.body)
+    if fingerprints is None:
+        whole: list[list[Any]] = msgspec.json.decode(packed_body)
+        return whole
+    raw = msgspec.json.decode(packed_body, type=list[msgspec.Raw])
+    there = zip(unpacked(row.fingerprints), raw, strict=True)
+    return [msgspec.json.decode(one) for key, one in there if key in fingerprints]
 
 
 def _changes_of(at: int, body: list[list[Any]]) -> Iterator[Change]:
