@@ -15,8 +15,8 @@ READS = frozenset(
 )
 """Paths that Prometheus' clients also call with POST, and that only read."""
 
-SIGNED = "/ack/"
-"""Links that people get: each carries a signature of its own, which its handler checks."""
+SIGNED = "/ack/{id}"
+"""The route of the links that people get: each carries a signature of its own, which its handler checks."""
 
 INTAKE = ("/api/v1/write", "/api/v1/frames", "/api/v2/alerts")
 """Paths that take samples and alerts in, the last one also behind a prefix: what overload can hit."""
@@ -40,7 +40,8 @@ def answer_to(request: web.Request, status: int, error_type: str, error: str, **
 
 def changes_something(request: web.Request) -> bool:
     """Whether a request needs the token."""
-    if request.path.startswith(SIGNED):
+    resource = request.match_info.route.resource
+    if resource is not None and resource.canonical == SIGNED:
         return False
     return request.method not in ("GET", "HEAD", "OPTIONS") and request.path not in READS
 
@@ -56,7 +57,8 @@ def require_token(
         if token is None or not changes_something(request):
             return await handler(request)
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+        sent = given.strip().encode("utf-8", "surrogateescape")  # a header may hold any bytes
+        if scheme.lower() == "bearer" and hmac.compare_digest(sent, token.encode()):
             return await handler(request)
         return answer_to(
             request,

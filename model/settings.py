@@ -94,6 +94,18 @@ Listen = Annotated[str, AfterValidator(_checked_listen)]
 """An address to listen on, as parse_listen reads it; port 0 takes a free one."""
 
 
+_USERINFO = re.compile(r"(?<=://)[^/?#\s'\"]*@")
+
+
+def without_userinfo(text: str) -> str:
+    """A text with the names and passwords in its URLs masked, in characters that a URL may have.
+
+    >>> without_userinfo("proxy http://me:secret@proxy:3128/x")
+    'proxy http://xxxxx@proxy:3128/x'
+    """
+    return _USERINFO.sub("xxxxx@", text)
+
+
 class Settings(BaseModel):
     """A section of the configuration: unknown keys are errors, values do not change after loading.
 
@@ -101,6 +113,11 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def __repr__(self) -> str:
+        return without_userinfo(super().__repr__())
+
+    __str__ = __repr__
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -26,7 +27,7 @@ from alertmanager.settings.intervals import TimeIntervalSettings
 from alertmanager.settings.nulls import without_nulls
 from alertmanager.settings.receivers import ReceiverSettings
 from alertmanager.settings.route import RouteSettings
-from model.settings import Settings, did_you_mean
+from model.settings import Settings, did_you_mean, without_userinfo
 
 Part = TypeVar("Part", bound=Settings)
 
@@ -44,6 +45,12 @@ NOTICES = RouteSettings.model_validate(
 """Of a configuration that names no route: notices come together, once an hour at most."""
 
 
+def _shareable(url: str) -> str:
+    if url != without_userinfo(url):
+        raise ValueError("holds a name or a password, which every link would show: write it without")
+    return url
+
+
 class AlertmanagerSettings(Settings):
     """Who is notified of what, and how often."""
 
@@ -54,7 +61,9 @@ class AlertmanagerSettings(Settings):
         description="An alertmanager.yml instead of keys here; beside it only external_url and fleetowl.",
     )
     global_: GlobalSettings = Field(GlobalSettings(), alias="global", description="What holds for all.")
-    external_url: Text = Field("", description="Where people reach this analyzer; links point there.")
+    external_url: Annotated[Text, AfterValidator(_shareable)] = Field(
+        "", description="Where people reach this analyzer; links point there."
+    )
     route: RouteSettings = Field(
         RouteSettings(receiver="log", group_by=("incident",), routes=(NOTICES,)),
         description="The root of the route tree.",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from aiohttp import web
 
+from analyzer.access import SIGNED
 from analyzer.api.acknowledge_page import page
 from analyzer.api.errors import ApiError, Handler
 from analyzer.formats import success
@@ -29,8 +30,8 @@ class AcknowledgeApi:
         yield "POST", "/api/v1/incidents/{id}/ack", self.acknowledge
         yield "POST", "/api/v1/incidents/{id}/unack", self.unacknowledge
         yield "GET", "/api/v1/oncall", self.on_call
-        yield "GET", "/ack/{id}", self.show
-        yield "POST", "/ack/{id}", self.press
+        yield "GET", SIGNED, self.show
+        yield "POST", SIGNED, self.press
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         """The incident is theirs: `who` as a parameter or in a JSON body, `how` if it is not the API."""

@@ -26,7 +26,7 @@ AT_ONCE = {
 }
 
 
-def fails(*given: object) -> None:
+def fails(*given: object, **named: object) -> None:
     raise RuntimeError("a defect")
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import jsonschema  # type: ignore[import-untyped]
@@ -183,6 +184,14 @@ async def test_names_in_any_alphabet(api: Api) -> None:
     silence = await api.silence("foo🙂", "bär")
     assert (await api.get(f"/silence/{silence}"))["matchers"][0]["name"] == "foo🙂"
     assert named(await api.get("/alerts?active=false")) == ["A"]
+
+
+async def test_a_filter_of_silences_wants_the_very_matcher(api: Api) -> None:
+    for value, regex, equal in (("b", False, True), ("b", False, False), ("b.*", True, True)):
+        matcher = {"name": "a", "value": value, "isRegex": regex, "isEqual": equal}
+        await api.silence("a", "b", matchers=[matcher])
+    for asked, found in (('a="b"', 1), ('a!="b"', 1), ('a=~"b.*"', 1), ('a!="c"', 0), ('a=~"b"', 0)):
+        assert len(await api.get(f"/silences?filter={quote(asked)}")) == found, asked
 
 
 async def test_silences_change_and_end(api: Api) -> None:

@@ -37,6 +37,10 @@ async def test_writes_need_the_token_and_reads_do_not(run_analyzer: Run, http: a
             assert response.status == 401, path
         async with http.post(base + path, headers={"Authorization": "Bearer wrong"}) as response:
             assert response.status == 401, path
+        for nearly in ("s", "s3cre", "s3crets", "\udcff"):
+            headers = {"Authorization": f"Bearer {nearly}"}
+            async with http.post(base + path, headers=headers) as response:
+                assert response.status == 401, (path, nearly)
         async with http.post(base + path, headers={"Authorization": "Bearer s3cret"}) as response:
             assert response.status != 401, path
     for path in ("/api/v1/query?query=up", "/metrics", "/-/healthy", "/api/v1/alerts"):
@@ -46,6 +50,16 @@ async def test_writes_need_the_token_and_reads_do_not(run_analyzer: Run, http: a
         asked = {"query": "up", "match[]": "up", "start": "1", "end": "2", "step": "1"}
         async with http.post(f"{base}/api/v1/{name}", data=asked) as response:
             assert response.status == 200, name
+
+
+async def test_no_prefix_takes_the_place_of_the_token(run_analyzer: Run, http: aiohttp.ClientSession) -> None:
+    own = {"external_url": "https://mon.example/ack/fleetowl"}
+    analyzer = await run_analyzer(analyzer={"token": "s3cret"}, alertmanager=own)
+    for path in ("/api/v2/alerts", "/api/v2/silences", "/-/reload"):
+        async with http.post(f"http://{analyzer.address}/ack/fleetowl{path}", data=b"[]") as response:
+            assert response.status == 401, path
+    async with http.post(f"http://{analyzer.address}/ack/unknown") as response:
+        assert response.status != 401, "a link carries a signature instead"
 
 
 def test_it_does_not_listen_to_others_without_a_token(tmp_path: Path) -> None:

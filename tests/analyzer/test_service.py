@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from alertmanager.backlog import Row
+from alertmanager.intake import encode
 from analyzer.assembly import assemble, prepare
+from analyzer.journal import Journal
 from analyzer.service import Analyzer, replace_fixed
+from model.alert import Alert
+from model.labels import Labels
 from model.settings import ConfigurationError
 from telemetry.frame_ingest import RESTART_GRACE, FrameReceiver, NodeRecord
 from telemetry.window import Window
 from tests.analyzer.conftest import START, settings_of
 
 Run = Callable[..., Awaitable[Analyzer]]
+ALERT = Alert(Labels({"alertname": "Down"}), starts_at=START)
 
 
 async def test_a_second_analyzer_on_the_same_state_is_refused(run_analyzer: Run, tmp_path: Path) -> None:
@@ -29,6 +37,38 @@ async def test_the_state_can_be_had_again_after_a_stop(run_analyzer: Run, tmp_pa
     await (await run_analyzer()).stop()
     settings = settings_of(tmp_path / "state")
     await Analyzer(settings, lambda: settings).stop()
+
+
+async def test_what_is_on_its_way_to_the_disk_is_waited_for(
+    run_analyzer: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    analyzer = await run_analyzer()
+    write, stopping = Journal._write, threading.Event()
+
+    def slow(self: Journal, rows: Sequence[Row]) -> None:
+        stopping.wait(5)
+        write(self, rows)
+
+    monkeypatch.setattr(Journal, "_write", slow)
+    row = Row(analyzer.pipeline.backlog.number(), START, encode([ALERT]))
+    sent = asyncio.create_task(analyzer.posting.journal.append(row, [ALERT]))
+    await asyncio.sleep(0)
+    stopped = asyncio.create_task(analyzer.stop())
+    asyncio.get_running_loop().call_later(0.2, stopping.set)
+    await stopped
+    assert sent.done()
+    await sent
+    restarted = assemble(prepare(settings_of(tmp_path / "state")), START)
+    assert len(restarted.backlog) == 1
+    restarted.database.close()
+
+
+async def test_what_fires_already_has_its_place_after_a_restart(run_analyzer: Run) -> None:
+    first = await run_analyzer()
+    first.pipeline.backlog.add([ALERT], 1, first.clock.now())
+    first.pipeline.step(first.clock.now())
+    await first.stop()
+    assert len((await run_analyzer()).posting._admission) == 1
 
 
 async def test_a_reload_says_what_only_a_restart_changes(tmp_path: Path) -> None:

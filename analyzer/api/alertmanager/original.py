@@ -14,10 +14,12 @@ import yaml
 from pydantic import BaseModel, SecretStr
 
 from alertmanager.settings import AlertmanagerSettings
-from model.settings import Settings
+from alertmanager.settings.integrations.email import EmailConfig
+from model.settings import Settings, without_userinfo
 
 SECRET = "<secret>"  # noqa: S105 - what stands for one
 
+_READ_HEADERS = frozenset(("From", "To", "Cc", "Reply-To", "Subject"))
 _OWN_KEYS = ("external_url", "fleetowl", "config_file")
 _OWN_INTEGRATIONS = ("apprise_configs", "alertmanager_configs", "console_configs", "log_configs")
 
@@ -62,7 +64,9 @@ def _shown(value: Any, key: str) -> Any:
         return {str(name): _shown(one, str(name)) for name, one in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_shown(one, key) for one in value]
-    return value if isinstance(value, str | int | float | None) else str(value)
+    if isinstance(value, int | float | None):
+        return value
+    return without_userinfo(str(value))
 
 
 def _shown_settings(settings: BaseModel) -> dict[str, Any]:
@@ -74,11 +78,18 @@ def _shown_settings(settings: BaseModel) -> dict[str, Any]:
         value = getattr(settings, name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = plain[name]  # a duration or a size is written with its unit
+        if isinstance(settings, EmailConfig) and name == "headers":
+            value = {header: _header(header, text) for header, text in value.items()}
         if value is not None and not isinstance(value, Settings | dict):
             shown[field.alias or name] = _shown(value, name)
         elif value and (inner := _shown(value, name)):
             shown[field.alias or name] = inner
     return shown
+
+
+def _header(name: str, text: str) -> str:
+    """Of a mail: what a gateway wants to see may be a secret, what readers see is none."""
+    return text if name.title() in _READ_HEADERS else SECRET
 
 
 def _masked(secret: str, key: str) -> str:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from alertmanager.silences import Change, Draft, RefusedSilence, Silence, Silences, UnknownSilence
 from analyzer.api.alertmanager.answers import Handler, Refused, found
-from analyzer.api.alertmanager.filters import fitting, flag, matchers
+from analyzer.api.alertmanager.filters import flag, matchers
 from analyzer.pipeline import Pipeline
 from model.matcher import Matcher, Op
 from model.moment import format_moment
@@ -64,14 +64,14 @@ class SilencesApi:
         yield "DELETE", "/silence/{id}", self.expire
 
     async def silences(self, request: web.Request) -> web.Response:
-        """Those in the wanted states whose own matchers fit the filter."""
-        now, fits = self._now(), fitting(matchers(request))
+        """Those in the wanted states that have every matcher of the filter, as Alertmanager compares them."""
+        now, asked = self._now(), set(matchers(request))
         wanted = {state: flag(request, state) for state in ("active", "pending", "expired")}
         return found(
             [
                 document_of(one, now)
                 for one in self._book.ordered(now)
-                if wanted[one.state(now).value] and fits({each.name: each.value for each in one.matchers})
+                if wanted[one.state(now).value] and asked <= set(one.matchers)
             ]
         )
 
