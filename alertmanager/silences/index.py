@@ -1,7 +1,8 @@
 """Which of many silences match an alert, without asking each of them.
 
-A silence that wants a label to have one of a few values is found through that label; only those that
-want nothing so plain are asked for every alert. Answers are remembered, and later changes of silences
+A silence that wants a label to have one of a few values is found through that label, one that wants a
+regular expression to match together with others like it; only those that say no more than what must not
+match are asked for every alert. Answers are remembered, and later changes of silences
 are applied to them one by one.
 """
 
@@ -13,6 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from alertmanager.matching import LabelMatch
+from alertmanager.silences.expressions import Expressions
 from alertmanager.silences.silence import Silence
 from alertmanager.tables import EpisodeKey
 from model.matcher import Matcher, Op
@@ -38,6 +40,7 @@ class Index:
         self.version = 0
         self._active: dict[str, LabelMatch] = {}
         self._by_pair: dict[Pair, set[str]] = {}
+        self._expressions = Expressions()
         self._others: set[str] = set()
         self._pairs: dict[str, list[Pair]] = {}
         self._changes: deque[str] = deque(maxlen=MOST_CHANGES)
@@ -57,7 +60,7 @@ class Index:
         for pair in pairs:
             self._by_pair.setdefault(pair, set()).add(silence.id)
         if not pairs:
-            self._others.add(silence.id)
+            self._add_other(silence)
         self._changed(silence.id)
 
     def remove(self, silence: str) -> None:
@@ -68,6 +71,7 @@ class Index:
             if not self._by_pair[pair]:
                 del self._by_pair[pair]
         self._others.discard(silence)
+        self._expressions.discard(silence)
         self._changed(silence)
 
     def start_over(self) -> None:
@@ -104,8 +108,15 @@ class Index:
         """The silence that held this alert last and ended; empty if none did."""
         return self._freed.get(key, "")
 
+    def _add_other(self, silence: Silence) -> None:
+        for matcher in silence.matchers:
+            if matcher.op is Op.MATCHES:
+                self._expressions.add(silence.id, matcher)
+                return
+        self._others.add(silence.id)
+
     def _search(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        found = set(self._others)
+        found = {*self._others, *self._expressions.found(labels)}
         for pair in labels.items():
             found |= self._by_pair.get(pair, set())
         return tuple(sorted(silence for silence in found if self._active[silence](labels)))

@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 
 from alertmanager.matching import LabelMatch, parse_matchers
 from alertmanager.route import Route
-from alertmanager.silences import Draft, Limits, RefusedSilence, Silence, Silences, State, UnknownSilence
+from alertmanager.silences import (
+    Draft,
+    Limits,
+    RefusedSilence,
+    Silence,
+    Silences,
+    State,
+    UnknownSilence,
+    expressions,
+)
+from alertmanager.silences.index import Index
 from alertmanager.silences.tables import SCHEMA
 from model.alert import Alert
 from model.labels import Labels
@@ -21,6 +31,7 @@ from model.matcher import Matcher, Op
 from model.moment import HOUR, MINUTE
 from store.database import Database
 from store.durable import persist, restore
+from telemetry.matching import InvalidMatcher
 
 NOW = 1_795_000_000_000
 ROUTE = Route(key="{}", receiver="team")
@@ -255,8 +266,42 @@ def test_a_thousand_silences_do_not_ask_each_alert(monkeypatch: pytest.MonkeyPat
     assert asked == 1000  # one question an alert for the one silence that is new
 
 
+def test_ten_thousand_regular_expressions_do_not_ask_each_alert(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+    real: Callable[[LabelMatch, Any], bool] = LabelMatch.__call__
+
+    def counted(self: LabelMatch, labels: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        return real(self, labels)
+
+    monkeypatch.setattr(LabelMatch, "__call__", counted)
+    index = Index()
+    for number in range(2_000):
+        matchers = tuple(parse_matchers(f'node=~"rack{number}-.*"'))
+        index.add(Silence(f"s{number}", matchers, NOW, NOW + HOUR, "me", "work", NOW))
+    for number in range(100):
+        key = (number, "i")
+        assert index.matching(key, {"node": f"rack{number}-7"}, remember=True) == (f"s{number}",)
+    assert asked == 100
+    index.remove("s5")
+    assert index.matching((0, "other"), {"node": "rack5-7"}, remember=True) == ()
+    assert asked == 100
+
+
+def test_where_they_cannot_be_asked_together_each_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_many(texts: Any) -> Any:
+        raise InvalidMatcher("too many")
+
+    monkeypatch.setattr(expressions, "together", too_many)
+    found = expressions.Expressions()
+    for number in range(40):
+        found.add(f"s{number}", Matcher("node", Op.MATCHES, f"n{number}.*"))
+    assert len(set(found.found({"node": "n1"}))) == 40
+
+
 NAMES = st.sampled_from(["a", "b"])
-VALUES = st.sampled_from(["", "1", "2", "1|2", ".+", "3|"])
+VALUES = st.sampled_from(["", "1", "2", "1|2", ".+", "3|", ".*", "[12]"])
 MATCHERS = st.lists(st.builds(Matcher, NAMES, st.sampled_from(Op), VALUES), min_size=1, max_size=3)
 LABELS = st.dictionaries(NAMES, st.sampled_from(["1", "2", "3"]))
 STEPS = st.one_of(
@@ -268,6 +313,13 @@ STEPS = st.one_of(
 
 @given(st.lists(STEPS, max_size=15), st.lists(LABELS, min_size=1, max_size=3))
 def test_the_index_answers_as_asking_every_silence(steps: list[Any], labels: list[dict[str, str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(expressions, "MOST_NEW", 1)
+        patch.setattr(expressions, "LARGEST", 2)
+        _asked_as_naively(steps, labels)
+
+
+def _asked_as_naively(steps: list[Any], labels: list[dict[str, str]]) -> None:
     silences, now = book(), NOW
     alerts = [Alert(Labels({"z": "z", **some})) for some in labels]
     for kind, *step in steps:

@@ -37,7 +37,7 @@ async def test_writes_need_the_token_and_reads_do_not(run_analyzer: Run, http: a
             assert response.status == 401, path
         async with http.post(base + path, headers={"Authorization": "Bearer wrong"}) as response:
             assert response.status == 401, path
-        for nearly in ("s", "s3cre", "s3crets", "\udcff"):
+        for nearly in ("s", "s3cre", "s3crets"):
             headers = {"Authorization": f"Bearer {nearly}"}
             async with http.post(base + path, headers=headers) as response:
                 assert response.status == 401, (path, nearly)
@@ -50,6 +50,15 @@ async def test_writes_need_the_token_and_reads_do_not(run_analyzer: Run, http: a
         asked = {"query": "up", "match[]": "up", "start": "1", "end": "2", "step": "1"}
         async with http.post(f"{base}/api/v1/{name}", data=asked) as response:
             assert response.status == 200, name
+
+
+async def test_a_token_of_strange_bytes_is_a_wrong_one(run_analyzer: Run) -> None:
+    analyzer = await run_analyzer(analyzer={"token": "s3cret"})
+    reader, writer = await asyncio.open_connection(*analyzer.address.rsplit(":", 1))
+    writer.write(b"POST /-/reload HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\n\r\n")
+    assert b" 401 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_no_prefix_takes_the_place_of_the_token(run_analyzer: Run, http: aiohttp.ClientSession) -> None:
