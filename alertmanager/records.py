@@ -160,7 +160,7 @@ class Records:
             if fingerprints is None or has_any(row.fingerprints, fingerprints):
                 body = _read(row, fingerprints)
                 if matches is not None:
-                    body = [one for one in body if matches(dict(one[0]))]
+                    body = (one for one in body if matches(dict(one[0])))
                 yield from _changes_of(row.at, body)
         for _, at, alerts in self._changes:
             for alert in alerts if at >= since else ():
@@ -315,18 +315,15 @@ def _changes_row(key: int, at: int, alerts: Sequence[Alert]) -> dict[str, Any]:
     }
 
 
-def _read(row: Any, fingerprints: Set[int] | None) -> list[list[Any]]:
+def _read(row: Any, fingerprints: Set[int] | None) -> Iterator[list[Any]]:
     """The body of a row; a storm has thousands in one, and only those that are asked for are read."""
-    packed_body = zlib.decompress(row.body)
-    if fingerprints is None:
-        whole: list[list[Any]] = msgspec.json.decode(packed_body)
-        return whole
-    raw = msgspec.json.decode(packed_body, type=list[msgspec.Raw])
-    there = zip(unpacked(row.fingerprints), raw, strict=True)
-    return [msgspec.json.decode(one) for key, one in there if key in fingerprints]
+    raw = msgspec.json.decode(zlib.decompress(row.body), type=list[msgspec.Raw])
+    for key, one in zip(unpacked(row.fingerprints), raw, strict=True):
+        if fingerprints is None or key in fingerprints:
+            yield msgspec.json.decode(one)
 
 
-def _changes_of(at: int, body: list[list[Any]]) -> Iterator[Change]:
+def _changes_of(at: int, body: Iterable[list[Any]]) -> Iterator[Change]:
     for labels, starts_at, ends_at, generator_url, incident in body:
         yield Change(
             at, Labels([(name, value) for name, value in labels]), starts_at, ends_at, generator_url, incident
