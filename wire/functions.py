@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
@@ -80,33 +81,55 @@ def _comparison(test: Callable[[Any, Any], bool]) -> Function:
 
 
 def _match(pattern: Value, text: Value) -> bool:
-    return _regex(pattern).search(a_string(text)) is not None
+    return _regex(pattern).search(_whole(a_string(text))) is not None
 
 
 def _replace_all(pattern: Value, replacement: Value, text: Value) -> str:
     """Go's ReplaceAllString: `$name` takes the longest name, an unknown group is empty, `$$` is `$`."""
     layout = a_string(replacement)
 
-    def one(found: re.Match[str]) -> str:
+    expression = _regex(pattern)
+
+    def one(found: Any) -> str:
         def group(variable: re.Match[str]) -> str:
             name = variable[1] or variable[2]
             if not name:
                 return "$"
-            try:
-                return found[int(name) if name.isdigit() else name] or ""
-            except IndexError:
-                return ""
+            place = int(name[:9]) if name.isdigit() else expression.groupindex.get(name, -1)
+            return found[place] or "" if 0 <= place <= expression.groups else ""
 
         return _VARIABLE.sub(group, layout)
 
-    return _regex(pattern).sub(one, a_string(text))
+    return str(expression.sub(one, _whole(a_string(text))))
 
 
-def _regex(pattern: Value) -> re.Pattern[str]:
+def _regex(pattern: Value) -> Any:
+    """By RE2, as in Go: no pattern and no label make it run for ever, as they could make `re`."""
     try:
-        return re.compile(a_string(pattern))
-    except re.error as error:
+        return _compiled(_whole(a_string(pattern)))
+    except ValueError as error:
         raise TemplateValueError(f"pattern {go_text(pattern)!r}: {error}") from error
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> Any:
+    """Raises ValueError. RE2 is loaded late: the agent, which fills in no template, does not have it."""
+    try:
+        import re2
+    except ImportError as error:
+        raise ValueError("regular expressions need google-re2, which is not installed") from error
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        why = error.args[0] if error.args else error
+        raise ValueError(why.decode(errors="replace") if isinstance(why, bytes) else str(why)) from error
+
+
+def _whole(text: str) -> str:
+    """Half of a surrogate pair is no text."""
+    return text.encode(errors="replace").decode()
 
 
 def _index(container: Value, key: Value) -> Value:

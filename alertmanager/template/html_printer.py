@@ -2,7 +2,8 @@
 
 The places are followed through the literal text, as Go's html/template does, in a smaller set: text,
 attributes (of which href, src and the like hold URLs, style holds CSS), the text of title and textarea.
-A value inside of script, in a comment, or as the name of a tag or an attribute is an error at load.
+A value inside of script, in a comment, or as the name of a tag or an attribute is an error at load, and so
+it is where its text would be read twice: in srcdoc, and in the content of a meta tag.
 """
 
 from __future__ import annotations
@@ -21,8 +22,18 @@ from wire.template_tokens import TemplateError
 REFUSED = "ZgotmplZ"
 """What stands in place of a value that would be dangerous where it is; the word is Go's."""
 
-_URLS = frozenset({"href", "src", "action", "formaction", "background", "cite", "poster", "data", "longdesc"})
+_URLS = frozenset(
+    {
+        "href", "src", "action", "formaction", "background", "cite", "poster", "data", "longdesc", "ping",
+        "manifest", "codebase", "classid", "archive", "profile", "usemap", "icon", "lowsrc", "dynsrc",
+    }
+)  # fmt: skip
+_SETS_OF_URLS = frozenset({"srcset", "imagesrcset"})
 _SCHEMES = ("http", "https", "mailto", "tel")
+_ANIMATED = frozenset({"set", "animate"})
+"""Elements of SVG of which an attribute may become another's URL."""
+
+_BLANKS = "".join(map(chr, range(33)))
 _RAW = frozenset({"script", "style", "title", "textarea"})
 _TAG_NAME = re.compile(r"/?[A-Za-z][\w:-]*")
 _ATTRIBUTE = re.compile(r"[^\s=>\"'/]+")
@@ -31,13 +42,17 @@ _SAFE_IN_URL = "!#$&*+,/:;=?@[]-._~%"
 
 
 class Place(NamedTuple):
-    """Where in the page: text, tag, attribute, value or comment; `began`: the value has a beginning."""
+    """Where in the page: text, tag, attribute, value or comment.
+
+    `began`: the value has a beginning; `settled`: the template's own text says where a URL leads.
+    """
 
     where: str = "text"
     element: str = ""
     attribute: str = ""
     quote: str = ""
     began: bool = False
+    settled: bool = False
 
 
 class HTMLPrinter(Printer):
@@ -72,8 +87,9 @@ class HTMLPrinter(Printer):
 
     def join(self, one: Any, other: Any, keyword: str) -> Any:
         """After a branch that may have begun a URL the next value is looked at as if it began one."""
-        if one != other and one._replace(began=False) == other._replace(began=False):
-            return one._replace(began=False)
+        fresh = {"began": False, "settled": False}
+        if one != other and one._replace(**fresh) == other._replace(**fresh):
+            return one._replace(**fresh)
         return super().join(one, other, keyword)
 
     def _text(self, text: str, position: int) -> int:
@@ -115,7 +131,8 @@ class HTMLPrinter(Printer):
         if text[position].isspace():
             return position + 1
         quoted = text[position] in "\"'"
-        self.state = self.state._replace(where="value", quote=text[position] if quoted else "", began=False)
+        quote = text[position] if quoted else ""
+        self.state = self.state._replace(where="value", quote=quote, began=False, settled=False)
         return position + quoted
 
     def _value(self, text: str, position: int) -> int:
@@ -123,19 +140,24 @@ class HTMLPrinter(Printer):
         ends = re.compile(re.escape(self.state.quote) if self.state.quote else r"[\s>]")
         found = ends.search(text, position)
         if found is None:
-            self.state = self.state._replace(began=True)
+            said = html.unescape(text[position:]).strip(_BLANKS)  # browsers skip blanks in front of a URL
+            began, settled = self.state.began or bool(said), any(mark in said for mark in ":/?#")
+            self.state = self.state._replace(began=began, settled=self.state.settled or settled)
             return len(text)
         self.state = Place("tag", self.state.element)
         return found.end() if quoted else found.start()
 
 
 def _escape_of(place: Place) -> Callable[[Any], str]:
-    if place.attribute.startswith("on"):
+    name = place.attribute.rpartition(":")[2]  # xlink:href is one too
+    if name.startswith("on") or name == "srcdoc" or (place.element, name) == ("meta", "content"):
         raise TemplateError(f"a value inside of the attribute {place.attribute} is not supported")
-    if place.attribute == "style":
+    if name == "style":
         return _css
-    if place.attribute in _URLS:
-        return _url_part if place.began else _url
+    if name in _SETS_OF_URLS:
+        return _url_set
+    if name in _URLS or place.element in _ANIMATED:
+        return _url_part if place.settled else _url_going_on if place.began else _url
     return lambda value: html.escape(go_text(value))
 
 
@@ -151,11 +173,29 @@ def _css(value: Any) -> str:
 def _url(value: Any) -> str:
     """A whole URL: no script runs by it."""
     text = go_text(value)
-    scheme, colon, _ = text.partition(":")
-    relative = not colon or any(mark in scheme for mark in "/?#")
-    if not isinstance(value, SafeURL) and not relative and scheme.strip().lower() not in _SCHEMES:
+    if not isinstance(value, SafeURL) and not _harmless(text):
         return f"#{REFUSED}"
     return html.escape(quote(text, safe=_SAFE_IN_URL, errors="replace"))
+
+
+def _harmless(url: str) -> bool:
+    """Whether it is relative, or of a scheme that opens a page, a mail or a telephone."""
+    scheme, colon, _ = url.partition(":")
+    relative = not colon or any(mark in scheme for mark in "/?#")
+    return relative or scheme.strip().lower() in _SCHEMES
+
+
+def _url_going_on(value: Any) -> str:
+    """What follows a value that may have been empty, or the beginning of a scheme."""
+    part = _url_part(value)
+    return part if isinstance(value, SafeURL) or _harmless(go_text(value)) else part.replace(":", "%3A")
+
+
+def _url_set(value: Any) -> str:
+    """URLs with their sizes, between commas."""
+    text = go_text(value)
+    safe = isinstance(value, SafeURL) or all(map(_harmless, text.split(",")))
+    return html.escape(text) if safe else f"#{REFUSED}"
 
 
 def _url_part(value: Any) -> str:

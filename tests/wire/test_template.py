@@ -127,6 +127,14 @@ def test_what_is_not_understood_is_an_error_at_load(text: str, named: str) -> No
     assert named in str(caught.value)
 
 
+def test_no_pattern_runs_for_ever() -> None:
+    hostile = "a" * 40 + "b"
+    assert fill(f'{{{{ reReplaceAll "(a+)+$" "x" "{hostile}" }}}}') == hostile
+    assert fill(f'{{{{ match "^(a|aa)+$" "{hostile}" }}}}') == "false"
+    assert fill('{{ reReplaceAll "(?P<n>v)(x)?" "<${n}$2$m$9>" $labels.pod }}') == "<v>llm-0"
+    assert "invalid perl operator" in fill('{{ match "(?=a)" "a" }}')  # Go knows no lookahead either
+
+
 def test_what_fails_at_night_says_so_in_the_text() -> None:
     assert (
         fill("a {{ humanize $labels.pod }}") == "<error expanding template: cannot use 'vllm-0' as a number>"

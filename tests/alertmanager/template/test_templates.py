@@ -225,6 +225,32 @@ def test_a_script_in_a_link_is_refused() -> None:
     assert page == "<a title=x&#32;onclick&#61;y>"
 
 
+LINKS = [
+    '<a href=" {{ .Status }}">',
+    '<a href="\n&#32;{{ .Status }}">',
+    '<a href="{{ if .Alerts }}{{ end }}{{ .Status }}">',
+    '<a href="{{ .Receiver }}{{ .Status }}">',
+    '<a xlink:href="{{ .Status }}">',
+    '<img srcset="a.png 1x, {{ .Status }} 2x">',
+    '<animate attributeName="href" values="{{ .Status }}">',
+]
+
+
+@pytest.mark.parametrize("page", LINKS)
+@pytest.mark.parametrize(("before", "url"), [("", "javascript:alert(1)"), ("java", "script:alert(1)")])
+def test_no_way_around_leads_to_a_script(page: str, before: str, url: str) -> None:
+    shown = filled(page, replace(DATA, Receiver=before, Status=url), "html")
+    assert "script:" not in shown
+
+
+def test_a_link_of_several_values_still_leads_there() -> None:
+    data = replace(DATA, Receiver="", Status="https://x/a:b")
+    assert filled('<a href="{{ .Receiver }}{{ .Status }}">', data, "html") == '<a href="https://x/a:b">'
+    assert (
+        filled('<a href="/{{ .Receiver }}?t={{ .Status }}">', data, "html") == '<a href="/?t=https://x/a:b">'
+    )
+
+
 @pytest.mark.parametrize(
     ("page", "message"),
     [
@@ -232,6 +258,8 @@ def test_a_script_in_a_link_is_refused() -> None:
         ("<a {{ .Status }}>", "inside of a tag"),
         ('<a onclick="{{ .Status }}">', "attribute onclick"),
         ("<!-- {{ .Status }} -->", "inside of a comment"),
+        ('<iframe srcdoc="{{ .Status }}">', "attribute srcdoc"),
+        ('<meta http-equiv=refresh content="0;url={{ .Status }}">', "attribute content"),
         ('{{ if .Status }}<a href="{{ end }}', "end in different places"),
     ],
 )
