@@ -1,11 +1,14 @@
 """From the body of a POST to alerts: what is read, what is refused, and why.
 
 An alert that cannot be taken does not take the others with it: they are taken, and the answer tells of
-the rest. A body that is no JSON, or no UTF-8, is refused as a whole.
+the rest. A body that is no JSON, or no UTF-8, is refused as a whole. Where Alertmanager is lenient, so is
+this: half a surrogate pair becomes U+FFFD, a value of null is an empty one, an empty time is none, and a
+time without a zone is UTC.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,12 +43,17 @@ class MalformedBody(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one POST may bring. Sizes are in bytes of UTF-8 or in characters, whichever is met first."""
+    """What one POST may bring. Sizes are in bytes of UTF-8 or in characters, whichever is met first.
+
+    `ahead` (ms) is how far in the future an alert without an end may begin: later than that it would have
+    timed out before.
+    """
 
     alerts: int = 100_000
     annotation: int = 16 * 1024
     labels: int = 128
     label: int = 4096
+    ahead: int = sys.maxsize
 
 
 UNLIMITED = Limits(sys.maxsize, sys.maxsize, sys.maxsize, sys.maxsize)
@@ -70,8 +78,36 @@ class _Posted(msgspec.Struct):
     generatorURL: str | None = None
 
 
+class _Loose(msgspec.Struct):
+    """One that only Go takes for an alert."""
+
+    labels: dict[str, str | None]
+    annotations: dict[str, str | None] | None = None
+    startsAt: str | None = None
+    endsAt: str | None = None
+    generatorURL: str | None = None
+
+    def posted(self) -> _Posted:
+        """Raises ValidationError for a time that is none."""
+        return _Posted(
+            _texts(self.labels),
+            _texts(self.annotations or {}),
+            msgspec.convert(self.startsAt or None, datetime | None),
+            msgspec.convert(self.endsAt or None, datetime | None),
+            self.generatorURL,
+        )
+
+
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""What begins with a backslash; the group is half a surrogate pair that stands alone."""
+
 _FAST = msgspec.json.Decoder(list[_Posted])
 _ONE = msgspec.json.Decoder(_Posted)
+_ONE_LOOSE = msgspec.json.Decoder(_Loose)
 _RAW = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -92,10 +128,11 @@ class Reader:
     def posted(self, body: bytes) -> list[_Posted | str]:
         """What stands in the body; an object that is no alert is the reason. Raises MalformedBody."""
         try:
-            return list(_FAST.decode(body))
-        except msgspec.ValidationError:
-            return list(_one_by_one(body))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _decoded(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            whole = _ESCAPES.sub(_whole, body)
+            if whole != body:
+                return self.posted(whole)
             raise MalformedBody(f"the body is no JSON in UTF-8: {error}") from error
 
     def read(self, posted: Iterable[_Posted | str], now: int) -> Taken:
@@ -123,7 +160,7 @@ class Reader:
         starts_at = _moment(posted.startsAt)
         if starts_at is None:
             starts_at = now if ends_at is None else min(now, ends_at)
-        elif ends_at is not None and ends_at < starts_at:
+        elif starts_at > (now + self.limits.ahead if ends_at is None else ends_at):
             raise _Refused("start time must be before end time")
         annotations, cut = posted.annotations or {}, 0
         if annotations and max(map(len, annotations.values())) > self.limits.annotation:
@@ -177,19 +214,39 @@ def _document(alert: Alert) -> dict[str, Any]:
     }
 
 
+def _decoded(body: bytes) -> list[_Posted | str]:
+    try:
+        return list(_FAST.decode(body))
+    except msgspec.ValidationError:
+        return list(_one_by_one(body))
+
+
+def _texts(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value or "" for name, value in values.items()}
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape[1] else escape[0]
+
+
+def _loosely(raw: msgspec.Raw, why: str) -> _Posted | str:
+    try:
+        return _ONE_LOOSE.decode(raw).posted()
+    except msgspec.ValidationError:
+        return why
+
+
 def _one_by_one(body: bytes) -> Iterator[_Posted | str]:
     """After an object that is no alert: each by itself."""
     try:
         raws = _RAW.decode(body)
-    except msgspec.DecodeError as error:
+    except msgspec.ValidationError as error:
         raise MalformedBody(f"the body is no array of alerts: {error}") from error
     for place, raw in enumerate(raws):
         try:
             yield _ONE.decode(raw)
         except msgspec.ValidationError as error:
-            yield f"alert {place}: {error}"
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise MalformedBody(f"alert {place} is no JSON in UTF-8: {error}") from error
+            yield _loosely(raw, f"alert {place}: {error}")
 
 
 def _moment(moment: datetime | None) -> int | None:
@@ -197,7 +254,7 @@ def _moment(moment: datetime | None) -> int | None:
     if moment is None:
         return None
     if moment.tzinfo is None:
-        raise _Refused(f"the time {moment.isoformat()} has no zone")
+        moment = moment.replace(tzinfo=UTC)
     if moment < _ZERO:
         return None
     return min(max((moment - _EPOCH) // _MILLISECOND, 0), LATEST)

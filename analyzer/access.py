@@ -71,6 +71,18 @@ def require_token(
     return check
 
 
+@web.middleware
+async def readable(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Middleware: 400 for a body that is not encoded as its header says."""
+    try:
+        return await handler(request)
+    except web.RequestPayloadError as error:
+        why = " ".join(str(error).split())
+        response = answer_to(request, 400, "bad_data", f"the body cannot be read: {why}")
+        response.force_close()  # where the next request begins is not known
+        return response
+
+
 class Overload:
     """Middleware that answers 429 when too many writes are under way at once."""
 

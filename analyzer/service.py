@@ -11,7 +11,7 @@ from aiohttp import web
 
 from alertmanager.notification import Notification, Outcome
 from alertmanager.receivers.sender import Sender
-from analyzer.access import Overload, require_token
+from analyzer.access import Overload, readable, require_token
 from analyzer.actions import Actions
 from analyzer.api.alertmanager.alerts import AlertsApi
 from analyzer.api.alertmanager.mounting import mounted, under_prefix
@@ -300,7 +300,7 @@ class Analyzer:
         own = self.settings.analyzer
         application = web.Application(
             client_max_size=own.max_request_size,
-            middlewares=[require_token(lambda: self._token), self.overload.middleware()],
+            middlewares=[require_token(lambda: self._token), self.overload.middleware(), readable],
         )
         intake = Intake(
             self.pipeline.window,

@@ -225,7 +225,7 @@ WRONG: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/alerts?receiver=(", None, 400, "failed to parse receiver param"),
     ("GET", "/alerts/groups?receiver_matchers=(", None, 400, "bad receiver_matchers"),
     ("POST", "/alerts", b"[", 400, "no JSON"),
-    ("POST", "/alerts", [{"labels": {"a": "\udc00"}}], 400, "no JSON"),
+    ("POST", "/alerts", b'[{"labels":{"a":"\xff"}}]', 400, "no JSON in UTF-8"),
     ("POST", "/alerts", [{"labels": {}}], 400, "at least one label pair required"),
 ]
 
@@ -234,6 +234,12 @@ async def test_wrong_input(api: Api) -> None:
     for method, path, body, status, why in WRONG:
         found, sentence = await api.ask(method, path, body)
         assert (found, why in sentence) == (status, True), (method, path, sentence)
+
+
+async def test_a_body_that_is_not_what_its_header_says(api: Api) -> None:
+    status, why = await api.ask("POST", "/alerts", b"no gzip", **{"Content-Encoding": "gzip"})
+    assert (status, why.startswith("the body cannot be read: ")) == (400, True)
+    assert (await api.ask("POST", "/silences", b"[" * 100_000))[0] == 400
 
 
 async def test_the_good_alerts_of_a_batch_are_taken(api: Api) -> None:

@@ -42,7 +42,7 @@ def answering(handler: Handler) -> Handler:
             return refusal(error.status, str(error), error.retry_after)
         except ApiError as error:
             return refusal(error.status, str(error))
-        except web.HTTPException:
+        except (web.HTTPException, web.RequestPayloadError):
             raise
         except Exception as error:  # the supervisor's boundary: one request's defect is that request's answer
             log.exception("%s failed", request.path)

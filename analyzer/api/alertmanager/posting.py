@@ -61,7 +61,8 @@ class PostingApi:
         if self.journal.full:
             raise Refused(503, "the disk is behind with alerts that were sent before", retry_after=1)
         own = self._pipeline.settings.alertmanager.fleetowl
-        self._reader.limits = Limits(annotation=own.max_annotation)
+        timeout = self._pipeline.settings.alertmanager.global_.resolve_timeout
+        self._reader.limits = Limits(annotation=own.max_annotation, ahead=timeout)
         self._admission.most = own.max_alerts
         self._under_way += 1
         try:

@@ -118,7 +118,7 @@ def read(body: bytes) -> Draft:
     """A silence as it is posted. Raises Refused."""
     try:
         posted = msgspec.json.decode(body, type=_Posted)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(400, f"bad silence: {error}") from error
     return Draft(
         tuple(
