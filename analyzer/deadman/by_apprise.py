@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 
 
 def main() -> int:
     """0 if every service of the list took what stands on standard input."""
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its words hold parts of the URLs
     import apprise
 
     said = json.load(sys.stdin)
