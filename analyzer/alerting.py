@@ -17,7 +17,7 @@ from alertmanager.silences import Limits, Silences
 from alertmanager.stages import Stage
 from analyzer.central import CentralSettings
 from incidents.correlation import Incidents
-from incidents.flap import FlapStage
+from incidents.flap import FlapRule, FlapStage
 from incidents.people.engine import People
 from incidents.suppression import TopologyStage
 from incidents.topology_feed import TopologyFeed
@@ -35,6 +35,9 @@ With a plain alertmanager.yml it is an alert like any other, as it is for Alertm
 
 Explains = Mapping[str, Collection[str]]
 """The name of an alert and the names of the alerts that it explains."""
+
+Flaps = Mapping[str, FlapRule]
+"""When an alert of this name flaps, where its rule says so itself."""
 
 
 class Alerting:
@@ -95,14 +98,16 @@ class Alerting:
             self.incidents.note(incident, now, kind, str(decision), logged=position == 0)
         return decision
 
-    def reconfigure(self, settings: CentralSettings, explains: Explains, now: int) -> None:
+    def reconfigure(
+        self, settings: CentralSettings, explains: Explains, now: int, flaps: Flaps | None = None
+    ) -> None:
         """Take other settings; alerts, incidents and what is under way stay."""
         self.incidents.external_url = settings.alertmanager.external_url
         self.incidents.reconfigure(settings.incidents, explains)
         self.incidents.external_url = settings.alertmanager.external_url
         for stage in self.stages:
             if isinstance(stage, FlapStage):
-                stage.configure(settings.incidents.flap)
+                stage.configure(settings.incidents.flap, flaps)
         self.dispatcher.reconfigure(settings.alertmanager, now)
         self.inhibition.reconfigure(settings.alertmanager.inhibit_rules, self.dispatcher.alerts, now)
         self.silences.limits = limits_of(settings.alertmanager.fleetowl)
@@ -134,13 +139,14 @@ def compose(
     topology: Topology,
     explains: Explains,
     *,
+    flaps: Flaps | None = None,
     feed: TopologyFeed | None = None,
     ledger: Ledger | None = None,
     off: Collection[str] = (),
 ) -> Alerting:
     """The rooms as these settings want them; stages whose name is in `off` are left out."""
     own = settings.alertmanager
-    flap = FlapStage(settings.incidents.flap)
+    flap = FlapStage(settings.incidents.flap, flaps)
     incidents = Incidents(settings.incidents, topology, explains, feed, flap.unsettled)
     incidents.external_url = own.external_url
     incidents.external_url = own.external_url
@@ -173,4 +179,14 @@ def explained_by(groups: Sequence[RuleGroup]) -> dict[str, tuple[str, ...]]:
         for group in groups
         for rule in group.rules
         if isinstance(rule, AlertRule) and rule.extras.explains
+    }
+
+
+def flapping_by(groups: Sequence[RuleGroup]) -> dict[str, FlapRule]:
+    """When each alert flaps, as the side files of the rules say."""
+    return {
+        rule.name: FlapRule(flap.changes, flap.within, flap.hold)
+        for group in groups
+        for rule in group.rules
+        if isinstance(rule, AlertRule) and (flap := rule.extras.flap) is not None
     }

@@ -15,7 +15,7 @@ from functools import lru_cache
 from alertmanager.backlog import Backlog
 from alertmanager.notification import Notification, Outcome
 from alertmanager.records import Records
-from analyzer.alerting import compose, explained_by
+from analyzer.alerting import compose, explained_by, flapping_by
 from analyzer.central import CentralSettings
 from analyzer.deadman.peers import Peers
 from analyzer.demand import Demand
@@ -88,7 +88,12 @@ class Pipeline:
         self.records = Records(settings.alertmanager.fleetowl.log_retention)
         self.feed = TopologyFeed(self.topology)
         self.alerting = compose(
-            settings, self.topology, explained_by(groups), feed=self.feed, ledger=self.records
+            settings,
+            self.topology,
+            explained_by(groups),
+            flaps=flapping_by(groups),
+            feed=self.feed,
+            ledger=self.records,
         )
         self.incidents = self.alerting.incidents
         self.dispatcher = self.alerting.dispatcher
@@ -180,7 +185,7 @@ class Pipeline:
             settings.analyzer.external_labels,
         )
         self.peers.reconfigure(settings.analyzer.dead_man.peers)
-        self.alerting.reconfigure(settings, explained_by(groups), now)
+        self.alerting.reconfigure(settings, explained_by(groups), now, flapping_by(groups))
         self.records.retention = settings.alertmanager.fleetowl.log_retention
         self.runbooks.reconfigure(runbooks, settings.runbooks)
         self.demand.follow(groups, now)

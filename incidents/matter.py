@@ -29,6 +29,9 @@ TOGETHER = 3
 PART = {"node": 0.5, "replica": 0.25}
 """This part of the nodes of a rack or switch, of the replicas of a service that are known."""
 
+FEW = 8
+"""So many names of replicas a service may have, pods and addresses, for the loss of one to be felt by all."""
+
 AT_ONCE = MINUTE
 """Within so long (ms) of each other."""
 
@@ -166,9 +169,9 @@ class Matters:
         if subject.kind == "gpu" and member.sense.family == "nvlink":
             yield from self._other_end(member, subject)
         if member.sense.role is Role.SYMPTOM:
-            yield from self._of_service(subject)
+            yield from self._of_service(subject, member.sense.family)
 
-    def _of_service(self, subject: Entity) -> Iterator[Tie]:
+    def _of_service(self, subject: Entity, family: str) -> Iterator[Tie]:
         """A service and what carries it are slow together; who is told of one is told of the other, too."""
         if subject.kind in ("gpu", "replica"):
             near = [one for one in self._topology.carried(subject) if one.kind in ("replica", "service")]
@@ -181,6 +184,18 @@ class Matters:
                 other = next(iter(alike.values()))
                 if other.sense.role is Role.SYMPTOM and other.firing and not other.explained:
                     yield Tie(other, f"{place} is in trouble as well: {other.name} {_state(other)}")
+        for service in near if subject.kind != "service" and family == "load" else ():
+            if service.kind == "service":
+                yield from self._strained(service)
+
+    def _strained(self, service: Entity) -> Iterator[Tie]:
+        """Of few replicas one that is lost is a load on the others."""
+        replicas = [one for one in self._topology.carriers(service) if one.kind == "replica"]
+        for replica in sorted(replicas) if len(replicas) <= FEW else ():
+            for alike in self._on.get(replica, {}).values():
+                other = next(iter(alike.values()))
+                if other.sense.role is Role.LOSS and other.firing:
+                    yield Tie(other, f"{other.title} {_state(other)}, and {service} has few replicas")
 
     def _of_one_matter(self, member: Member, subject: Entity) -> Iterable[Member]:
         """Those that were admitted first come first; what an alert is depends on its name alone."""
