@@ -25,9 +25,9 @@ from incidents.member import Member, member_of
 from incidents.merging import absorb
 from incidents.roles import Role, sense_of
 from incidents.settings import SETTLE, IncidentSettings
-from model.alert import Alert
+from model.alert import Alert, Tier
 from model.labels import format_labels
-from model.moment import MINUTE, format_duration, whole_seconds
+from model.moment import MINUTE, SECOND, format_duration, whole_seconds
 from model.topology import Entity, Topology
 
 SPELLED_OUT = 3
@@ -35,6 +35,9 @@ SPELLED_OUT = 3
 
 AT_ONCE_ANYWHERE = 5
 """So many things of which the same is said within a minute are told together, wherever they are."""
+
+SPREAD = 15 * SECOND
+"""So close (ms) to the others is what is urgent and joins them though they were told: it waits a while."""
 
 NODES_AT_ONCE = 3
 """So many nodes that are lost within a minute have lost the same, though nobody says what."""
@@ -353,7 +356,8 @@ class Admission:
         fresh = [one for one in others if not one.told]
         is_node = member.subject is not None and member.subject.kind == "node"
         enough = NODES_AT_ONCE if is_node and member.sense.role is Role.LOSS else AT_ONCE_ANYWHERE
-        chosen, least = (fresh, enough) if len(fresh) + 1 >= enough else (others, AT_ONCE_ANYWHERE)
+        late = [one for one in others if member.tier > Tier.P1 or _is_close(member, one)]
+        chosen, least = (fresh, enough) if len(fresh) + 1 >= enough else (late, AT_ONCE_ANYWHERE)
         if len(chosen) + 1 < least:
             chosen = self._matters.of_service(member, fresh)
             if not chosen:
@@ -467,6 +471,10 @@ class Admission:
     def _final(self, incident_id: str) -> str:
         incident = self._archive.get(incident_id)
         return incident.merged_into or incident_id if incident is not None else incident_id
+
+
+def _is_close(member: Member, other: Member) -> bool:
+    return abs(member.starts_at - other.starts_at) <= SPREAD
 
 
 def _is_carrier(subject: Entity | None) -> bool:

@@ -153,7 +153,7 @@ class Matters:
     def _hangs_on(self, member: Member) -> frozenset[Entity]:
         subject = member.subject
         carriers = self._topology.carriers(subject) if subject is not None else frozenset()
-        return frozenset(one for one in carriers if one.kind in ("switch", "rack"))
+        return frozenset(one for one in (*carriers, *member.entities) if one.kind in ("switch", "rack"))
 
     def ties(self, member: Member) -> Iterator[Tie]:
         """Members of the same matter; whoever asks takes the first whose incident suits."""
