@@ -7,6 +7,7 @@ Fleetowl's defaults; the waits of the route stay Alertmanager's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 
 from alertmanager.settings import AlertmanagerSettings
 from alertmanager.settings.nulls import without_nulls
-from model.document import read_yaml
+from model.document import goes_on, read_yaml
 from model.settings import ConfigurationError, Problem, load_section
 from model.sound import Sound, sound_part
+
+log = logging.getLogger("fleetowl.alertmanager")
 
 KEYS = frozenset(
     {
@@ -63,6 +66,17 @@ _FREE = frozenset(
     }
 )
 # What may hold values other than texts.
+_FLAGS = frozenset(
+    {
+        "continue",
+        "enable_http2",
+        "follow_redirects",
+        "insecure_skip_verify",
+        "proxy_from_environment",
+        "require_tls",
+        "send_resolved",
+    }
+)
 _TYPED = {"webhook_configs": "payload", "pagerduty_configs": "details", "jira_configs": "fields"}
 
 
@@ -112,7 +126,7 @@ def _document(
 ) -> tuple[dict[str, Any], bool, list[Problem]]:
     """The section that a file means, whether it is plain, and what stands in the wrong place."""
     data = _read(path)
-    problems = [*_misplaced(data, path), *_twice(data, beside, where)]
+    problems = [*_misplaced(data, path), *_twice(data, beside, where), *_misquoted(path)]
     part = {**_own(data), **_own(beside)}
     whole = _with_waits({"route": {}, "receivers": [], **data})
     whole |= part or {"fleetowl": dict(OFF)}
@@ -147,15 +161,35 @@ def load_named(section: Mapping[str, Any], where: str) -> AlertmanagerSettings:
 
 def _read(path: Path) -> dict[str, Any]:
     """The document, every scalar a text as Go takes it, but where anything may stand; paths absolute."""
-    data = read_yaml(path, as_text=True, nulls=True)
+    data = read_yaml(path, as_text=True, nulls=True, first=True)
     if not isinstance(data, dict):
         raise ConfigurationError([Problem(str(path), "", "is no configuration", "start with `route:`")])
+    if goes_on(path):
+        log.warning("%s: only the first document is read, as Alertmanager does", path)
     if any(_typed(data)):
-        values = read_yaml(path)
+        values = read_yaml(path, first=True)
         for (config, key), (same, _) in zip(_typed(data), _typed(values), strict=True):
             config[key] = same[key]
     whole: dict[str, Any] = without_nulls(_resolved(data, path.absolute().parent))
     return whole
+
+
+def _misquoted(path: Path) -> Iterator[Problem]:
+    for key in _quoted_flags(read_yaml(path, first=True)):
+        yield Problem(str(path), key, "must be true or false, got a text", "leave the quotes out")
+
+
+def _quoted_flags(values: Any, place: str = "") -> Iterator[str]:
+    """Where a text stands for true or false, which neither Alertmanager nor amtool takes."""
+    if isinstance(values, list):
+        for position, item in enumerate(values):
+            yield from _quoted_flags(item, f"{place}.{position}")
+    elif isinstance(values, dict):
+        for name, value in values.items():
+            if name in _FLAGS and isinstance(value, str):
+                yield f"{place}.{name}".lstrip(".")
+            elif name not in _FREE:
+                yield from _quoted_flags(value, f"{place}.{name}")
 
 
 def _typed(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:

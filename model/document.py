@@ -59,8 +59,12 @@ class _TextsOrNull(_UniqueKeys, yaml.SafeLoader):
 _END = object()
 
 
-def read_yaml(path: Path | Traversable, *, as_text: bool = False, nulls: bool = False) -> Any:
+def read_yaml(
+    path: Path | Traversable, *, as_text: bool = False, nulls: bool = False, first: bool = False
+) -> Any:
     """The one document of a YAML file, None if it is empty; with `as_text` every scalar stays text.
+
+    With `first` others may follow, which are not read.
 
     With `nulls` too a key without a value stays one: None, where otherwise it would be "".
 
@@ -69,7 +73,10 @@ def read_yaml(path: Path | Traversable, *, as_text: bool = False, nulls: bool = 
     text = _text_of(path)
     with _told(path):
         texts = _TextsOrNull if nulls else _Texts
-        return yaml.load(text, texts if as_text else _Values)  # noqa: S506 - both build plain values only
+        loader = texts if as_text else _Values  # both build plain values only
+        if first:
+            return next(yaml.load_all(text, loader), None)
+        return yaml.load(text, loader)  # noqa: S506
 
 
 def read_documents(path: Path | Traversable) -> Iterator[Any]:
@@ -85,6 +92,15 @@ def read_documents(path: Path | Traversable) -> Iterator[Any]:
             return
         if document not in (None, ""):
             yield document
+
+
+def goes_on(path: Path | Traversable) -> bool:
+    """Whether a second document follows in a YAML file; a file that cannot be read has none."""
+    try:
+        events = yaml.parse(_text_of(path), yaml.SafeLoader)
+        return sum(isinstance(event, yaml.DocumentStartEvent) for event in events) > 1
+    except (ConfigurationError, yaml.YAMLError):
+        return False
 
 
 def _text_of(path: Path | Traversable) -> str:

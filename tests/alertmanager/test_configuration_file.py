@@ -307,3 +307,19 @@ time_intervals: [{name: a, time_intervals: []}]
         "inhibit rules: 1",
         "time intervals: 1",
     ]
+
+
+def test_a_quoted_true_is_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "am.yml"
+    path.write_text("route: {receiver: x, routes: [{continue: 'true'}]}\nreceivers: [{name: x}]\n")
+    with pytest.raises(ConfigurationError, match=r"route\.routes\.0\.continue: must be true or false"):
+        load_file(path)
+    path.write_text("route: {receiver: x, routes: [{continue: true}]}\nreceivers: [{name: x}]\n")
+    assert load_file(path).route.routes[0].continue_
+
+
+def test_only_the_first_document_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "am.yml"
+    path.write_text("route: {receiver: x}\nreceivers: [{name: x}]\n---\nnonsense: true\n")
+    assert load_file(path).route.receiver == "x"
+    assert "only the first document is read" in caplog.text
