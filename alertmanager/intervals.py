@@ -95,6 +95,13 @@ class Intervals:
         names = " and ".join(self._told(name, now) for name in route.active)
         return allow(f"this route is active only in the time interval {names}")
 
+    def muting(self, route: Route, now: int) -> tuple[str, ...]:
+        """The names of the intervals that mute a route now: those to mute it, or all that it is active in."""
+        muting = tuple(name for name in route.mute if self.contains(name, now))
+        if muting or any(self.contains(name, now) for name in route.active):
+            return muting
+        return tuple(route.active)
+
     def _told(self, name: str, now: int) -> str:
         """The name and the clock of its zone: `nights (22:30 in Europe/Berlin)`."""
         zones = {interval.location: f"{interval.local(now):%H:%M}" for interval in self._named[name]}

@@ -173,9 +173,29 @@ async def test_groups_have_their_labels_and_muted_ones_can_be_left_out(api: Api)
         ({"alertname": "B"}, 2),
     ]
     await api.silence("alertname", "A")
-    assert len(await api.get("/alerts/groups")) == 2
-    [left] = await api.get("/alerts/groups?muted=false")
-    assert left["receiver"] == {"name": "team"}
+    assert len(await api.get("/alerts/groups?muted=false")) == 2, "a silence mutes no group"
+
+
+async def test_a_group_that_a_time_interval_mutes_says_so(run_analyzer: Run, shared_data: Path) -> None:
+    always = {"name": "always", "time_intervals": [{"months": ["1:12"]}]}
+    never = {"name": "never", "time_intervals": [{"years": ["1999"]}]}
+    routes = [
+        {"matchers": ["alertname=A"], "mute_time_intervals": ["always", "never"]},
+        {"matchers": ["alertname=B"], "active_time_intervals": ["never"]},
+        {"matchers": ["alertname=C"], "active_time_intervals": ["always"]},
+    ]
+    route = {"receiver": "log", "group_by": ["alertname"], "routes": routes}
+    analyzer = await run_analyzer(
+        alertmanager={"route": route, "time_intervals": [always, never]}, analyzer={"tick": "100ms"}
+    )
+    async with aiohttp.ClientSession() as session:
+        api = Api(analyzer, session, shared_data / "alertmanager" / "openapi.yaml")
+        await api.fire({"alertname": "A"}, {"alertname": "B"}, {"alertname": "C"})
+        statuses = [one["alerts"][0]["status"] for one in await api.get("/alerts/groups")]
+        assert [one["mutedBy"] for one in statuses] == [["always"], ["never"], []]
+        assert [one["state"] for one in statuses] == ["suppressed", "suppressed", "active"]
+        [left] = await api.get("/alerts/groups?muted=false")
+        assert left["labels"] == {"alertname": "C"}
 
 
 async def test_names_in_any_alphabet(api: Api) -> None:

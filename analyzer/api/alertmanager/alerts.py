@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from alertmanager.intervals import Intervals
 from alertmanager.route import routing_labels
 from analyzer.alerting import Alerting
 from analyzer.api.alertmanager.answers import Handler
@@ -71,6 +72,7 @@ class Look:
         own = pipeline.settings.alertmanager
         self._alerting: Alerting = pipeline.alerting
         self.now = now
+        self._intervals = Intervals.of(own)
         self._timeout = own.global_.resolve_timeout
         self._plain = own.plain
         asked = matchers(request)
@@ -104,8 +106,11 @@ class Look:
             if not self._takes(route.receiver):
                 continue
             firing = [one for one in alerts if self.fires(one) and self._fits(one)]
-            standings = [(one, standing_of(self._alerting, one, [route], self.now)) for one in firing]
-            if not self._muted and all(standing.suppressed for _, standing in standings):
+            found = [(one, standing_of(self._alerting, one, [route], self.now)) for one in firing]
+            muting = self._intervals.muting(route, self.now)
+            why = f"time_intervals: {self._intervals.muted(route, self.now)}"
+            standings = [(one, standing.muted_by(muting, why)) for one, standing in found]
+            if not self._muted and all(standing.muted for _, standing in standings):
                 continue
             shown = [
                 self._document(one, standing, [route.receiver])

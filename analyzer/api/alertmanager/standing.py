@@ -25,6 +25,12 @@ class Standing(NamedTuple):
         """Whether it is told to nobody now."""
         return bool(self.silences or self.inhibitors or self.muted)
 
+    def muted_by(self, intervals: tuple[str, ...], why: str) -> Standing:
+        """Also in a group that time intervals of these names mute; `why` says so."""
+        if not intervals:
+            return self
+        return self._replace(muted=(*self.muted, *intervals), why=(*self.why, why))
+
     def document(self) -> dict[str, Any]:
         """Alertmanager's alertStatus."""
         return {
