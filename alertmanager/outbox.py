@@ -2,6 +2,8 @@
 
 A notification is frozen when it is decided and kept before it leaves, so that a process that dies
 between the receiver's answer and our record sends exactly the same again, under the same dedup key.
+Only while the database refuses it leaves without being kept, for people must hear of it all the same: a
+process that dies then decides anew, and has the same key only where its group still says the same.
 Here Fleetowl differs from Alertmanager, which forgets a notification that failed for a whole group_interval
 and makes a new one of what is true then: its receiver hears of the change only, ours first hears what was
 decided, then the change.
@@ -26,7 +28,10 @@ ATTEMPTS = 10
 """A notification is not given up for its age before so many: the clock may have jumped ahead."""
 
 UNANSWERED = 5 * MINUTE
-"""A notification whose outcome nobody recorded for so long is handed out again (same dedup key)."""
+"""A notification whose outcome nobody recorded for so long is handed out again (same dedup key).
+
+Who carries it leaves it be while it is still under way: a receiver may have a longer timeout.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,15 @@ class Delivery:
         self._sender = sender
         self._answered = answered
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[tuple[object, str]] = set()
 
     def submit(self, notifications: Sequence[Notification]) -> None:
-        """Start sending. The same notification must not be submitted again before its answer is recorded."""
+        """Start sending. What is still under way is left alone: a receiver may take its time."""
         for notification in notifications:
+            key = (notification.delivery, notification.dedup_key)
+            if key in self._under_way:
+                continue
+            self._under_way.add(key)
             task = asyncio.create_task(self._deliver(notification))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -37,6 +42,8 @@ class Delivery:
         except Exception as error:  # a receiver's bug is a failed attempt, which the dispatcher repeats
             log.exception("the receiver %s failed", notification.receiver)
             outcome = Outcome(ok=False, retry=True, answer=f"{type(error).__name__}: {error}")
+        finally:
+            self._under_way.discard((notification.delivery, notification.dedup_key))
         self._answered(notification, outcome)
 
     async def replace(self, sender: Sender) -> None:

@@ -104,6 +104,7 @@ class Pipeline:
         self.settings = settings
         self.view: ClusterView | None = None
         self.kept: Decision = allow("no state changed")
+        self._told_unkept = False  # whether it was said that notifications leave without being on disk
         self.alerts: list[Alert] = []  # of this tick
         self._taken = False  # whether the tick has what it took of the backlog, all of it, in `alerts`
         self.lasting = True  # False where the state is in memory only
@@ -171,6 +172,7 @@ class Pipeline:
         if not self.kept and str(before) != str(self.kept):
             log.error("%s", self.kept)
         elif self.kept and not before:
+            self._told_unkept = False
             log.warning("the state database takes writes again")
 
     def reload(
@@ -265,6 +267,12 @@ class Pipeline:
 
     def _keep(self, now: int) -> None:
         self.keep()
+        if not self.kept and self._effects.notifications and not self._told_unkept:
+            self._told_unkept = True
+            log.error(
+                "notifications leave though they are not on disk: nobody waits for a broken database, "
+                "but what is told now may be told again after a restart"
+            )
         self._effects.intents += self.runbooks.due(now)
 
     def _compact(self, now: int) -> None:

@@ -117,3 +117,12 @@ def test_a_jump_ahead_gives_nothing_up(night: Build) -> None:
     # The second is its repetition: by the clock, the first one is a day old.
     assert [told[3] for told in run.run(120)] == ["A", "A"]
     assert run.dispatcher.stats.given_up == {}
+
+
+def test_a_log_entry_is_kept_however_old_while_its_group_is_there(night: Build) -> None:
+    run = night(route={"repeat_interval": "10h"}, fleetowl={"log_retention": "2h"})
+    run.fire("A")
+    run.run(20)
+    run.now += 3 * HOUR
+    assert run.run(120) == []  # it would be news again
+    assert len(run.dispatcher._flushing.log) == 1

@@ -11,6 +11,7 @@ import pytest
 from alertmanager.notification import Notification, Outcome
 from analyzer.assembly import prepare
 from analyzer.pipeline import Effects, Pipeline
+from model.alert import Alert
 from model.labels import Labels
 from model.settings import ConfigurationError
 from store.errors import StoreUnavailable
@@ -138,6 +139,22 @@ def test_a_disk_that_takes_nothing_stops_nothing(
     assert room.told() == [("Hot", "firing")], "what could not be saved then was saved later"
 
 
+def test_that_notifications_leave_without_being_on_disk_is_said_once_each_time(
+    room: Room, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any) -> Any:
+        raise StoreUnavailable("the disk is full")
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(type(room.pipeline.database), "transaction", full)
+            room.run(10, 90.0)
+            room.run(30, 20.0)
+        room.run(1, 20.0)
+    assert room.told()[:3] == [("Hot", "firing"), ("Hot", "resolved"), ("Hot", "firing")]
+    assert caplog.text.count("notifications leave though they are not on disk") == 2
+
+
 def test_a_kind_is_known_at_once_and_after_a_restart(make_pipeline: Make) -> None:
     pipeline = make_pipeline(START)
     labels = Labels({"job": "vllm", "instance": "a:8000"})
@@ -195,3 +212,20 @@ def test_the_dead_mans_signal_is_told_where_a_route_names_it_only(make_pipeline:
             }
         assert found == told
         pipeline.database.close()
+
+
+def test_a_reload_passes_on_inhibit_rules_and_limits_of_silences(make_pipeline: Make, tmp_path: Path) -> None:
+    pipeline = make_pipeline(rules={"shipped": False})
+    rule = {"source_matchers": ["sev=high"], "target_matchers": ["sev=low"]}
+    settings = settings_of(
+        tmp_path / "state",
+        rules={"shipped": False},
+        alertmanager={"inhibit_rules": [rule], "fleetowl": {"max_silences": 3, "max_silence_size": 77}},
+    )
+    pipeline.reload(settings, [], [], START)
+    low, high = (Alert(Labels({"alertname": sev, "sev": sev}), starts_at=START) for sev in ("low", "high"))
+    pipeline.alerting.notify(START, pipeline.alerting.correlate(START, [low, high]))
+    pipeline.alerting.notify(START + 60_000, [])
+    assert pipeline.dispatcher.held[low.fingerprint].stage == "inhibit"
+    assert high.fingerprint not in pipeline.dispatcher.held
+    assert pipeline.alerting.silences.limits[:2] == (3, 77)
