@@ -13,11 +13,11 @@ from model.settings import Duration, Settings
 PositiveDuration = Annotated[Duration, Field(gt=0)]
 
 
-SETTLE = 15 * MINUTE
+SETTLE = 3 * MINUTE
 """How long (ms) a sign that joins what was told, and is no more urgent, waits before it is told for itself.
 
-About the longest of what follows a fault that is over: the range of a slow rate, the reload of an engine. It
-is bounded because the join is a likelihood: who still fires then is told, whatever was told before.
+The join is a likelihood, and a fault of its own must not end unheard. Longer waits save little: in the streams
+of bench.alerts a fault in our own rules' words was told 1.74 times at 15 minutes and 1.78 times at 3.
 """
 
 
