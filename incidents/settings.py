@@ -16,8 +16,8 @@ PositiveDuration = Annotated[Duration, Field(gt=0)]
 SETTLE = 3 * MINUTE
 """How long (ms) a sign that joins what was told, and is no more urgent, waits before it is told for itself.
 
-The join is a likelihood, and a fault of its own must not end unheard. Longer waits save little: in the streams
-of bench.alerts a fault in our own rules' words was told 1.74 times at 15 minutes and 1.78 times at 3.
+The join is a likelihood, and a fault of its own must not end unheard. Longer waits save little: in the
+streams of bench.alerts a fault in our own rules' words was told 1.74 times at 15 minutes, 1.78 at 3.
 """
 
 
