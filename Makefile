@@ -34,7 +34,7 @@ lint: $(STAMP) ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 bench: $(STAMP) peers ## The measurements of bench/, each beside a named peer
-	@for one in codec window rules promql tick agent demo; do echo "== $$one"; $(BIN)/python -m bench.$$one || exit 1; done
+	@for one in codec window rules promql tick agent alerts demo; do echo "== $$one"; $(BIN)/python -m bench.$$one || exit 1; done
 
 dist: $(STAMP) ## A wheel in dist/
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
