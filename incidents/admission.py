@@ -117,7 +117,6 @@ class Admission:
         incident = self._archive.open[member.incident]
         member.ends_at = ends_at
         incident.ended(member)
-        self.explanations.remove(member)
         self._archive.keep(member)
         self._ended[incident.id].append((member, why))
         self._touch(incident, now)
@@ -406,6 +405,7 @@ class Admission:
             self._archive.version += 1
             cause = self.members.get(fingerprint)
             if cause is not None and not cause.firing:
+                self.explanations.remove(cause)
                 over[cause.incident].add(fingerprint)
         for incident_id, causes in over.items():
             incident = self._archive.open.get(incident_id)

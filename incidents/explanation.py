@@ -15,7 +15,7 @@ from typing import NamedTuple
 from incidents.matter import common
 from incidents.member import Member
 from incidents.roles import Role, Sense
-from model.moment import MINUTE
+from model.moment import MINUTE, SECOND
 from model.topology import Entity, Topology
 
 REAL_SHARE = 0.05
@@ -55,6 +55,16 @@ class Explanation(NamedTuple):
     def why(self) -> str:
         """The sentence, written for the one that is the best of many."""
         return f"{self.cause.title} explains it ({self.way}): {self.edge}"
+
+
+AFTERMATH = 30 * SECOND
+"""So long (ms) after the end of a cause what stands on it may still complain: rules look back."""
+
+
+def _is_in_time(found: Explanation, member: Member) -> bool:
+    """Whether the cause fires, or has ended just now; a whole service is judged by causes that fire."""
+    ended = found.cause.ends_at
+    return ended is None or (not found.through_service and member.joined_at - ended <= AFTERMATH)
 
 
 class Explanations:
@@ -115,6 +125,8 @@ class Explanations:
             return None
         best = None
         for rank, found in self._all(member):
+            if not _is_in_time(found, member):
+                continue
             if found.cause.joined_at < since and self._changed_at(found.cause) < since:
                 continue
             if (best is None or rank < best[0]) and not self._leads_to(found.cause, member):

@@ -115,9 +115,10 @@ class Incident:
 
     def told_kin(self, member: Member, may_be_cause: bool) -> Iterator[Member]:
         """Those told whose readers know of this one: the same thing, its symptom, or one of the many."""
-        # Two disks of one node are two disks: one matter by the name alone, and each is told.
+        # Two disks of one node, two rooms: one matter by the name alone, and each is told.
         if member.subject is not None and member.sense.role is not Role.OTHER:
-            yield from self._told_about.get(member.subject, {}).values()
+            about = self._told_about.get(member.subject, {}).values()
+            yield from (told for told in about if told.name != member.name)
         if member.gathered or may_be_cause:
             for told in self.told_members.values():
                 if told.cause == member.fingerprint or (member.gathered and told.gathered):
@@ -135,10 +136,12 @@ class Incident:
             if self.heads.pop(member.fingerprint, None) is not None or not self.heads:
                 self._root = None
             return
+        if not self.heads:  # the root was chosen among all members, perhaps this one
+            self._root = None
         self.heads[member.fingerprint] = member
         root, gpus = self._root, len(self._gpus)
         self._gpus.update(_gpus_of(member))
-        if root is None or root.cause or (gpus > 1) != (len(self._gpus) > 1):
+        if root is None or (gpus > 1) != (len(self._gpus) > 1):
             self._root = None
         elif _rank(member, gpus > 1) < _rank(root, gpus > 1):
             self._root = member

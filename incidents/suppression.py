@@ -55,20 +55,22 @@ class TopologyStage:
         if incident is None or member is None:
             return refuse("it belongs to no incident that is known")
         if alert.resolved_at(now):
-            return self._holds_end(member, incident)
+            return self._holds_end(member, incident, route)
         if member.told:
             return refuse("it was told already, and stays in its group until it ends")
         if member.explained:
             return self._holds_symptom(member, incident)
         return self._holds_known(member, incident, now)
 
-    def _holds_end(self, member: Member, incident: Incident) -> Decision:
+    def _holds_end(self, member: Member, incident: Incident, route: Route) -> Decision:
         if not member.told and incident.told is None:
             return refuse("nobody was told of its incident")
         if not member.told:
             return allow(
                 f"nobody was told that it fired ({member.held or 'it ended before its group was due'})"
             )
+        if "incident" not in route.group_by:
+            return refuse("its group is not that of its incident, and has an end of its own")
         goes_on = next((one for one in incident.told_firing.values() if one.voice == member.voice), None)
         if goes_on is not None:
             return allow(f"{incident.id} goes on with {goes_on.title}: the end is told with that of all")

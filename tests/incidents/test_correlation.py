@@ -112,6 +112,16 @@ def test_a_service_joins_only_an_active_cause() -> None:
     assert scene.step(5)["ServiceErrorRate"] == TWO
 
 
+def test_what_stands_on_a_cause_may_complain_just_after_its_end() -> None:
+    scene = Scene(settings_of(resolve_hold="5m"))
+    gpu_lost(scene)
+    scene.step()
+    scene.end("GpuLost")
+    scene.step(5)
+    scene.fire("NodeGpusMissing", "P1", node="n0")
+    assert scene.step(5)["NodeGpusMissing"] == ONE
+
+
 def test_a_service_joins_a_replica_that_names_it_without_an_edge() -> None:
     scene = Scene(seen=[])
     scene.fire("EngineStalled", "P1", instance="e:8000", engine="1", model_name="llama")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from incidents.incident import CAUSE_ORDER, Incident
@@ -44,6 +44,19 @@ _STEPS = st.lists(
 )
 
 
+_N1, _G1, _G2 = Entity("node", "n1"), Entity("gpu", "G1"), Entity("gpu", "G2")
+
+
+@example(
+    [
+        ("NodeDown", frozenset([_N1]), 0, True, 0),
+        ("NodeDown", frozenset([_G1, _N1]), 0, True, 1),
+        ("NodeDown", frozenset(), 0, True, 0),
+        ("NodeDown", frozenset(), 0, True, 1),
+        ("NodeDown", frozenset([_G2, _N1]), 0, True, 0),
+        ("NodeDown", frozenset([_G1, _N1]), 0, False, 0),
+    ]
+)
 @settings(max_examples=60)
 @given(_STEPS)
 def test_the_root_is_the_same_however_the_incident_came_about(

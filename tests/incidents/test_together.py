@@ -93,6 +93,17 @@ def test_replicas_more_urgent_than_what_was_told_of_their_rack_gather() -> None:
     assert firing == 2
 
 
+def test_the_same_rule_of_two_parts_of_a_thing_is_told_of_each() -> None:
+    signs = [
+        say(room, "RoomHot", "critical", at, 400, instance="thermometer:9100", room=room)
+        for at, room in ((10, "attic"), (60, "cellar"))
+    ]
+    house = House().play(signs)
+    assert house.first_page(signs, "attic") is not None
+    assert house.first_page(signs, "cellar") is not None
+    assert len({one.merged_into or one.id for one in house.incidents.ordered(everything=True)}) == 1
+
+
 def test_both_ends_of_a_link_are_told_once() -> None:
     signs = [
         say("link", "NVLinkCrcErrors", "critical", at, 400, node="n0", gpu=gpu, UUID=f"GPU-0-{gpu}")
