@@ -21,28 +21,10 @@ from model.alert import Alert
 from model.labels import Labels
 from model.moment import DAY
 from tests.alertmanager.night import T0, settings_of
+from tests.alertmanager.receivers.told import GONE, LOST
 
 # apprise loads a module of the standard library that Python 3.13 no longer has
 APPRISE = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-
-LOST = Alert(
-    Labels({"alertname": "GpuLost", "tier": "P1", "node": "n1", "gpu": "3"}),
-    {
-        "summary": "GPU 3 has fallen off the bus",
-        "first_check": "nvidia-smi -L on the node",
-        "runbook_url": "https://runbooks.example/gpu-lost",
-    },
-    T0,
-    generator_url="http://analyzer/graph",
-    incident="INC-20261120-0001",
-)
-GONE = Alert(
-    Labels({"alertname": "EngineGone", "tier": "P2", "node": "n1", "pod": "vllm-1"}),
-    {"summary": "engine is gone"},
-    T0 + 1000,
-    T0 + 31_000,
-    incident="INC-20261120-0001",
-)
 
 
 def notification(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
-import subprocess
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +11,7 @@ from aiohttp import web
 
 from agent.engines.fetch import Fetcher, FetchFailed
 from tests.agent.engines.conftest import Served
+from tests.certificates import self_signed
 from wire.scrape import HTTPClientSettings
 
 
@@ -67,17 +66,7 @@ async def test_a_file_that_is_missing_is_not_refused(
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that a kubelet might have signed itself; `key.pem` lies beside it."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=gpu-7", "-addext", "subjectAltName=DNS:gpu-7",
-         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder / "cert.pem"
+    return self_signed(tmp_path_factory.mktemp("tls"), "gpu-7")
 
 
 async def test_https_believes_whom_it_is_told_to(certificate: Path, session: aiohttp.ClientSession) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,7 @@ from alertmanager.receivers.sender import Sender
 from tests.alertmanager.night import settings_of
 from tests.alertmanager.receivers.catcher import Catcher
 from tests.alertmanager.receivers.told import told
+from tests.certificates import self_signed
 
 SECRET = "t0ps3cret"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -131,17 +130,7 @@ async def test_tls_that_nobody_speaks_or_believes() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that nobody has signed; `key.pem` lies beside it."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=chat", "-addext", "subjectAltName=DNS:chat",
-         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder / "cert.pem"
+    return self_signed(tmp_path_factory.mktemp("tls"), "chat")
 
 
 async def test_a_certificate_that_is_not_believed(certificate: Path, catcher: Catcher) -> None:
