@@ -192,10 +192,6 @@ class Incidents:
             chosen, key=lambda one: (not one.open, one.tier if one.open else 0, -one.opened_at, one.id)
         )
 
-    def documents(self, everything: bool = False) -> list[dict[str, Any]]:
-        """`ordered` as JSON, moments in RFC 3339."""
-        return [readable(incident.document()) for incident in self.ordered(everything)]
-
     def describe(self, incident_id: str) -> dict[str, Any] | None:
         """One incident as JSON, moments in RFC 3339, with its timeline and story; None if it is not known."""
         incident = self.get(incident_id)

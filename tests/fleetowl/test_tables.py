@@ -52,7 +52,7 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
     analyzer = Analyzer(settings, lambda: settings)
     await analyzer.start()
     for _ in range(500):
-        if analyzer.pipeline.incidents.documents():
+        if analyzer.pipeline.incidents.ordered():
             break
         await asyncio.sleep(0.01)
     yield f"http://{analyzer.address}"

@@ -28,7 +28,9 @@ def test_an_answer_is_in_the_timeline_and_outlives_the_process() -> None:
     incident = duty.incidents.get(name)
     assert incident is not None
     assert (incident.acknowledged_by, incident.acknowledged_at) == ("ada", duty.now)
-    assert duty.incidents.documents()[0]["acknowledged_at"] == "2026-11-20T00:00:00.000Z"
+    described = duty.incidents.describe(name)
+    assert described is not None
+    assert described["acknowledged_at"] == "2026-11-20T00:00:00.000Z"
     assert "takes it over from ada" in duty.incidents.acknowledge(name, "bo", duty.now).why
 
 
