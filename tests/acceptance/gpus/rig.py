@@ -129,8 +129,11 @@ async def rig(
 
 
 def _settings(folder: Path) -> AgentSettings:
-    """The GPUs and their XIDs, and nothing of the machine that runs the test."""
-    return AgentSettings.model_validate(
+    """The GPUs and their XIDs, and nothing of the machine that runs the test.
+
+    Every sweep asks the slow readers too: their interval is real time, and the story's is not.
+    """
+    settings = AgentSettings.model_validate(
         {
             "node": "gpu-7",
             "interval": f"{INTERVAL}ms",
@@ -140,13 +143,13 @@ def _settings(folder: Path) -> AgentSettings:
             "pods": {"enabled": False},
             "sysfs": str(folder),
             "gpu": {
-                "slow_interval": "1s",
                 "deadline": "1s",
                 "hung_after": "10ms",
                 "last_seen": str(folder / "gpus.json"),
             },
         }
     )
+    return settings.model_copy(update={"gpu": settings.gpu.model_copy(update={"slow_interval": 1})})
 
 
 def _pipeline(state: Path, start: int) -> Pipeline:

@@ -110,10 +110,10 @@ async def test_a_flapping_link_is_errors_on_its_gpu(tell: Tell) -> None:
 
 async def test_mig_comes_and_goes_under_way(tell: Tell) -> None:
     async with tell("mig") as node:
-        await _until_reread(node, 25)
+        await node.until(25)
         assert len(_instances(node, "0")) == 4
         assert len(_instances(node, "1")) == 7
-        await _until_reread(node, 60)
+        await node.until(60)
         assert len(_instances(node, "0")) == 4
         assert not _instances(node, "1"), "put together again"
         assert len(_instances(node, "2")) == 1
@@ -179,13 +179,6 @@ def _version(node: Rig) -> str:
         labels["DCGM_FI_DRIVER_VERSION"] for labels in node.values if labels.name == "DCGM_FI_DEV_GPU_TEMP"
     }
     return found.pop() if len(found) == 1 else ""
-
-
-async def _until_reread(node: Rig, second: float) -> None:
-    """As `until`, with the slow readings, whose second is a real one, before the last beat."""
-    await node.until(second - INTERVAL / 1000)
-    await asyncio.sleep(1.1)
-    await node.until(second)
 
 
 async def _until_version(node: Rig, version: str) -> None:
