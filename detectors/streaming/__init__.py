@@ -1,0 +1,1 @@
+"""The streaming detector: every series on its own, one sample at a time."""
