@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,3 +28,24 @@ def remapped(array: NDArray[Kind], new_ids: Ints, size: int, empty: float) -> ND
     moved = np.full(size, empty, array.dtype)
     moved[new_ids[old]] = array[old]
     return moved
+
+
+def copied(owner: object, names: Sequence[str], size: int) -> dict[str, NDArray[Any]]:
+    """Copies of the arrays of these names, as far as the first `size` places go."""
+    return {name: getattr(owner, name)[:size].copy() for name in names}
+
+
+def taken_over(
+    owner: object, names: Sequence[str], state: Mapping[str, NDArray[Any]], size: int, prefix: str = ""
+) -> None:
+    """Set the first `size` places of these arrays from what `copied` gave, all arrays or none.
+
+    They have that many places already. Raises KeyError where one lacks, ValueError where one does not fit.
+    """
+    arrays = {name: np.asarray(state[prefix + name]) for name in names}
+    for name, array in arrays.items():
+        own = getattr(owner, name)[:size]
+        if array.shape != own.shape:
+            raise ValueError(f"{name} has the shape {array.shape}, not {own.shape}")
+    for name, array in arrays.items():
+        getattr(owner, name)[:size] = array

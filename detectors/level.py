@@ -5,13 +5,17 @@ Every sample is first scored by what was known before it, then learned from. The
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.arrays import grown, remapped
+from detectors.arrays import copied, grown, remapped, taken_over
+from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, SCORE, Columns, Results, State, StreamDetector
 from detectors.settings import LevelSettings
 from telemetry.bits import Flags, Floats, Ints
+from telemetry.window import IdRemap
 
 _LEAST = 1e-9  # the scale of a series that has always been 0
 
@@ -24,7 +28,7 @@ class Scores(NamedTuple):
     high: Floats
 
 
-class LevelDetector:
+class LevelDetector(StreamDetector):
     """Exponentially weighted level and robust scale, for all series at once: flat arrays by dense id.
 
     With x the value, m the level, s the scale, both as they were before x:
@@ -52,7 +56,7 @@ class LevelDetector:
     >>> detector = LevelDetector(LevelSettings(warm_up=4))
     >>> ids = np.array([0])
     >>> for value in (10.0, 12.0, 10.0, 12.0, 11.0, 30.0):
-    ...     score, low, high = detector.step(ids, np.array([value]))
+    ...     score, low, high = detector.score(ids, np.array([value]))
     ...     print(value, score.round(4), low.round(4), high.round(4))
     10.0 [nan] [nan] [nan]
     12.0 [nan] [nan] [nan]
@@ -62,6 +66,10 @@ class LevelDetector:
     30.0 [2.9231] [4.5] [17.5]
     """
 
+    name = "level"
+    version = 1
+    fails = "A slow drift is learned as normal, and a shift that lasts stops being anomalous."
+    results = (SCORE, EXPECTED_LOW, EXPECTED_HIGH)
     ARRAYS = ("count", "level", "scale")
 
     def __init__(self, settings: LevelSettings | None = None) -> None:
@@ -75,7 +83,12 @@ class LevelDetector:
         for name in self.ARRAYS:
             setattr(self, name, grown(getattr(self, name), size, 0.0))
 
-    def step(self, ids: Ints, values: Floats) -> Scores:
+    def step(self, columns: Columns) -> Results:
+        """Score the samples, then learn from them."""
+        scores = self.score(columns.ids, columns.values)
+        return Results(columns.times, columns.ids, np.stack(scores, axis=1))
+
+    def score(self, ids: Ints, values: Floats) -> Scores:
         """Score the values of distinct series, then learn from them; finite values only, `[n]` each."""
         if len(ids):
             self.reserve(int(ids.max()) + 1)
@@ -111,7 +124,20 @@ class LevelDetector:
         scale_weight = np.where(count, np.maximum(for_scale, 1.0 / before), 0.0)
         return np.maximum(for_level, 1.0 / (count + 1)), scale_weight
 
-    def remap(self, new_ids: Ints, size: int) -> None:
-        """Follow a renumbering: `new_ids[old id]`, -1 = gone."""
+    def remap(self, remap: IdRemap) -> None:
+        """Follow a renumbering of the series."""
         for name in self.ARRAYS:
-            setattr(self, name, remapped(getattr(self, name), new_ids, size, 0.0))
+            setattr(self, name, remapped(getattr(self, name), remap.new_ids, remap.size, 0.0))
+
+    def snapshot(self, size: int) -> State:
+        """Copies of all that it keeps, of the series below id `size`."""
+        return copied(self, self.ARRAYS, size)
+
+    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
+        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+        taken_over(self, self.ARRAYS, state, size)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what it keeps."""
+        return sum(int(getattr(self, name).nbytes) for name in self.ARRAYS)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
-from detectors.arrays import grown, remapped
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import copied, grown, remapped, taken_over
+from detectors.contract import State
 from telemetry.bits import Floats, Ints
 
 _PER_SECOND = 1_000.0  # times are in ms
@@ -46,6 +51,14 @@ class CounterRates:
         self.value[ids] = values
         self.time[ids] = times
         return rates
+
+    def snapshot(self, size: int) -> State:
+        """Copies of all that it keeps, of the series below id `size`."""
+        return copied(self, self.ARRAYS, size)
+
+    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
+        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+        taken_over(self, self.ARRAYS, state, size)
 
     def remap(self, new_ids: Ints, size: int) -> None:
         """Follow a renumbering: `new_ids[old id]`, -1 = gone."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from model.settings import Settings
+from model.moment import SECOND
+from model.settings import Duration, Settings
 
 
 class LevelSettings(Settings):
@@ -43,4 +44,10 @@ class DetectorSettings(Settings):
     """The section `detectors`."""
 
     level: LevelSettings = Field(default=LevelSettings(), description="The level detector.")
+    moment_interval: Duration = Field(
+        5 * SECOND, ge=SECOND, description="Time between two moments at which series are compared."
+    )
+    moment_grace: Duration = Field(
+        2 * SECOND, ge=0, description="How long a moment waits for samples that are on their way."
+    )
     enabled: bool = Field(default=True, description="Whether series are scored at all.")

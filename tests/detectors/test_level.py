@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from detectors.level import LevelDetector
 from detectors.rates import CounterRates
 from detectors.settings import LevelSettings
+from telemetry.window import IdRemap
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 ONE = np.array([0])
@@ -23,7 +24,7 @@ def run(
 ) -> NDArray[np.float64]:
     """Scores, lows and highs `[samples, 3]` of one series."""
     detector = LevelDetector(settings)
-    return np.array([np.concatenate(detector.step(ONE, np.array([value]))) for value in values])
+    return np.array([np.concatenate(detector.score(ONE, np.array([value]))) for value in values])
 
 
 def noise(count: int, seed: int = 1) -> NDArray[np.float64]:
@@ -42,7 +43,7 @@ def test_warm_up_takes_everything_as_it_comes() -> None:
     for place, value in enumerate(values):
         if place:
             residuals.append(abs(value - detector.level[0]))
-        detector.step(ONE, np.array([value]))
+        detector.score(ONE, np.array([value]))
     assert detector.level[0] == pytest.approx(values.mean())
     assert detector.scale[0] == pytest.approx(np.mean(residuals))
 
@@ -59,7 +60,7 @@ def test_false_alarms_on_noise_are_as_rare_as_the_docstring_says() -> None:
 
     def rate(draw: Callable[[], NDArray[np.float64]]) -> float:
         detector, ids = LevelDetector(), np.arange(count)
-        scores = [detector.step(ids, 50 + draw()).score for _ in range(300)][100:]
+        scores = [detector.score(ids, 50 + draw()).score for _ in range(300)][100:]
         return float((np.array(scores) > 1).mean())
 
     assert rate(lambda: random.normal(0, 2, count)) < 15e-6
@@ -119,8 +120,8 @@ def test_series_do_not_touch_one_another_in_any_order(rows: list[list[float]], o
     together, alone = LevelDetector(settings), [LevelDetector(settings) for _ in range(4)]
     ids = np.array(order)
     for row in rows:
-        scores = together.step(ids, np.array(row)[ids])
-        single = [alone[sid].step(ONE, np.array([row[sid]])) for sid in order]
+        scores = together.score(ids, np.array(row)[ids])
+        single = [alone[sid].score(ONE, np.array([row[sid]])) for sid in order]
         for place, column in enumerate(scores):
             assert column.tobytes() == np.concatenate([each[place] for each in single]).tobytes()
 
@@ -136,8 +137,8 @@ def test_scores_are_finite_and_the_band_holds_the_level(values: list[float]) -> 
 def test_state_follows_a_renumbering() -> None:
     detector = LevelDetector(LevelSettings(warm_up=2))
     for _ in range(5):
-        detector.step(np.arange(3), np.array([1.0, 2.0, 3.0]))
-    detector.remap(np.array([-1, 1, 0]), 3)
+        detector.score(np.arange(3), np.array([1.0, 2.0, 3.0]))
+    detector.remap(IdRemap(np.array([-1, 1, 0]), 3))
     assert detector.level.tolist() == [3.0, 2.0, 0.0]
     assert detector.count.tolist() == [5, 5, 0]
 
