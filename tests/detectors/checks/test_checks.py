@@ -1,0 +1,138 @@
+"""What every detector must hold, whoever wrote it: the one suite that all of them pass."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import pytest
+
+from detectors.contract import TREND_ETA
+from detectors.engine import Scoring
+from telemetry.window import Window
+from tests.detectors.checks.story import (
+    FAULT,
+    PLAIN,
+    TICKS,
+    History,
+    Telling,
+    Variation,
+    of,
+    scores,
+)
+from tests.detectors.checks.subjects import SETTINGS, WARM
+
+DETECTORS = {detector.name: detector for detector in Scoring(Window(), SETTINGS).detectors}
+
+
+@cache
+def told(variation: Variation) -> History:
+    return Telling(SETTINGS, variation).tell()
+
+
+@pytest.fixture(params=sorted(DETECTORS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_it_says_what_it_is_and_when_it_fails(name: str) -> None:
+    detector = DETECTORS[name]
+    assert detector.name == name
+    assert detector.version >= 1
+    assert detector.fails.endswith("."), "a sentence"
+    assert len(detector.fails.split()) >= 5
+    assert detector.results
+    assert all(result.startswith("fleetowl_") for result in detector.results)
+    assert isinstance(type(detector).__doc__, str)
+
+
+def test_names_are_distinct() -> None:
+    assert len(Scoring(Window(), SETTINGS).detectors) == len(DETECTORS)
+
+
+def test_its_results_are_finite_series_with_the_labels_of_what_they_are_about(name: str) -> None:
+    said = of(told(PLAIN), name)
+    assert said, "it said nothing"
+    for (_, result, metric, rest), rows in said.items():
+        assert result in DETECTORS[name].results
+        assert all(math.isfinite(value) for _, value in rows)
+        times = [time for time, _ in rows]
+        assert times == sorted(set(times)), "once a sample"
+        assert dict(rest).get("instance")
+        assert bool(metric) or "entity" in dict(rest)
+
+
+def test_a_fault_is_seen_and_not_before_it_is_there(name: str) -> None:
+    if TREND_ETA in DETECTORS[name].results:
+        etas = [value for rows in of(told(PLAIN), name).values() for _, value in rows]
+        assert min(etas) >= 0
+        return
+    before = [value for _, tick, value in scores(told(PLAIN), name) if WARM.get(name, 0) <= tick < FAULT]
+    after = [abs(value) for _, tick, value in scores(told(PLAIN), name) if tick >= FAULT]
+    assert max(after) > 1, "not seen"
+    assert sum(abs(value) > 1 for value in before) <= 0.01 * len(before)
+
+
+def test_constants_are_no_anomaly(name: str) -> None:
+    history = told(Variation(constant=True, fault=False))
+    assert [row for row in scores(history, name) if abs(row[2]) > 1] == []
+    if TREND_ETA in DETECTORS[name].results:
+        assert of(history, name) == {}
+
+
+def test_gaps_and_things_that_are_away_are_borne(name: str) -> None:
+    said = of(told(Variation(gaps=True)), name)
+    assert said
+    assert all(math.isfinite(value) for rows in said.values() for _, value in rows)
+
+
+def test_odd_values_are_borne(name: str) -> None:
+    said = of(told(Variation(odd_values=True)), name)
+    assert all(math.isfinite(value) for rows in said.values() for _, value in rows)
+
+
+def test_a_reset_is_no_anomaly(name: str) -> None:
+    history = told(Variation(reset_at=150, fault=False))
+    of_counter = [
+        (tick, value)
+        for key, tick, value in scores(history, name)
+        if key[2] == "vllm:generation_tokens_total" and abs(value) > 1 and 150 <= tick < 155
+    ]
+    assert of_counter == []
+
+
+def test_a_restart_in_the_middle_changes_nothing(name: str) -> None:
+    assert of(told(Variation(restart_at=(3, 97, 171, 205))), name) == of(told(PLAIN), name)
+
+
+def test_the_order_of_the_series_does_not_matter(name: str) -> None:
+    assert of(told(Variation(reverse=True)), name) == of(told(PLAIN), name)
+
+
+def test_renumbering_changes_nothing(name: str) -> None:
+    assert of(told(Variation(compact_at=(50, 180, 210))), name) == of(told(PLAIN), name)
+
+
+def test_the_cadence_of_the_tick_does_not_matter(name: str) -> None:
+    assert of(told(Variation(cadence=7)), name) == of(told(PLAIN), name)
+
+
+def test_it_does_not_look_ahead(name: str) -> None:
+    until = FAULT + 10
+    part = of(told(Variation(ticks=until)), name)
+    whole = of(told(PLAIN), name)
+    end = max((rows[-1][0] for rows in part.values()), default=0)
+    assert {
+        key: [row for row in rows if row[0] <= end] for key, rows in whole.items() if rows[0][0] <= end
+    } == part
+
+
+def test_two_runs_are_the_same(name: str) -> None:
+    assert of(Telling(SETTINGS, PLAIN).tell(), name) == of(told(PLAIN), name)
+
+
+def test_its_state_is_bounded() -> None:
+    telling = Telling(SETTINGS, Variation(ticks=3 * TICKS, fault=False))
+    telling.tell()
+    early, late = telling.grown[3], telling.grown[-1]
+    assert late <= 1.05 * early, telling.grown
