@@ -9,6 +9,7 @@ from analyzer import inventory, pipeline, self_telemetry, snapshots, tick
 from analyzer.api.alertmanager import posting
 from analyzer.deadman import guard, peers
 from detectors import engine as detectors
+from detectors import jobs
 from incidents import correlation as incidents
 from incidents.people import engine as people
 from model.metric import Metric
@@ -22,6 +23,7 @@ METRICS: tuple[Metric, ...] = (
     *frame_ingest.METRICS,
     *remote_write.METRICS,
     *detectors.METRICS,
+    *jobs.METRICS,
     *rules.METRICS,
     *alertmanager.METRICS,
     *silences.METRICS,

@@ -9,14 +9,16 @@ order of the series, or a restart in between. What a detector keeps is bounded, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.jobs import Job
 from model.labels import NAME, Labels
+from model.metric import Sample
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap, Window
 
@@ -76,7 +78,7 @@ class Detector(ABC):
     """The part that all have in common. A *subject* is what a result is about: by default a series, by id."""
 
     name: str
-    """Value of the label `detector` of its results."""
+    """Value of the label `detector` of its results, unless its `labels` say otherwise."""
     version: int
     """Of its scores and its state: a snapshot of another version is not taken over."""
     fails: str
@@ -115,6 +117,10 @@ class Detector(ABC):
         """The series beside which the results of a subject stand: they have its target."""
         return subject
 
+    def samples(self) -> Iterator[Sample]:
+        """Metrics of its own, declared in a METRICS of its module."""
+        return iter(())
+
 
 class StreamDetector(Detector):
     """Sees each sample once, in the order of time of its series."""
@@ -148,6 +154,10 @@ class MomentDetector(Detector):
     @abstractmethod
     def step(self, moment: Moment) -> Results:
         """Judge the moment, then learn from it."""
+
+    def jobs(self) -> Iterable[Job]:
+        """What is to be done beside the tick since the last step, each job told once; asked after a step."""
+        return ()
 
 
 def nothing(results: int) -> Results:

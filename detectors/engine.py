@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from detectors.assembly import detectors_of
 from detectors.cleaning import Cleaning
 from detectors.contract import Columns, MomentDetector, State, StreamDetector
+from detectors.jobs import Jobs
 from detectors.lanes import Lane
 from detectors.moments import Moments
 from detectors.settings import DetectorSettings
@@ -56,6 +57,7 @@ class Scoring:
         self._cleaning = Cleaning()
         self._moments = Moments(settings.moment_interval, settings.moment_grace)
         self.detectors = detectors_of(settings)
+        self.jobs = Jobs()
         self._lanes = [Lane(window, detector) for detector in self.detectors]
         self._seen: Flags = np.empty(0, np.bool_)  # series that gave a sample to learn from
         self._noticed = 0  # ids below this are known to all
@@ -78,6 +80,7 @@ class Scoring:
         arrived = Columns(*self._journal.drain())
         if not self._enabled:
             return 0
+        self.jobs.collect()
         self._notice()
         before = self.stats.samples
         self._end(arrived)
@@ -92,6 +95,7 @@ class Scoring:
             for lane in self._lanes:
                 if isinstance(lane.detector, MomentDetector):
                     lane.write(lane.detector.step(moment))
+                    self.jobs.take(lane.detector.name, lane.detector.jobs())
         return self.stats.samples - before
 
     def remap(self, remap: IdRemap) -> None:
@@ -161,6 +165,8 @@ class Scoring:
             label = {"detector": lane.detector.name}
             yield Sample("fleetowl_detector_bytes", label, lane.detector.bytes)
             yield Sample("fleetowl_detector_refused_total", label, lane.companions.refused)
+            yield from lane.detector.samples()
+        yield from self.jobs.samples()
 
     def _chosen(self, result: str | None, detector: str | None) -> Iterator[Lane]:
         for lane in self._lanes:
