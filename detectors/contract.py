@@ -32,15 +32,22 @@ State = dict[str, NDArray[Any]]
 """What a detector keeps, by name: plain numbers, no objects."""
 
 EMPTY: Ints = np.empty(0, np.int64)
+NONE: Flags = np.empty(0, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """One sample each of distinct series: times (ms), ids and values, `[n]`; finite, counters as rates."""
+    """One sample each of distinct series: times (ms), ids and values, `[n]`; finite, counters as rates.
+
+    `restarted` [n], or empty where none is, marks the first sample of a series after a restart or rollout of
+    what it is about: warm-up begins anew and nothing is said in it. But a series whose last score was above 1
+    stays judged by what was known before, until the new warm-up is over: a restart ends no alarm.
+    """
 
     times: Ints
     ids: Ints
     values: Floats
+    restarted: Flags = field(default_factory=lambda: NONE)
 
 
 @dataclass(frozen=True, slots=True)
