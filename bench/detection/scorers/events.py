@@ -74,17 +74,18 @@ class Tally:
 
 
 def alarms(times: Ints, scores: Floats, threshold: float, cool_down: int = COOL_DOWN) -> Ints:
-    """The rows that raise an alarm; NaN never does.
+    """The rows that raise an alarm; NaN never does. A clock that goes back (autumn) is taken to stand.
 
     >>> alarms(np.arange(5) * 1000, np.array([0, 2, 2, 2, 0.0]), 1.0, cool_down=2000).tolist()
     [1, 3]
     """
+    high = np.flatnonzero(scores > threshold)
+    moments = np.maximum.accumulate(times)[high]
     raised: list[int] = []
-    deaf_until = -(1 << 62)
-    for row in np.flatnonzero(scores > threshold):
-        if times[row] >= deaf_until:
-            raised.append(int(row))
-            deaf_until = int(times[row]) + cool_down
+    place = 0
+    while place < len(high):
+        raised.append(int(high[place]))
+        place = int(np.searchsorted(moments, moments[place] + cool_down))
     return np.array(raised, np.int64)
 
 
