@@ -17,7 +17,7 @@ def grown(array: NDArray[Kind], size: int, empty: float) -> NDArray[Kind]:
     """The array with room for the ids below `size`; new places hold `empty`."""
     if len(array) >= size:
         return array
-    larger = np.full(max(size, len(array) * 3 // 2), empty, array.dtype)
+    larger = np.full((max(size, len(array) * 3 // 2), *array.shape[1:]), empty, array.dtype)
     larger[: len(array)] = array
     return larger
 
@@ -25,7 +25,7 @@ def grown(array: NDArray[Kind], size: int, empty: float) -> NDArray[Kind]:
 def remapped(array: NDArray[Kind], new_ids: Ints, size: int, empty: float) -> NDArray[Kind]:
     """The array by new ids (`new_ids[old id]`, -1 = gone), `size` of them."""
     old = np.flatnonzero(new_ids[: len(array)] >= 0)
-    moved = np.full(size, empty, array.dtype)
+    moved = np.full((size, *array.shape[1:]), empty, array.dtype)
     moved[new_ids[old]] = array[old]
     return moved
 

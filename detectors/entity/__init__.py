@@ -1,0 +1,1 @@
+"""Entities: GPUs, engines and nodes as rows of features, judged as a whole."""

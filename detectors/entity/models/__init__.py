@@ -1,0 +1,1 @@
+"""Models over rows of an entity: arrays in, scores out; no clock, no window, no thread."""

@@ -1,0 +1,154 @@
+"""Where each feature of each entity usually is: robust location and scale, and the ring of its last rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from detectors.arrays import grown, remapped
+from telemetry.bits import Floats, Ints
+
+RING = 10
+"""Rows of an entity that the models look at: the newest and nine before it."""
+_CLIP = 5.0  # an update moves location and scale as if the row were at most this many scales away
+_SOFT = 10.0  # further away than this counts by its logarithm
+_RELATIVE = 0.002  # the scale is at least this part of the location,
+_SPAN = 0.01  # and this part of the range that was ever seen
+_LEAST = 1e-3
+_FAST, _FAST_SCALE = 0.05, 0.01  # weights of the moving baseline of `change`
+_FAST_CLIP = 3.0
+_FAST_FLOOR = 0.02  # in scales
+
+
+@njit(cache=True)
+def top_of(sizes, most):  # type: ignore[no-untyped-def]
+    """Mean of the `most` largest of `sizes` (at least 0 each)."""
+    best = np.zeros(most)
+    for size in sizes:
+        if size > best[0]:
+            at = 0
+            while at + 1 < most and best[at + 1] < size:
+                best[at] = best[at + 1]
+                at += 1
+            best[at] = size
+    return best.mean()
+
+
+@njit(cache=True)
+def soft(z):  # type: ignore[no-untyped-def]
+    """The same near 0, logarithmic beyond `_SOFT` scales: far is far, and no number is too large."""
+    if z > _SOFT:
+        return _SOFT * (1.0 + math.log(z / _SOFT))
+    if z < -_SOFT:
+        return -_SOFT * (1.0 + math.log(-z / _SOFT))
+    return z
+
+
+@njit(cache=True)
+def advance(rows, entities, state, weight, out):  # type: ignore[no-untyped-def]
+    """Take the rows `[m, d]` in, one after the other; NaN stays where it was.
+
+    `state` are the arrays of Baseline.ARRAYS, changed in place. `out`: `stack`, the rings
+    `[m, RING, d]` as each row found them, `jump`, the moves against the moving baseline `[m]`, and `age`,
+    rows of the entity before it `[m]`.
+    """
+    count, centre, power, low, high, moving, spread, ring = state
+    stack, jump, age = out
+    width = rows.shape[1]
+    most = min(5, max(1, width // 3))
+    sizes = np.zeros(width)
+    for at in range(len(entities)):
+        who = entities[at]
+        seen = count[who]
+        gain = max(weight, 1.0 / (seen + 1.0))
+        own = ring[who]
+        for lag in range(RING - 1, 0, -1):
+            own[lag] = own[lag - 1]
+        for feature in range(width):
+            value = rows[at, feature]
+            sizes[feature] = 0.0
+            if not math.isfinite(value):
+                continue
+            if math.isnan(centre[who, feature]):  # its first value
+                centre[who, feature] = moving[who, feature] = value
+                low[who, feature] = high[who, feature] = value
+            middle = centre[who, feature]
+            scale = max(
+                math.sqrt(power[who, feature]),
+                _RELATIVE * abs(middle),
+                _SPAN * (high[who, feature] - low[who, feature]),
+                _LEAST,
+            )
+            off = value - middle
+            own[0, feature] = soft(off / scale)
+            edge = _CLIP * scale if seen > 60 else math.inf
+            held = min(max(off, -edge), edge)
+            centre[who, feature] = middle + gain * held
+            power[who, feature] += gain * (held * held - power[who, feature])
+            low[who, feature] = min(low[who, feature], middle + held)
+            high[who, feature] = max(high[who, feature], middle + held)
+            off = value - moving[who, feature]
+            wide = max(spread[who, feature], _FAST_FLOOR * scale)
+            sizes[feature] = abs(off) / wide
+            edge = _FAST_CLIP * wide if seen > 60 else math.inf
+            held = min(max(off, -edge), edge)
+            moving[who, feature] += max(_FAST, 1.0 / (seen + 1.0)) * held
+            spread[who, feature] += max(_FAST_SCALE, 1.0 / (seen + 1.0)) * (
+                1.25 * abs(held) - spread[who, feature]
+            )
+        age[at] = seen
+        count[who] = seen + 1
+        stack[at] = own
+        jump[at] = math.log(top_of(sizes, most) + 1e-3)
+
+
+class Baseline:
+    """By entity and feature, in rows of one interval; `memory` rows is the time constant.
+
+    Location and scale are an exponentially weighted mean and root mean square of clipped moves (Huber). A
+    feature that is missing in a row keeps its last place; one that never came lies at 0.
+    """
+
+    ARRAYS = ("count", "centre", "power", "low", "high", "moving", "spread", "ring")
+    _EMPTY = (0, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+    def __init__(self, width: int, memory: int) -> None:
+        self.count: Ints = np.zeros(0, np.int64)
+        self.centre: Floats = np.empty((0, width))
+        self.power, self.low, self.high = (np.empty((0, width)) for _ in range(3))
+        self.moving, self.spread = np.empty((0, width)), np.empty((0, width))
+        self.ring: NDArray[np.float32] = np.empty((0, RING, width), np.float32)
+        self._weight = 1.0 / memory
+
+    def reserve(self, size: int) -> None:
+        """Make room for the entities below `size`."""
+        for name, empty in zip(self.ARRAYS, self._EMPTY, strict=True):
+            setattr(self, name, grown(getattr(self, name), size, empty))
+
+    def remap(self, new: Ints, size: int) -> None:
+        """Follow a renumbering: `new[old]`, -1 = gone."""
+        for name, empty in zip(self.ARRAYS, self._EMPTY, strict=True):
+            setattr(self, name, remapped(getattr(self, name), new, size, empty))
+
+    def take(self, rows: Floats, entities: Ints) -> tuple[NDArray[np.float32], Floats, Ints]:
+        """Learn from rows `[m, d]`; their normalised rings `[m, RING, d]`, moves `[m]` and ages `[m]`."""
+        stack = np.empty((len(rows), *self.ring.shape[1:]), np.float32)
+        jump, age = np.empty(len(rows)), np.empty(len(rows), np.int64)
+        rows = np.ascontiguousarray(rows, np.float64)
+        state = self.count, self.centre, self.power, self.low, self.high, self.moving, self.spread, self.ring
+        advance(rows, entities, state, self._weight, (stack, jump, age))
+        return stack, jump, age
+
+    def scale(self, entities: Ints) -> Floats:
+        """What one unit of a normalised row is, `[m, d]`."""
+        power, span = self.power[entities], self.high[entities] - self.low[entities]
+        least = np.fmax(_RELATIVE * np.abs(self.centre[entities]), _LEAST)
+        return np.maximum(np.maximum(np.sqrt(power), _SPAN * span), least)
+
+    def restart(self, entities: Ints) -> None:
+        """These have started anew: what was learned holds no longer."""
+        for name, empty in zip(self.ARRAYS, self._EMPTY, strict=True):
+            getattr(self, name)[entities] = empty

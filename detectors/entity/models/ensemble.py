@@ -1,0 +1,174 @@
+"""The ensemble: all entities of one kind, judged by models that were fitted on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.entity.models import calibration
+from detectors.entity.models.baseline import RING, Baseline
+from detectors.entity.models.fit import MODELS, Models, fit
+from detectors.entity.models.sample import Sample
+from detectors.entity.settings import EntitySettings
+from telemetry.bits import Floats, Ints
+
+_FIRST_FIT = 64  # rows of the sample before there is a fit
+
+
+class Verdict(NamedTuple):
+    """By row: both scores `[m]` (> 1 is anomalous, NaN in warm-up), and each model's view `[m, models]`."""
+
+    state: Floats
+    change: Floats
+    depths: Floats
+
+
+class Ensemble:
+    """Rows in, scores out, for a pool of entities with the same features.
+
+    `step` takes one row each of distinct entities. `due` says that the models should be (re)fitted; `job`
+    then gives a pure function for another thread, and `adopt` takes its result. Entities are dense numbers.
+
+    When it fails: what was anomalous from the first row on is normal; an entity with a rhythm slower than
+    the history it was seen for (a week, at two days of history) is anomalous at its first Sunday; a pool of
+    entities that behave differently has wide models, so that only their own tails tell; a fault that every
+    entity has from the start, or that shows in no feature, is not seen.
+    """
+
+    def __init__(
+        self, width: int, interval: int, settings: EntitySettings | None = None, seed: int = 0
+    ) -> None:
+        """`width` features a row, a row every `interval` ms."""
+        self.settings = settings or EntitySettings()
+        self.interval, self.seed = interval, seed
+        self.models: Models | None = None
+        self._memory = max(1, self.settings.memory // interval)
+        self._warm_up = max(60, self.settings.warm_up // interval)
+        self.refit_rows = max(60, self.settings.refit // interval)
+        self._params = calibration.params_of(self.settings, interval)
+        self._baseline = Baseline(width, self._memory)
+        self._sample = Sample(self.settings.sample, width, seed)
+        self._own = calibration.blank(0)
+        self._clock: Ints = np.zeros(3, np.int64)  # steps, the step of the last fit, fits
+
+    @property
+    def size(self) -> int:
+        """Entities that there is room for."""
+        return len(self._own)
+
+    def reserve(self, size: int) -> None:
+        """Make room for the entities below `size`."""
+        if size > self.size:
+            self._baseline.reserve(size)
+            more = calibration.blank(len(self._baseline.count) - self.size)
+            self._own = np.concatenate((self._own, more))
+
+    def step(self, rows: Floats, entities: Ints) -> Verdict:
+        """Score one row each of distinct entities, `[m, d]` with NaN where a feature is missing, then learn.
+
+        Entities not seen before are taken in. The order of the rows does not matter as long as the same
+        entities have the same numbers.
+        """
+        order = np.argsort(entities, kind="stable")
+        found = self._through(rows[order], entities[order])
+        self._clock[0] += 1
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return Verdict(*(column[back] for column in found))
+
+    def run(self, rows: Floats, entity: int = 0) -> Verdict:
+        """Rows of one entity one after the other, `[n, d]`: the same as a step for each, only faster."""
+        self._clock[0] += len(rows)
+        return self._through(rows, np.full(len(rows), entity))
+
+    def due(self) -> bool:
+        """Whether to fit (again): first at the end of warm-up, then at twice the rows, then each `refit`."""
+        steps, last, fits = self._clock.tolist()
+        if self._sample.seen[0] < _FIRST_FIT:
+            return False
+        return bool(
+            steps - last >= (min(self.refit_rows, max(last, self._warm_up)) if fits else self._warm_up)
+        )
+
+    def job(self) -> Callable[[], Models]:
+        """The fit as a function that touches nothing of this object: for another thread."""
+        sample = self._sample.taken(self._baseline)
+        self._clock[1] = self._clock[0]
+        self._clock[2] += 1
+        seed, trees = self.seed + int(self._clock[2]), self.settings.trees
+        return lambda: fit(sample, seed, trees)
+
+    def adopt(self, models: Models) -> None:
+        """From the next row on, score with these."""
+        self.models = models
+
+    def restart(self, entities: Ints) -> None:
+        """These have been restarted or replaced: they warm up again."""
+        self._baseline.restart(entities)
+        self._own[entities] = calibration.blank(len(entities))
+
+    def contributions(self, entities: Ints, top: int = 3) -> tuple[Ints, Floats]:
+        """Numbers and shares of the features that make the newest row unusual: `[m, top]`, largest first.
+
+        Raises RuntimeError before there are models.
+        """
+        if self.models is None:
+            raise RuntimeError("nothing is fitted yet: ask again after adopt")
+        return self.models.contributions(self._baseline.ring[entities], top)
+
+    def remap(self, new: Ints, size: int) -> None:
+        """Follow a renumbering of the entities: `new[old]`, -1 = gone, `size` of them."""
+        self._sample.remap(new)
+        self._baseline.remap(new, size)
+        own = calibration.blank(size)
+        old = np.flatnonzero(new[: self.size] >= 0)
+        own[new[old]] = self._own[old]
+        self._own = own
+
+    def snapshot(self) -> dict[str, NDArray[np.generic]]:
+        """The state as named arrays, copies."""
+        return {name: array.copy() for name, array in self._state().items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> bool:
+        """Take the state of `snapshot` over; False, and nothing is changed, if it is another's."""
+        own, models = self._state(), [name for name in state if name.startswith("models_")]
+        if not all(name in state and _alike(state[name], own[name]) for name in own if name not in models):
+            return False
+        self._own = np.array(state["own"], np.float64)
+        self._clock = np.array(state["clock"], np.int64)
+        for part, names in ((self._baseline, Baseline.ARRAYS), (self._sample, Sample.ARRAYS)):
+            for name in names:
+                held = state[f"{type(part).__name__.lower()}_{name}"]
+                setattr(part, name, np.array(held, getattr(part, name).dtype))
+        self.models = Models.of({name[7:]: np.array(state[name]) for name in models}) if models else None
+        return True
+
+    def _state(self) -> dict[str, NDArray[np.generic]]:
+        arrays: dict[str, NDArray[np.generic]] = {"own": self._own, "clock": self._clock}
+        arrays |= {f"baseline_{name}": getattr(self._baseline, name) for name in Baseline.ARRAYS}
+        arrays |= {f"sample_{name}": getattr(self._sample, name) for name in Sample.ARRAYS}
+        models = self.models.arrays() if self.models is not None else {}
+        return arrays | {f"models_{name}": array for name, array in models.items()}
+
+    def _through(self, rows: Floats, entities: Ints) -> Verdict:
+        """Rows in the order given, of which some may be of the same entity."""
+        if len(entities):
+            self.reserve(int(entities.max()) + 1)
+        stack, jump, age = self._baseline.take(rows, entities)
+        out = np.full((len(rows), 2), np.nan)
+        depths = np.full((len(rows), len(MODELS)), np.nan)
+        calm = age >= RING
+        if self.models is not None:
+            ripe = age >= self._warm_up
+            depths[ripe] = self.models.score(stack[ripe])
+            calibration.judge(depths, jump, entities, self._own, self._params, out, calm)
+        self._sample.offer(stack, entities, calm, self._memory * max(1, self.size), self._baseline)
+        return Verdict(out[:, 0], out[:, 1], depths)
+
+
+def _alike(given: NDArray[np.generic], own: NDArray[np.generic]) -> bool:
+    """The same but for how many entities there are."""
+    return given.shape[1:] == own.shape[1:] and given.ndim == own.ndim
