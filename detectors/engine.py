@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.assembly import detectors_of
-from detectors.cleaning import Cleaning
+from detectors.cleaning import Admitted, Cleaning
 from detectors.contract import Columns, MomentDetector, State, StreamDetector
 from detectors.jobs import Jobs
 from detectors.lanes import Lane
@@ -77,6 +77,7 @@ class Scoring:
 
     def step(self, now: int) -> int:
         """Score what has arrived since the last step; returns how many samples were learned from."""
+        lengths = self._journal.lengths
         arrived = Columns(*self._journal.drain())
         if not self._enabled:
             return 0
@@ -84,13 +85,11 @@ class Scoring:
         self._notice()
         before = self.stats.samples
         self._end(arrived)
-        admitted = self._cleaning.admit(arrived)
+        admitted = self._cleaning.admit(arrived, lengths)
         watched = self._watched()
         for turn in rounds(admitted.times, admitted.ids):
             for part in _pieces(turn):
-                self._stream(
-                    Columns(admitted.times[part], admitted.ids[part], admitted.values[part]), watched
-                )
+                self._stream(admitted.at(part), watched)
         for moment in self._moments.due(now):
             for lane in self._lanes:
                 if isinstance(lane.detector, MomentDetector):
@@ -128,6 +127,7 @@ class Scoring:
                 for key, array in _prefixed(_key(detector), detector.snapshot(size)).items()
             },
             **dict(zip(("pending_times", "pending_ids", "pending_values"), pending, strict=True)),
+            "pending_lengths": np.array(self._journal.lengths, np.int64),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> str:
@@ -144,14 +144,20 @@ class Scoring:
             self._cleaning.restore(_part("rate", state), size)
             self._moments.restore(_part("moments", state), size)
             pending = Columns(*(state[f"pending_{name}"] for name in ("times", "ids", "values")))
+            ends = np.cumsum(state["pending_lengths"])
+            if int(ends[-1] if len(ends) else 0) != len(pending.ids):
+                return nothing
         except (KeyError, ValueError, TypeError):
             return nothing
         fresh = [detector.name for detector in self.detectors if not _restored(detector, state, size)]
         self._seen[:size] = state["seen"]
         self._journal.drain()
-        if len(pending.ids):
+        for end, length in zip(ends.tolist(), state["pending_lengths"].tolist(), strict=True):
+            batch = slice(end - length, end)
             self._journal.record(
-                np.array(pending.times, np.int64), np.array(pending.ids, np.int64), np.array(pending.values)
+                np.array(pending.times[batch], np.int64),
+                np.array(pending.ids[batch], np.int64),
+                np.array(pending.values[batch]),
             )
         but = f"; from nothing start: {', '.join(fresh)}" if fresh else ""
         return f"The detectors go on with {int(self._seen.sum())} series{but}."
@@ -174,15 +180,17 @@ class Scoring:
             if named and (result is None or result in lane.detector.results):
                 yield lane
 
-    def _stream(self, columns: Columns, watched: Flags) -> None:
+    def _stream(self, admitted: Admitted, watched: Flags) -> None:
         """One sample each of distinct series."""
-        columns = self._cleaning.clean(columns)
-        self._moments.offer(columns, watched)
+        clean = self._cleaning.clean(admitted)
+        self._moments.offer(clean.plain, watched)
+        self._moments.offer(clean.absent, watched)
         for lane in self._lanes:
             if isinstance(lane.detector, StreamDetector):
-                lane.write(lane.detector.step(columns))
-        self._seen[columns.ids] = True
-        self.stats.samples += len(columns.ids)
+                lane.end(clean.absent.times, clean.absent.ids)
+                lane.write(clean.shown(lane.detector.step(clean.judged), lane.detector.results))
+        self._seen[clean.judged.ids] = True
+        self.stats.samples += len(clean.judged.ids)
 
     def _end(self, arrived: Columns) -> None:
         stale = is_stale(arrived.values)

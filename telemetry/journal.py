@@ -43,9 +43,15 @@ class Journal:
         times, ids, values = zip(*self._batches, strict=True)
         return np.concatenate(times), np.concatenate(ids), np.concatenate(values)
 
+    @property
+    def lengths(self) -> list[int]:
+        """How many samples each of the pending batches has, in order: a batch came at once."""
+        return [len(ids) for _, ids, _ in self._batches]
+
     def remap(self, new_ids: Ints) -> None:
         """Give the pending samples the new ids of their series; those of dropped series go."""
-        times, ids, values = self.drain()
-        kept = new_ids[ids] >= 0
-        if kept.any():
-            self.record(times[kept], new_ids[ids[kept]], values[kept])
+        batches, self._batches, self.pending = self._batches, [], 0
+        for times, ids, values in batches:
+            kept = new_ids[ids] >= 0
+            if kept.any():
+                self.record(times[kept], new_ids[ids[kept]], values[kept])

@@ -1,0 +1,1 @@
+"""What an engine or a GPU has to do, and what of its samples says something about it."""

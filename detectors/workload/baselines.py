@@ -1,0 +1,91 @@
+"""What a series usually gets done at a load: a level for each class of load, so that a rest can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import grown, remapped
+from detectors.contract import State
+from telemetry.bits import Floats, Ints
+
+CLASSES = 8
+_WEIGHT = 0.02  # a time constant of 50 samples
+_ENOUGH = 10  # samples of a class before anything is judged in it
+_CLIP = 3.0  # a sample moves the level as if it were at most this many spreads away
+
+
+class Baselines:
+    """Mean and mean absolute rest by series and class of load, for the series that have one."""
+
+    ARRAYS = ("count", "level", "spread")
+
+    def __init__(self) -> None:
+        self.number: Ints = np.empty(0, np.int64)  # by series id; -1: none
+        self.count: Floats = np.empty((0, CLASSES), np.float32)
+        self.level: Floats = np.empty((0, CLASSES))
+        self.spread: Floats = np.empty((0, CLASSES), np.float32)
+        self._rows = 0
+
+    def reserve(self, size: int) -> None:
+        """Make room for the series below id `size`."""
+        self.number = grown(self.number, size, -1)
+
+    def add(self, sid: int) -> None:
+        """This series has baselines."""
+        if self.number[sid] < 0:
+            self.number[sid] = self._rows
+            self._rows += 1
+            if self._rows > len(self.count):
+                for name in self.ARRAYS:
+                    array = getattr(self, name)
+                    setattr(self, name, np.pad(array, ((0, max(16, len(array))), (0, 0))))
+
+    def step(self, ids: Ints, classes: Ints, values: Floats) -> tuple[Floats, Floats]:
+        """(rest, level), `[n]` each: value less level before it, NaN where the class is new; then learn.
+
+        A rest above the level is cut at one spread: that much is noise, and what is more is no fault.
+        """
+        rows = self.number[ids]
+        count, level = self.count[rows, classes], self.level[rows, classes]
+        spread = self.spread[rows, classes].astype(np.float64)
+        rest = np.where(count > 0, values - level, 0.0)
+        judged = np.where(count >= _ENOUGH, np.minimum(rest, spread), np.nan)
+        bound = np.where(count >= _ENOUGH, _CLIP * np.maximum(spread, 1e-3 * np.abs(level)), np.inf)
+        moved = np.clip(rest, -bound, bound)
+        weight = np.maximum(_WEIGHT, 1.0 / (count + 1.0))
+        self.level[rows, classes] = np.where(count > 0, level + weight * moved, values)
+        self.spread[rows, classes] = np.where(count > 0, spread + weight * (np.abs(moved) - spread), 0.0)
+        self.count[rows, classes] = count + 1
+        return judged, level
+
+    def remap(self, new_ids: Ints, size: int) -> None:
+        """Follow a renumbering of the series."""
+        number = remapped(self.number, new_ids, size, -1)
+        kept = np.flatnonzero(number >= 0)
+        for name in self.ARRAYS:
+            setattr(self, name, getattr(self, name)[number[kept]])
+        number[kept] = np.arange(len(kept))
+        self.number, self._rows = number, len(kept)
+
+    def snapshot(self, size: int) -> State:
+        """Copies of all that it keeps, of the series below id `size`."""
+        arrays = {name: getattr(self, name)[: self._rows].copy() for name in self.ARRAYS}
+        return {"number": self.number[:size].copy(), **arrays}
+
+    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
+        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+        number = state["number"]
+        arrays = {name: np.array(state[name], getattr(self, name).dtype) for name in self.ARRAYS}
+        rows = int(number.max(initial=-1)) + 1
+        if len(number) != size or any(a.shape != (len(arrays["count"]), CLASSES) for a in arrays.values()):
+            raise ValueError("the baselines do not fit the series")
+        if rows > len(arrays["count"]):
+            raise ValueError("there are fewer baselines than series with one")
+        self.number[:size] = number
+        self._rows = rows
+        for name, array in arrays.items():
+            setattr(self, name, array)

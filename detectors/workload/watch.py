@@ -1,0 +1,225 @@
+"""Demand: what an engine or a GPU has to do, and what of its samples says something about it.
+
+Idle is an engine in which nothing runs and nothing waits, and a GPU that is not in use while the engines of
+its pod, where it names one, are idle. Idle windows reach no detector: a quiet night would teach zeros, and
+the morning would alarm. What gets done is judged against the load: its logarithm, less what is usual at as
+many requests (or, of a GPU, at such a utilisation); a high value is no anomaly, for demand asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.arrays import grown, remapped, taken_over
+from detectors.contract import Columns, State
+from detectors.workload.baselines import CLASSES, Baselines
+from detectors.workload.domains import Domains
+from detectors.workload.roles import Role, Signal, concerned, role_of, signal_of
+from detectors.workload.signals import Signals
+from telemetry.bits import Flags, Floats, Ints
+from telemetry.window import IdRemap, Window
+
+_BASED = (Role.PROGRESS, Role.TURNOVER, Role.GPU_WORK)
+_SETTLE = 120_000  # ms: how long heat follows the work at most
+UNKNOWN, FREE, IDLE, BUSY, QUEUED = -1, 0, 1, 2, 3
+"""What is known of demand; FREE: nothing tells of it, so that nothing depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What there was to do as of some samples, `[n]`: a state, and how much (requests, or per cent)."""
+
+    state: Ints
+    load: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Of some samples, `[n]`: whether they say something, whether about their series alone, and what.
+
+    `judged` is what to judge. A `base` that is not NaN was taken off: from the logarithm of a rate, or from
+    the value of a gauge; `shown` takes results back to the metric.
+    """
+
+    present: Flags
+    admitted: Flags
+    judged: Floats
+    base: Floats
+
+
+class Workload:
+    """Which series have to do with demand, and what was known of it at the sample before."""
+
+    ARRAYS = ("state", "load", "settled")
+
+    def __init__(self) -> None:
+        self.signals = Signals()
+        self.baselines = Baselines()
+        self.role: Ints = np.empty(0, np.int8)
+        self.state: Ints = np.empty(0, np.int8)  # at the sample before
+        self.load: Floats = np.empty(0, np.float32)
+        self.settled: Ints = np.empty(0, np.int64)  # when heat is judged again; while idle -(since when)
+        self._domain: Ints = np.empty(0, np.int64)
+        self._pod: Ints = np.empty(0, np.int64)
+        self._domains = Domains()
+        self._plain: dict[str, bool] = {}  # names that have nothing to do with demand
+
+    def reserve(self, size: int) -> None:
+        """Make room for the series below id `size`."""
+        self.signals.reserve(size)
+        self.baselines.reserve(size)
+        for name in (*self.ARRAYS, "role"):
+            setattr(self, name, grown(getattr(self, name), size, 0))
+        self._domain, self._pod = grown(self._domain, size, -1), grown(self._pod, size, -1)
+
+    def notice(self, window: Window, known: int) -> None:
+        """Look at the series from id `known` on: they are new; from 0 after a renumbering or a restart."""
+        if known == 0:
+            self._domains = Domains()
+        for sid in range(known, window.size):
+            labels = window.labels(sid)
+            name = labels.name
+            if self._plain.setdefault(name, not concerned(name)):
+                continue
+            role = role_of(name, labels)
+            signal = signal_of(name, labels)
+            if signal is not None:
+                self._domains.add(signal, self.signals.add(sid), labels)
+            self.role[sid] = role
+            if role:
+                self._domain[sid] = self._domains.of(labels, role)
+                self._pod[sid] = self._domains.pod(labels) if role >= Role.GPU else -1
+            if role in _BASED:
+                self.baselines.add(sid)
+
+    def begin(self, arrived: Columns, batches: Ints) -> None:
+        """All that arrived, and which batch each sample came with."""
+        self.signals.begin(arrived, batches)
+
+    def end(self) -> None:
+        """The step is over."""
+        self.signals.end()
+
+    def demand(self, times: Ints, ids: Ints, batches: Ints) -> Demand:
+        """What there was to do as of these samples."""
+        state, load = np.zeros(len(ids), np.int64), np.full(len(ids), np.nan)
+        some = np.flatnonzero(self.role[ids] > 0)
+        if len(some):
+            when = times[some], batches[some]
+            domain, pod = self._domain[ids[some]], self._pod[ids[some]]
+            running, waiting = (self._sum(each, domain, *when) for each in (Signal.RUNNING, Signal.WAITING))
+            in_use = self._sum(Signal.IN_USE, domain, *when)
+            behind = self._sum(Signal.RUNNING, pod, *when)
+            work = np.fmax(np.fmax(running, waiting), np.fmax(in_use, behind))
+            found = np.where(np.isnan(np.fmax(running, in_use)), UNKNOWN, np.where(work > 0, BUSY, IDLE))
+            found[~self._domains.told(domain)] = FREE
+            state[some] = np.where((found == BUSY) & (waiting > 0), QUEUED, found)
+            load[some] = np.fmax(running, in_use)
+        return Demand(state, load)
+
+    def _sum(self, signal: Signal, domains: Ints, times: Ints, batches: Ints) -> Floats:
+        """NaN where nobody tells; one of several that is not known counts as 0."""
+        total = np.full(len(domains), np.nan)
+        known = np.flatnonzero(domains >= 0)
+        table = self._domains.sources[signal]
+        if not len(table):
+            return total
+        for column in table.T:
+            numbers = column[domains[known]]
+            told = np.flatnonzero(numbers >= 0)
+            if len(told):
+                places = known[told]
+                value = self.signals.at(numbers[told], times[places], batches[places])
+                total[places] = np.where(np.isnan(value), total[places], np.nan_to_num(total[places]) + value)
+        return total
+
+    def judge(self, columns: Columns, demand: Demand, seconds: Floats) -> Verdict:
+        """What distinct series say; `seconds` is how long the window of a counter was, NaN for others."""
+        ids, values = columns.ids, columns.values
+        role, before = self.role[ids], self.state[ids]
+        counted = ~np.isnan(seconds)
+        present = (role == Role.NONE) | (demand.state != IDLE)
+        present &= ~(counted & (role > Role.NONE) & (before == IDLE))  # a window that was idle in part
+        heat = np.flatnonzero(role == Role.GPU_HEAT)
+        if len(heat):
+            present[heat] &= self._settles(ids[heat], columns.times[heat], demand.state[heat])
+        load = np.where(counted, (demand.load + self.load[ids]) / 2, demand.load)
+        self.note(ids, demand)
+        queued = (demand.state == QUEUED) & (before == QUEUED)
+        admitted = present & ((role != Role.TURNOVER) | (demand.state == FREE) | queued)
+        judged, base = values.copy(), np.full(len(ids), np.nan)
+        based = np.isin(role, _BASED) & (demand.state != FREE)
+        admitted &= ~based | (demand.state != UNKNOWN)
+        work = np.flatnonzero(admitted & based)
+        if len(work):
+            logs = np.log(values[work] + 1 / seconds[work])
+            measure = np.where(counted[work], logs, values[work])
+            classes = _classes(role[work], load[work])
+            judged[work], base[work] = self.baselines.step(ids[work], classes, measure)
+            admitted[work] &= ~np.isnan(judged[work])
+        return Verdict(present, admitted, judged, base)
+
+    def note(self, ids: Ints, demand: Demand) -> None:
+        """What there was to do at the newest sample of these series, distinct."""
+        self.state[ids], self.load[ids] = demand.state, demand.load
+
+    def _settles(self, ids: Ints, times: Ints, state: Ints) -> Flags:
+        """After an idle time heat is left out as long as that was, at most two minutes."""
+        settled = self.settled[ids]
+        idle = state == IDLE
+        risen = ~idle & (settled < 0)
+        settled[risen] = times[risen] + np.minimum(times[risen] + settled[risen], _SETTLE)
+        begun = idle & (settled >= 0)
+        settled[begun] = -times[begun]
+        self.settled[ids] = settled
+        still: Flags = ~idle & (times >= settled)
+        return still
+
+    def remap(self, remap: IdRemap) -> None:
+        """Follow a renumbering; `notice(window, 0)` must follow."""
+        for name in self.ARRAYS:
+            setattr(self, name, remapped(getattr(self, name), remap.new_ids, remap.size, 0))
+        self.role = np.zeros(remap.size, np.int8)
+        self._domain, self._pod = np.full(remap.size, -1), np.full(remap.size, -1)
+        self.signals.remap(remap.new_ids, remap.size)
+        self.baselines.remap(remap.new_ids, remap.size)
+
+    def snapshot(self, size: int) -> State:
+        """What must survive a restart, as copies, of the series below id `size`."""
+        own = {name: getattr(self, name)[:size].copy() for name in self.ARRAYS}
+        signals = {f"signal_{name}": array for name, array in self.signals.snapshot(size).items()}
+        usual = {f"usual_{name}": array for name, array in self.baselines.snapshot(size).items()}
+        return own | signals | usual
+
+    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
+        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+        self.signals.restore(part("signal_", state), size)
+        self.baselines.restore(part("usual_", state), size)
+        taken_over(self, self.ARRAYS, state, size)
+
+
+def shown(values: Floats, base: Floats, seconds: Floats) -> Floats:
+    """What was said of a rest, `[n, results]`, in the units of the metric."""
+    back = values + base[:, None]
+    with np.errstate(over="ignore"):
+        rates = np.maximum(np.exp(back) - 1 / seconds[:, None], 0.0)
+    found: Floats = np.where(np.isnan(seconds)[:, None], back, rates)
+    return found
+
+
+def _classes(role: Ints, load: Floats) -> Ints:
+    """The class of load: powers of two of requests, eighths of a utilisation in per cent."""
+    amount = np.nan_to_num(load)
+    requests = np.log2(np.maximum(amount, 1.0))
+    classes: Ints = np.where(role >= Role.GPU, amount / (100 / CLASSES), requests).astype(np.int64)
+    return np.where(role == Role.TURNOVER, 0, np.clip(classes, 0, CLASSES - 1))
+
+
+def part(prefix: str, state: Mapping[str, NDArray[Any]]) -> State:
+    """What of a state has names with this prefix, without it."""
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
