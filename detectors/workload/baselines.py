@@ -27,7 +27,7 @@ class Baselines:
         self.number: Ints = np.empty(0, np.int64)  # by series id; -1: none
         self.count: Floats = np.empty((0, CLASSES), np.float32)
         self.level: Floats = np.empty((0, CLASSES))
-        self.spread: Floats = np.empty((0, CLASSES), np.float32)
+        self.spread: Floats = np.empty((0, CLASSES))
         self._rows = 0
 
     def reserve(self, size: int) -> None:
@@ -51,7 +51,7 @@ class Baselines:
         """
         rows = self.number[ids]
         count, level = self.count[rows, classes], self.level[rows, classes]
-        spread = self.spread[rows, classes].astype(np.float64)
+        spread = self.spread[rows, classes]
         rest = np.where(count > 0, values - level, 0.0)
         judged = np.where(count >= _ENOUGH, np.minimum(rest, spread), np.nan)
         bound = np.where(count >= _ENOUGH, _CLIP * np.maximum(spread, 1e-3 * np.abs(level)), np.inf)

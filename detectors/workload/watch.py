@@ -25,6 +25,7 @@ from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap, Window
 
 _BASED = (Role.PROGRESS, Role.TURNOVER, Role.GPU_WORK)
+_MOST = 1e100  # beyond it sums would overflow
 _SETTLE = 120_000  # ms: how long heat follows the work at most
 UNKNOWN, FREE, IDLE, BUSY, QUEUED = -1, 0, 1, 2, 3
 """What is known of demand; FREE: nothing tells of it, so that nothing depends on it."""
@@ -157,8 +158,8 @@ class Workload:
         admitted &= ~based | (demand.state != UNKNOWN)
         work = np.flatnonzero(admitted & based)
         if len(work):
-            logs = np.log(values[work] + 1 / seconds[work])
-            measure = np.where(counted[work], logs, values[work])
+            logs = np.log(np.maximum(values[work], 0.0) + 1 / seconds[work])
+            measure = np.where(counted[work], logs, np.clip(values[work], -_MOST, _MOST))
             classes = _classes(role[work], load[work])
             judged[work], base[work] = self.baselines.step(ids[work], classes, measure)
             admitted[work] &= ~np.isnan(judged[work])
