@@ -215,9 +215,9 @@ def shown(values: Floats, base: Floats, seconds: Floats) -> Floats:
 
 def _classes(role: Ints, load: Floats) -> Ints:
     """The class of load: powers of two of requests, eighths of a utilisation in per cent."""
-    amount = np.nan_to_num(load)
+    amount = np.clip(np.nan_to_num(load), 0.0, 1e6)
     requests = np.log2(np.maximum(amount, 1.0))
-    classes: Ints = np.where(role >= Role.GPU, amount / (100 / CLASSES), requests).astype(np.int64)
+    classes = np.where(role >= Role.GPU, amount / (100 / CLASSES), requests).astype(np.int64)
     return np.where(role == Role.TURNOVER, 0, np.clip(classes, 0, CLASSES - 1))
 
 
