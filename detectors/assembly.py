@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from detectors.contract import MomentDetector, StreamDetector
-from detectors.level import LevelDetector
 from detectors.settings import DetectorSettings
+from detectors.streaming.detector import LevelDetector
 
 
 def detectors_of(settings: DetectorSettings) -> list[StreamDetector | MomentDetector]:
     """All that are switched on, in the order in which they see a sample."""
-    return [LevelDetector(settings.level)]
+    return [LevelDetector(settings.streaming)]

@@ -1,0 +1,158 @@
+"""The pass over all series: the scalar recipe for each, whoever stands beside it and in whatever order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from detectors.contract import Columns
+from detectors.streaming import recipe
+from detectors.streaming.core import StreamingCore
+from detectors.streaming.settings import StreamingSettings
+from telemetry.bits import Floats, Ints
+from telemetry.window import IdRemap
+
+START = 1_700_000_000_000
+STEP = 60_000
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+KINDS = st.sampled_from(["noise", "walk", "step", "heavy", "day", "counts", "constant", "tiny", "huge"])
+
+
+def story(kind: str, seed: int, length: int) -> Floats:
+    random = np.random.default_rng(seed)
+    noise, places = random.normal(size=length), np.arange(length)
+    stories: dict[str, Floats] = {
+        "noise": 50 + noise,
+        "walk": np.cumsum(noise),
+        "step": noise + np.where(places > length // 2, 9.0, 0.0),
+        "heavy": 1e6 * random.standard_t(2, size=length),
+        "day": noise + 10 * np.sin(2 * np.pi * places * STEP / 86_400_000),
+        "counts": random.poisson(2, length).astype(np.float64),
+        "constant": np.full(length, 7.0),
+        "tiny": 1e-9 * noise,
+        "huge": 1e15 * (3 + noise),
+    }
+    # What the state holds: the recipe's values have more digits than that.
+    return stories[kind].astype(np.float32).astype(np.float64)
+
+
+def told(core: StreamingCore, rows: Floats, ids: Ints, start: int = 0) -> NDArray[np.float64]:
+    """`[samples, 4, series]` of rows `[samples, series]`."""
+    found = []
+    for place, row in enumerate(rows):
+        judged = core.judge(Columns(np.full(len(ids), START + (start + place) * STEP), ids, row))
+        found.append(np.vstack([judged.level.T, judged.change]))
+    return np.array(found)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(KINDS, min_size=1, max_size=20), st.integers(0, 1_000))
+def test_each_series_gets_what_the_recipe_says(kinds: list[str], seed: int) -> None:
+    """To 1e-3, but where rounding turns a comparison: float32 here, in part float64 there."""
+    length = 400
+    rows = np.array([story(kind, seed + place, length) for place, kind in enumerate(kinds)]).T
+    ids = np.random.default_rng(seed).permutation(50)[: len(kinds)]
+    found = told(StreamingCore(), rows, ids)
+    for place in range(len(kinds)):
+        expected = recipe.run(START + np.arange(length) * STEP, rows[:, place])
+        for column, wanted in enumerate(expected):
+            scale = max(1.0, float(np.nanmax(np.abs(wanted))))
+            close = np.isclose(found[:, column, place], wanted, rtol=1e-3, atol=1e-3 * scale, equal_nan=True)
+            assert close.mean() > 0.95
+            assert np.allclose(found[:, column, place], wanted, rtol=0.2, atol=0.2 * scale, equal_nan=True)
+
+
+@given(
+    st.lists(st.lists(FINITE, min_size=20, max_size=20), min_size=3, max_size=20), st.permutations(range(20))
+)
+@settings(max_examples=20, deadline=None)
+def test_series_do_not_touch_one_another_in_any_order(rows: list[list[float]], order: list[int]) -> None:
+    values, ids = np.array(rows), np.arange(20)
+    plain, shuffled = StreamingCore(), StreamingCore()
+    one = told(plain, values, ids)
+    other = told(shuffled, values[:, order], np.array(order))
+    assert one[:, :, order].tobytes() == other.tobytes()
+    assert plain.snapshot(20)["state"].tobytes() == shuffled.snapshot(20)["state"].tobytes()
+    alone = told(StreamingCore(), values[:, [7]], np.array([123]))
+    assert alone[:, :, 0].tobytes() == one[:, :, 7].tobytes()
+
+
+@given(st.lists(FINITE, min_size=70, max_size=100))
+@settings(max_examples=20, deadline=None)
+def test_whatever_comes_the_results_are_finite(values: list[float]) -> None:
+    found = told(StreamingCore(), np.array(values)[:, None], np.array([3]))[60:, :, 0]
+    assert np.isfinite(found).all()
+    assert ((found[:, 0] >= 0) & (found[:, 0] <= 100)).all()
+    assert (found[:, 1] <= found[:, 2]).all()
+
+
+def test_results_are_nan_until_the_warm_up_is_over() -> None:
+    found = told(StreamingCore(StreamingSettings(warm_up=30)), story("noise", 1, 40)[:, None], np.array([0]))
+    assert np.isnan(found[:30]).all()
+    assert np.isfinite(found[30:]).all()
+
+
+def test_the_hour_of_each_sample_is_its_own() -> None:
+    """Samples of one block on both sides of a full hour, in one call."""
+    together, alone = StreamingCore(), [StreamingCore() for _ in range(6)]
+    times = START // 3_600_000 * 3_600_000 + np.array([-1, 0, 1, 3_599_999, 3_600_000, -3_600_001])
+    for place in range(100):
+        values = np.full(6, float(place % 7))
+        judged = together.judge(Columns(times + place * 3_600_000, np.arange(6), values))
+        for number, core in enumerate(alone):
+            one = core.judge(Columns(times[[number]] + place * 3_600_000, np.array([0]), values[:1]))
+            assert one.level.tobytes() == judged.level[number].tobytes()
+
+
+def test_state_grows_follows_a_renumbering_and_comes_back() -> None:
+    rows = np.array([story("day", seed, 200) for seed in range(40)]).T
+    steady, moved = StreamingCore(), StreamingCore()
+    steady.reserve(40)  # the other grows as the series come
+    for upto in (1, 17, 40):
+        for core in (steady, moved):
+            told(core, rows[:60, :upto], np.arange(upto))
+    new_ids = np.random.default_rng(1).permutation(50)[:40]
+    new_ids[5] = -1
+    moved.remap(IdRemap(new_ids, 50))
+    kept = np.flatnonzero(new_ids >= 0)
+    back = StreamingCore()
+    back.restore(moved.snapshot(50), 50)
+    for core in (moved, back):
+        found = told(core, rows[60:, kept], new_ids[kept], 60)
+        assert found.tobytes() == told(_copy(steady), rows[60:, kept], kept, 60).tobytes()
+    gone = np.setdiff1d(np.arange(50), new_ids)
+    assert not moved.snapshot(50)["state"][gone].any()
+
+
+def _copy(core: StreamingCore) -> StreamingCore:
+    copy = StreamingCore()
+    copy.restore(core.snapshot(40), 40)
+    return copy
+
+
+def test_a_state_that_does_not_fit_is_refused_and_nothing_changes() -> None:
+    core = StreamingCore()
+    told(core, story("noise", 1, 10)[:, None], np.array([0]))
+    before = core.snapshot(1)["state"]
+    for wrong in (before[:, :-1], before[:0], before.astype(np.float64)):
+        with pytest.raises(ValueError, match="not"):
+            core.restore({"state": wrong}, 1)
+    with pytest.raises(KeyError):
+        core.restore({}, 1)
+    assert core.snapshot(1)["state"].tobytes() == before.tobytes()
+
+
+def test_one_pass_serves_all_who_ask_for_the_same_columns() -> None:
+    core = StreamingCore()
+    columns = Columns(np.array([START]), np.array([0]), np.array([1.0]))
+    assert core.judge(columns) is core.judge(columns)
+    assert core.snapshot(1)["state"][0, 0] == np.float32(1).view(np.uint32), "counted once"
+
+
+def test_a_series_costs_at_most_256_bytes() -> None:
+    core = StreamingCore()
+    core.reserve(16_000)
+    assert core.bytes <= 256 * 16_000
