@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from detectors.arrays import grown, remapped
 from detectors.contract import State
-from telemetry.bits import Floats, Ints
+from telemetry.bits import Flags, Floats, Ints
 
 CLASSES = 8
+NEVER = -1  # it has not counted anything yet
 _WEIGHT = 0.02  # a time constant of 50 samples
 _ENOUGH = 10  # samples of a class before anything is judged in it
 _CLIP = 3.0  # a sample moves the level as if it were at most this many spreads away
@@ -22,12 +23,14 @@ class Baselines:
     """Mean and mean absolute rest by series and class of load, for the series that have one."""
 
     ARRAYS = ("count", "level", "spread")
+    BY_ROW = (*ARRAYS, "still")
 
     def __init__(self) -> None:
         self.number: Ints = np.empty(0, np.int64)  # by series id; -1: none
         self.count: Floats = np.empty((0, CLASSES), np.float32)
         self.level: Floats = np.empty((0, CLASSES))
         self.spread: Floats = np.empty((0, CLASSES))
+        self.still: Ints = np.empty(0, np.int64)  # windows with work that a counter has stood still for
         self._rows = 0
 
     def reserve(self, size: int) -> None:
@@ -40,9 +43,26 @@ class Baselines:
             self.number[sid] = self._rows
             self._rows += 1
             if self._rows > len(self.count):
-                for name in self.ARRAYS:
+                for name in self.BY_ROW:
                     array = getattr(self, name)
-                    setattr(self, name, np.pad(array, ((0, max(16, len(array))), (0, 0))))
+                    more = ((0, max(16, len(array))), (0, 0))[: array.ndim]
+                    empty = NEVER if name == "still" else 0
+                    setattr(self, name, np.pad(array, more, constant_values=empty))
+
+    def logs(self, ids: Ints, rates: Floats, seconds: Floats, asked: Flags) -> Floats:
+        """The logarithm of what these counters counted a second, `[n]`; NaN for one that never moved.
+
+        At least one count is taken to be on its way. `asked` is whether there was work all the time: each
+        further window with work in which nothing was counted takes one off, for their evidence adds up.
+        """
+        rows = self.number[ids]
+        still = self.still[rows]
+        stands = rates <= 0
+        still = np.where(~stands | (~asked & (still > NEVER)), 0, np.where(still > NEVER, still + 1, NEVER))
+        self.still[rows] = still
+        logs: Floats = np.log(np.maximum(rates, 0.0) + 1 / seconds) - np.maximum(still - 1, 0)
+        logs[still == NEVER] = np.nan
+        return logs
 
     def step(self, ids: Ints, classes: Ints, values: Floats) -> tuple[Floats, Floats]:
         """(rest, level), `[n]` each: value less level before it, NaN where the class is new; then learn.
@@ -66,25 +86,24 @@ class Baselines:
         """Follow a renumbering of the series."""
         number = remapped(self.number, new_ids, size, -1)
         kept = np.flatnonzero(number >= 0)
-        for name in self.ARRAYS:
+        for name in self.BY_ROW:
             setattr(self, name, getattr(self, name)[number[kept]])
         number[kept] = np.arange(len(kept))
         self.number, self._rows = number, len(kept)
 
     def snapshot(self, size: int) -> State:
         """Copies of all that it keeps, of the series below id `size`."""
-        arrays = {name: getattr(self, name)[: self._rows].copy() for name in self.ARRAYS}
+        arrays = {name: getattr(self, name)[: self._rows].copy() for name in self.BY_ROW}
         return {"number": self.number[:size].copy(), **arrays}
 
     def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
         """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
         number = state["number"]
-        arrays = {name: np.array(state[name], getattr(self, name).dtype) for name in self.ARRAYS}
+        arrays = {name: np.array(state[name], getattr(self, name).dtype) for name in self.BY_ROW}
         rows = int(number.max(initial=-1)) + 1
-        if len(number) != size or any(a.shape != (len(arrays["count"]), CLASSES) for a in arrays.values()):
+        shapes = [array.shape for array in arrays.values()]
+        if len(number) != size or shapes != [(rows, CLASSES)] * len(self.ARRAYS) + [(rows,)]:
             raise ValueError("the baselines do not fit the series")
-        if rows > len(arrays["count"]):
-            raise ValueError("there are fewer baselines than series with one")
         self.number[:size] = number
         self._rows = rows
         for name, array in arrays.items():

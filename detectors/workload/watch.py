@@ -156,12 +156,15 @@ class Workload:
         judged, base = values.copy(), np.full(len(ids), np.nan)
         based = np.isin(role, _BASED) & (demand.state != FREE)
         admitted &= ~based | (demand.state != UNKNOWN)
+        measure = np.clip(values, -_MOST, _MOST)
+        rates = np.flatnonzero(based & counted)
+        if len(rates):
+            measure[rates] = self.baselines.logs(ids[rates], values[rates], seconds[rates], admitted[rates])
+        admitted &= ~np.isnan(measure)
         work = np.flatnonzero(admitted & based)
         if len(work):
-            logs = np.log(np.maximum(values[work], 0.0) + 1 / seconds[work])
-            measure = np.where(counted[work], logs, np.clip(values[work], -_MOST, _MOST))
             classes = _classes(role[work], load[work])
-            judged[work], base[work] = self.baselines.step(ids[work], classes, measure)
+            judged[work], base[work] = self.baselines.step(ids[work], classes, measure[work])
             admitted[work] &= ~np.isnan(judged[work])
         return Verdict(present, admitted, judged, base)
 

@@ -4,83 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 
-from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, Columns, Results, State, StreamDetector
-from detectors.engine import Scoring
-from detectors.lanes import Lane
+from detectors.contract import EXPECTED_LOW
 from detectors.workload.roles import Role, Signal, role_of, signal_of
-from model.labels import Labels
 from model.matcher import Matcher, Op
-from telemetry.window import Window
+from tests.detectors.listening import NOW, STEP, House
 
-NOW = 1_700_000_000_000
-STEP = 5_000
 ENGINE = {"job": "vllm", "instance": "a:8000", "engine": "0", "model_name": "m"}
 GPU = {"job": "dcgm", "instance": "n1:9400", "UUID": "GPU-1", "gpu": "0"}
 RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 TOKENS, KV = "vllm:generation_tokens_total", "vllm:kv_cache_usage_perc"
 UTIL, POWER, HEAT = "DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_POWER_USAGE", "DCGM_FI_DEV_GPU_TEMP"
-
-
-class Listener(StreamDetector):
-    """Notes what it is given; expects what it got."""
-
-    name, version, fails = "listener", 1, "Never."
-    results = (EXPECTED_LOW, EXPECTED_HIGH)
-    bytes = 0
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[int, int, float, bool]] = []
-
-    def reserve(self, size: int) -> None: ...
-    def snapshot(self, size: int) -> State:
-        return {}
-
-    def restore(self, state: object, size: int) -> None: ...
-    def remap(self, remap: object) -> None: ...
-
-    def step(self, columns: Columns) -> Results:
-        flags = columns.restarted if len(columns.restarted) else np.zeros(len(columns.ids), np.bool_)
-        rows = zip(columns.times - NOW, columns.ids, columns.values, flags, strict=True)
-        self.heard += [(int(time), int(sid), float(value), bool(flag)) for time, sid, value, flag in rows]
-        return Results(columns.times, columns.ids, np.stack([columns.values, columns.values], axis=1))
-
-
-@dataclass
-class House:
-    """A window, what is scraped into it, and a detector that listens."""
-
-    window: Window = field(default_factory=Window)
-    listener: Listener = field(default_factory=Listener)
-
-    def __post_init__(self) -> None:
-        self.scoring = Scoring(self.window)
-        self.scoring.detectors = [self.listener]
-        self.scoring._lanes = [Lane(self.window, self.listener)]
-        self.names: dict[int, str] = {}
-
-    def send(self, at: int, labels: dict[str, str], samples: dict[str, float], key: str = "") -> None:
-        target = self.window.target(key or labels["instance"], STEP)
-        ids = []
-        for name in samples:
-            kind = "counter" if name.endswith("_total") else "gauge"
-            sid = self.window.series(target, Labels({**labels, "__name__": name}), kind)
-            self.names[sid] = name
-            ids.append(sid)
-        self.window.append(target, NOW + at, np.array(ids), np.array(list(samples.values()), np.float64))
-
-    def step(self) -> None:
-        self.scoring.step(NOW)
-
-    def heard(self, name: str) -> list[tuple[int, float]]:
-        return [(time, value) for time, sid, value, _ in self.listener.heard if self.names[sid] == name]
-
-    def times(self, name: str) -> list[int]:
-        return [time // STEP for time, _ in self.heard(name)]
 
 
 def engine(
