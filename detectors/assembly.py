@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from detectors.contract import MomentDetector, StreamDetector
+from detectors.peers.detector import PeerDetector
 from detectors.settings import DetectorSettings
 from detectors.streaming.detector import LevelDetector
 
 
 def detectors_of(settings: DetectorSettings) -> list[StreamDetector | MomentDetector]:
     """All that are switched on, in the order in which they see a sample."""
-    return [LevelDetector(settings.streaming)]
+    return [LevelDetector(settings.streaming), PeerDetector(settings.peers)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from detectors.peers.settings import PeerSettings
 from detectors.streaming.settings import StreamingSettings
 from model.moment import SECOND
 from model.settings import Duration, Settings
@@ -15,6 +16,7 @@ class DetectorSettings(Settings):
     streaming: StreamingSettings = Field(
         default=StreamingSettings(), description="The detectors of single series: level and cusum."
     )
+    peers: PeerSettings = Field(default=PeerSettings(), description="The comparison with peers.")
     moment_interval: Duration = Field(
         5 * SECOND, ge=SECOND, description="Time between two moments at which series are compared."
     )

@@ -1,0 +1,1 @@
+"""Peers: who does the same work, and who of them stands out."""
