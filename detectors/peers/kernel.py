@@ -10,6 +10,8 @@ import math
 import numpy as np
 from numba import njit, types, void
 
+from detectors.streaming.choose import choose, larger, smaller, within
+
 MEMORY = (
     "level",
     "offset",
@@ -263,36 +265,37 @@ def judge(asked, memory, counts, new, told, params):  # type: ignore[no-untyped-
     warm_up = np.float32(params[WARM_UP])
     for row in range(len(counts)):
         residual, far, samples = residuals[row], fars[row], np.float32(counts[row])
-        warm = _ONE if samples >= warm_up else _ZERO
-        settled = _ONE if samples >= _SETTLED * warm_up else _ZERO
+        warm = choose(samples >= warm_up, _ONE, _ZERO)
+        settled = choose(samples >= _SETTLED * warm_up, _ONE, _ZERO)
         young = _ONE / (samples + _ONE)
-        spread = max(floor, max(scatters[row], spreads[row] * (_ONE + _YOUNG * young)))
-        slow_spread = max(floor, max(slow_scatters[row], slow_spreads[row] * (_ONE + _YOUNG * young)))
+        unsure = _ONE + _YOUNG * young
+        spread = larger(floor, larger(scatters[row], spreads[row] * unsure))
+        slow_spread = larger(floor, larger(slow_scatters[row], slow_spreads[row] * unsure))
         reach = threshold * spread
-        bound = max(_CLIP * spread, _REACH * (_ONE - warm))
-        slow = slows[row] + _SLOW * (min(max(residual, -reach - reach), reach + reach) - slows[row])
+        bound = larger(_CLIP * spread, _REACH * (_ONE - warm))
+        slow = slows[row] + _SLOW * (within(residual, reach + reach) - slows[row])
         fast = warm * residual / reach
-        value = fast if abs(fast) >= abs(far) else far
-        value = min(max(value, -_MOST), _MOST)
+        value = within(choose(abs(fast) >= abs(far), fast, far), _MOST)
         ring_a, ring_b, ring_c, ring_d = ring_1[row], ring_2[row], ring_3[row], ring_4[row]
-        low = max(min(value, ring_a), min(ring_b, ring_c))
-        high = min(max(value, ring_a), max(ring_b, ring_c))
-        middle = max(min(low, high), min(max(low, high), ring_d))  # of the five
+        low = larger(smaller(value, ring_a), smaller(ring_b, ring_c))
+        high = smaller(larger(value, ring_a), larger(ring_b, ring_c))
+        middle = larger(smaller(low, high), smaller(larger(low, high), ring_d))  # of the five
         steady = settled * slow / (threshold * slow_spread)
-        result = middle if abs(middle) >= abs(steady) else steady
-        ease = _ILL if abs(result) > _ONE else _ONE
-        offset = offsets[row] + ease * max(drifts[row], young) * min(max(residual, -bound), bound)
-        weight = ease * max(learns[row], young)
-        size, slow_size = _MEAN_TO_SIGMA * min(abs(residual), bound), _MEAN_TO_SIGMA * min(abs(slow), bound)
+        result = choose(abs(middle) >= abs(steady), middle, steady)
+        ease = choose(abs(result) > _ONE, _ILL, _ONE)
+        offset = offsets[row] + ease * larger(drifts[row], young) * within(residual, bound)
+        weight = ease * larger(learns[row], young)
+        size = _MEAN_TO_SIGMA * smaller(abs(residual), bound)
+        slow_size = _MEAN_TO_SIGMA * smaller(abs(slow), bound)
         fresh = new[row]
-        told[row] = result if fresh else told[row]
-        offsets[row] = max(offset, _LEAST_OFFSET) if fresh else offsets[row]
-        spreads[row] += weight * (size - spreads[row]) if fresh else _ZERO
-        slow_spreads[row] += weight * (slow_size - slow_spreads[row]) if fresh else _ZERO
-        slows[row] = slow if fresh else slows[row]
-        ring_0[row] = ring_a if fresh else ring_0[row]
-        ring_1[row] = ring_b if fresh else ring_a
-        ring_2[row] = ring_c if fresh else ring_b
-        ring_3[row] = ring_d if fresh else ring_c
-        ring_4[row] = value if fresh else ring_d
-        counts[row] = min(counts[row] + 1, _ENOUGH) if fresh else counts[row]
+        told[row] = choose(fresh, result, told[row])
+        offsets[row] = choose(fresh, larger(offset, _LEAST_OFFSET), offsets[row])
+        spreads[row] += choose(fresh, weight * (size - spreads[row]), _ZERO)
+        slow_spreads[row] += choose(fresh, weight * (slow_size - slow_spreads[row]), _ZERO)
+        slows[row] = choose(fresh, slow, slows[row])
+        ring_0[row] = choose(fresh, ring_a, ring_0[row])
+        ring_1[row] = choose(fresh, ring_b, ring_a)
+        ring_2[row] = choose(fresh, ring_c, ring_b)
+        ring_3[row] = choose(fresh, ring_d, ring_c)
+        ring_4[row] = choose(fresh, value, ring_d)
+        counts[row] += choose(fresh and counts[row] < _ENOUGH, np.int32(1), np.int32(0))
