@@ -10,6 +10,7 @@ from analyzer.api.alertmanager import posting
 from analyzer.deadman import guard, peers
 from detectors import engine as detectors
 from detectors import jobs
+from detectors.adapters import custom
 from incidents import correlation as incidents
 from incidents.people import engine as people
 from model.metric import Metric
@@ -24,6 +25,7 @@ METRICS: tuple[Metric, ...] = (
     *remote_write.METRICS,
     *detectors.METRICS,
     *jobs.METRICS,
+    *custom.METRICS,
     *rules.METRICS,
     *alertmanager.METRICS,
     *silences.METRICS,

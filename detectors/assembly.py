@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from detectors.contract import MomentDetector, StreamDetector
 from detectors.peers.detector import PeerDetector
 from detectors.settings import DetectorSettings
@@ -10,4 +12,13 @@ from detectors.streaming.detector import LevelDetector
 
 def detectors_of(settings: DetectorSettings) -> list[StreamDetector | MomentDetector]:
     """All that are switched on, in the order in which they see a sample."""
-    return [LevelDetector(settings.streaming), PeerDetector(settings.peers)]
+    return [LevelDetector(settings.streaming), PeerDetector(settings.peers), *_custom(settings)]
+
+
+def _custom(settings: DetectorSettings) -> Iterator[StreamDetector | MomentDetector]:
+    """Those of other libraries: these take seconds to import, so only where there are some."""
+    if settings.custom:
+        from detectors.adapters.made import made
+
+        for one in settings.custom:
+            yield made(one)

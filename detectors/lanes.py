@@ -51,8 +51,7 @@ class Lane:
         if self.metrics:
             for sid in range(known, self._window.size):
                 self._wanted[sid] = self._window.labels(sid).name in self.metrics
-        if isinstance(self.detector, MomentDetector):
-            self.detector.notice(self._window, known)
+        self.detector.notice(self._window, known)
 
     def renumbered(self) -> None:
         """The window's ids are others now; `notice(0)` must follow."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from detectors.adapters.settings import CustomSettings
 from detectors.peers.settings import PeerSettings
 from detectors.streaming.settings import StreamingSettings
 from model.moment import SECOND
@@ -24,3 +25,15 @@ class DetectorSettings(Settings):
         2 * SECOND, ge=0, description="How long a moment waits for samples that are on their way."
     )
     enabled: bool = Field(default=True, description="Whether series are scored at all.")
+    custom: tuple[CustomSettings, ...] = Field(
+        default=(), description="Detectors of river and pyod, each for each series of some metrics."
+    )
+
+    @field_validator("custom")
+    @classmethod
+    def _distinct(cls, custom: tuple[CustomSettings, ...]) -> tuple[CustomSettings, ...]:
+        names = [one.name for one in custom]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two detectors have the name {twice!r}: give each another one")
+        return custom

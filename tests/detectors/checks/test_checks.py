@@ -7,8 +7,9 @@ from functools import cache
 
 import pytest
 
-from detectors.contract import TREND_ETA
+from detectors.contract import TREND_ETA, Detector
 from detectors.engine import Scoring
+from detectors.settings import DetectorSettings
 from telemetry.window import Window
 from tests.detectors.checks.story import (
     FAULT,
@@ -20,19 +21,34 @@ from tests.detectors.checks.story import (
     of,
     scores,
 )
-from tests.detectors.checks.subjects import SETTINGS, WARM
+from tests.detectors.checks.subjects import CUSTOM, SETTINGS, WARM, with_custom
 
-DETECTORS = {detector.name: detector for detector in Scoring(Window(), SETTINGS).detectors}
+DETECTORS: dict[str, Detector] = {one.name: one for one in Scoring(Window(), SETTINGS).detectors}
 
 
 @cache
-def told(variation: Variation) -> History:
-    return Telling(SETTINGS, variation).tell()
+def custom() -> DetectorSettings:
+    return with_custom()
 
 
-@pytest.fixture(params=sorted(DETECTORS))
+@cache
+def _told(variation: Variation, whose: bool) -> History:
+    return Telling(custom() if whose else SETTINGS, variation).tell()
+
+
+def told(variation: Variation, name: str) -> History:
+    """What is said where this detector runs."""
+    return _told(variation, name in CUSTOM)
+
+
+@pytest.fixture(
+    params=[*sorted(DETECTORS), *(pytest.param(name, marks=pytest.mark.acceptance) for name in CUSTOM)]
+)
 def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    name = str(request.param)
+    if name not in DETECTORS:
+        DETECTORS.update({one.name: one for one in Scoring(Window(), custom()).detectors})
+    return name
 
 
 def test_it_says_what_it_is_and_when_it_fails(name: str) -> None:
@@ -47,11 +63,13 @@ def test_it_says_what_it_is_and_when_it_fails(name: str) -> None:
 
 
 def test_names_are_distinct() -> None:
-    assert len(Scoring(Window(), SETTINGS).detectors) == len(DETECTORS)
+    names = [detector.name for detector in Scoring(Window(), SETTINGS).detectors]
+    assert len(set(names)) == len(names)
+    assert not CUSTOM.keys() & set(names)
 
 
 def test_its_results_are_finite_series_with_the_labels_of_what_they_are_about(name: str) -> None:
-    said = of(told(PLAIN), name)
+    said = of(told(PLAIN, name), name)
     assert said, "it said nothing"
     for (_, result, metric, rest), rows in said.items():
         assert result in DETECTORS[name].results
@@ -64,35 +82,38 @@ def test_its_results_are_finite_series_with_the_labels_of_what_they_are_about(na
 
 def test_a_fault_is_seen_and_not_before_it_is_there(name: str) -> None:
     if TREND_ETA in DETECTORS[name].results:
-        etas = [value for rows in of(told(PLAIN), name).values() for _, value in rows]
+        etas = [value for rows in of(told(PLAIN, name), name).values() for _, value in rows]
         assert min(etas) >= 0
         return
-    before = [value for _, tick, value in scores(told(PLAIN), name) if WARM.get(name, 0) <= tick < FAULT]
-    after = [abs(value) for _, tick, value in scores(told(PLAIN), name) if tick >= FAULT]
-    assert max(after) > 1, "not seen"
+    before = [
+        value for _, tick, value in scores(told(PLAIN, name), name) if WARM.get(name, 0) <= tick < FAULT
+    ]
+    after = [abs(value) for _, tick, value in scores(told(PLAIN, name), name) if tick >= FAULT]
+    # A score that is bounded has a tail that the story is too short for: their own tests hold this.
+    assert max(after) > 1 or name in CUSTOM, "not seen"
     assert sum(abs(value) > 1 for value in before) <= 0.01 * len(before)
 
 
 def test_constants_are_no_anomaly(name: str) -> None:
-    history = told(Variation(constant=True, fault=False))
+    history = told(Variation(constant=True, fault=False), name)
     assert [row for row in scores(history, name) if abs(row[2]) > 1] == []
     if TREND_ETA in DETECTORS[name].results:
         assert of(history, name) == {}
 
 
 def test_gaps_and_things_that_are_away_are_borne(name: str) -> None:
-    said = of(told(Variation(gaps=True)), name)
+    said = of(told(Variation(gaps=True), name), name)
     assert said
     assert all(math.isfinite(value) for rows in said.values() for _, value in rows)
 
 
 def test_odd_values_are_borne(name: str) -> None:
-    said = of(told(Variation(odd_values=True)), name)
+    said = of(told(Variation(odd_values=True), name), name)
     assert all(math.isfinite(value) for rows in said.values() for _, value in rows)
 
 
 def test_a_reset_is_no_anomaly(name: str) -> None:
-    history = told(Variation(reset_at=150, fault=False))
+    history = told(Variation(reset_at=150, fault=False), name)
     of_counter = [
         (tick, value)
         for key, tick, value in scores(history, name)
@@ -102,25 +123,25 @@ def test_a_reset_is_no_anomaly(name: str) -> None:
 
 
 def test_a_restart_in_the_middle_changes_nothing(name: str) -> None:
-    assert of(told(Variation(restart_at=(3, 97, 171, 205))), name) == of(told(PLAIN), name)
+    assert of(told(Variation(restart_at=(3, 97, 171, 205)), name), name) == of(told(PLAIN, name), name)
 
 
 def test_the_order_of_the_series_does_not_matter(name: str) -> None:
-    assert of(told(Variation(reverse=True)), name) == of(told(PLAIN), name)
+    assert of(told(Variation(reverse=True), name), name) == of(told(PLAIN, name), name)
 
 
 def test_renumbering_changes_nothing(name: str) -> None:
-    assert of(told(Variation(compact_at=(50, 180, 210))), name) == of(told(PLAIN), name)
+    assert of(told(Variation(compact_at=(50, 180, 210)), name), name) == of(told(PLAIN, name), name)
 
 
 def test_the_cadence_of_the_tick_does_not_matter(name: str) -> None:
-    assert of(told(Variation(cadence=7)), name) == of(told(PLAIN), name)
+    assert of(told(Variation(cadence=7), name), name) == of(told(PLAIN, name), name)
 
 
 def test_it_does_not_look_ahead(name: str) -> None:
     until = FAULT + 10
-    part = of(told(Variation(ticks=until)), name)
-    whole = of(told(PLAIN), name)
+    part = of(told(Variation(ticks=until), name), name)
+    whole = of(told(PLAIN, name), name)
     end = max((rows[-1][0] for rows in part.values()), default=0)
     assert {
         key: [row for row in rows if row[0] <= end] for key, rows in whole.items() if rows[0][0] <= end
@@ -128,7 +149,9 @@ def test_it_does_not_look_ahead(name: str) -> None:
 
 
 def test_two_runs_are_the_same(name: str) -> None:
-    assert of(Telling(SETTINGS, PLAIN).tell(), name) == of(told(PLAIN), name)
+    assert of(Telling(custom() if name in CUSTOM else SETTINGS, PLAIN).tell(), name) == of(
+        told(PLAIN, name), name
+    )
 
 
 def test_its_state_is_bounded() -> None:

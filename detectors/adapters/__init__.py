@@ -1,0 +1,1 @@
+"""Detectors of other libraries by configuration: any of river and of pyod, through one adapter each."""
