@@ -100,6 +100,7 @@ class Telling:
         self.scoring = self._scoring()
         self.totals: dict[Labels, float] = {}
         self.grown: list[int] = []
+        self._ids: dict[tuple[str, str, str], int] = {}
         things = kinds()
         for labels, names in reversed(things) if variation.reverse else things:
             for name in reversed(names) if variation.reverse else names:
@@ -131,9 +132,12 @@ class Telling:
         return scoring
 
     def _id(self, labels: Mapping[str, str], name: str) -> int:
-        target = self.window.target(labels["instance"], STEP)
-        kind = "counter" if name.endswith("_total") else "gauge"
-        return self.window.series(target, Labels({"__name__": name, **labels}), kind)
+        key = labels["instance"], labels.get("gpu", ""), name
+        if key not in self._ids:
+            target = self.window.target(labels["instance"], STEP)
+            kind = "counter" if name.endswith("_total") else "gauge"
+            self._ids[key] = self.window.series(target, Labels({"__name__": name, **labels}), kind)
+        return self._ids[key]
 
     def _scrape(self, tick: int, now: int) -> None:
         column = 0
@@ -177,6 +181,7 @@ class Telling:
         frozen = freeze(self.window, now)
         frozen.add("detectors", self.scoring.snapshot())
         self.window = thaw(frozen)
+        self._ids.clear()
         self.scoring = Scoring(self.window, self.settings)
         said = self.scoring.restore(frozen.of("detectors"))
         assert "go on with" in said
@@ -194,6 +199,7 @@ class Telling:
         self.window.drop_target(other.key)
         remap = self.window.compact(now)
         assert remap is not None
+        self._ids.clear()
         self.scoring.remap(remap)
 
     def _said(self) -> History:
