@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.detection.labelled.source import BadData
-from bench.detection.suites import machines, mscloud, nab, quiet
+from bench.detection.suites import injected, machines, mscloud, nab, quiet
 from bench.detection.table import Figures
 
 Suite = Callable[[Path, list[int], int], Figures]
@@ -29,6 +29,7 @@ SUITES: dict[str, Suite] = {
     "smd": machines.smd,
     "asd": machines.asd,
     "mscloud": mscloud.run,
+    "injected": injected.run,
     "quiet": quiet.run,
 }
 SEEDS = 3
