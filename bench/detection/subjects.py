@@ -7,7 +7,6 @@ anomalous by the product's own convention; nothing here may look at a label.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 
@@ -90,12 +89,12 @@ def machine_scores(piece: OverMachine) -> dict[str, Floats]:
 
 
 def _entity(machine: Machine, seed: int) -> dict[str, Floats]:
-    models = import_module("detectors.entity.models.fit").MODELS
-    found = import_module("detectors.entity.models.replay").replay(
-        machine.train, machine.test, machine.interval, seed=seed
-    )
+    from detectors.entity.models.fit import MODELS
+    from detectors.entity.models.replay import replay
+
+    found = replay(machine.train, machine.test, machine.interval, seed=seed)
     scores = {ENTITY: np.fmax(found.state, found.change), STATE: found.state, CHANGE: found.change}
-    return scores | {f"model {name}": depth for name, depth in zip(models, found.depths.T, strict=True)}
+    return scores | {f"model {name}": depth for name, depth in zip(MODELS, found.depths.T, strict=True)}
 
 
 def metric_scores(machine: Machine) -> Floats:

@@ -2,7 +2,7 @@
 
 The rows are those of a machine's train part (SMD, ASD), where no anomaly is labelled, replayed as if they
 were 5 s apart. The metrics are drawn from those that move and have a level; each member follows them with a
-gain of its own (2 %) and noise of half of the metric's own short-term noise.
+gain of its own (2 %) and noise of half of the metric's short-term noise at that time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ HISTORY = 4_320
 """Rows that the detectors have seen before the first episode: six hours."""
 _GAIN = 0.02
 _OWN_NOISE = 0.5
+_LOCAL = 60  # rows
 _TRIES = 20
 
 
@@ -80,5 +81,14 @@ def _lively(stretch: Floats) -> Ints:
 
 def _members(base: Floats, chance: np.random.Generator) -> Floats:
     gain = 1.0 + _GAIN * chance.normal(size=(MEMBERS, base.shape[1]))
-    noise = _OWN_NOISE * short_noise(base) * chance.normal(size=(len(base), MEMBERS, base.shape[1]))
-    return np.maximum(base[:, None, :] * gain + noise, 0.0)
+    noise = chance.normal(size=(len(base), MEMBERS, base.shape[1]))
+    return np.maximum(base[:, None, :] * gain + _OWN_NOISE * local_noise(base)[:, None, :] * noise, 0.0)
+
+
+def local_noise(base: Floats) -> Floats:
+    """The short-term noise round each row, `[n, d]`: what is noisy under load is calmer at rest."""
+    starts = np.arange(0, len(base), _LOCAL)
+    blocks = np.stack([short_noise(base[max(start - 1, 0) : start + _LOCAL + 1]) for start in starts])
+    middles = starts + _LOCAL / 2
+    rows = np.arange(len(base))
+    return np.stack([np.interp(rows, middles, column) for column in blocks.T], axis=1)

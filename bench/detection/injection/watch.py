@@ -11,6 +11,7 @@ import numpy as np
 from bench.detection.injection.background import INTERVAL, Group
 from bench.detection.injection.episodes import Episode
 from detectors.contract import Moment
+from detectors.entity.models.ensemble import Ensemble
 from detectors.streaming.recipe import run
 from model.labels import Labels
 from telemetry.bits import Floats, Ints
@@ -58,9 +59,8 @@ class _Pair:
     """The entity models, fitted as soon as they ask for it, and the comparison with peers."""
 
     def __init__(self, members: int, width: int, seed: int) -> None:
-        ensemble = import_module("detectors.entity.models.ensemble").Ensemble
         peers = import_module("detectors.peers.detector").PeerDetector
-        self._ensemble: Any = ensemble(width, INTERVAL, None, seed)
+        self._ensemble = Ensemble(width, INTERVAL, None, seed)
         self._peers: Any = peers()
         self._shape = members, width
         self._members: Ints = np.arange(members)

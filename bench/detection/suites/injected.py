@@ -22,7 +22,7 @@ from bench.detection.table import Cell, Figures, key, number, show, spread
 from bench.detection.workers import spread_over
 from telemetry.bits import Flags, Floats
 
-GROUPS = 6
+GROUPS = 4
 """Of each seed, from each data set in turn."""
 SHIPPED = "fleetowl"
 RIVALS = ("HBOS", "ECOD")
