@@ -58,7 +58,12 @@ def onsets(scores: Floats) -> Floats:
 
 
 def over_machine(rival: str, train: Floats, test: Floats, seed: int) -> Floats:
-    """Scores of the test rows `[m]` after learning from the train rows `[n, d]`."""
+    """Scores of the test rows `[m]` after learning from the train rows `[n, d]`.
+
+    Columns that never change in train are left out, by which pyod's PCA would divide.
+    """
+    moving = np.ptp(train, axis=0) > 0
+    train, test = train[:, moving], test[:, moving]
     if rival in PYOD:
         shown = train[:: max(1, len(train) // _FITTED)]
         scores = _fitted(rival, shown, np.concatenate([shown, test]), seed)

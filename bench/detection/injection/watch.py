@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from bench.detection.injection.background import INTERVAL, Group
 from bench.detection.injection.episodes import Episode
 from detectors.contract import Moment
 from detectors.entity.models.ensemble import Ensemble
+from detectors.peers.detector import PeerDetector
 from detectors.streaming.recipe import run
 from model.labels import Labels
 from telemetry.bits import Floats, Ints
@@ -59,9 +59,8 @@ class _Pair:
     """The entity models, fitted as soon as they ask for it, and the comparison with peers."""
 
     def __init__(self, members: int, width: int, seed: int) -> None:
-        peers = import_module("detectors.peers.detector").PeerDetector
         self._ensemble = Ensemble(width, INTERVAL, None, seed)
-        self._peers: Any = peers()
+        self._peers = PeerDetector()
         self._shape = members, width
         self._members: Ints = np.arange(members)
         window, wanted = _window(members, width)
