@@ -47,7 +47,7 @@ def test_the_cool_down_is_of_the_clock_not_of_rows() -> None:
     assert alarms(times, np.full(5, 2.0), 1.0).tolist() == [0, 3, 4]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, ROWS - 1), max_size=30))
 def test_counts_agree(rows: list[int]) -> None:
     found = tally(TIMES, TRUTH, raised(*rows))

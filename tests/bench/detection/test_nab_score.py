@@ -50,13 +50,13 @@ def test_a_window_within_the_probation_does_not_count() -> None:
     assert np.isnan(standard([200], ((10, 40),)))
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(200, 248), st.integers(1, 30))
 def test_a_later_alarm_earns_less(row: int, later: int) -> None:
     assert standard([min(row + later, 249)]) < standard([row])
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(0, ROWS - 1), max_size=20), st.sampled_from(nab.PROFILES))
 def test_the_optimised_threshold_is_at_least_as_good_as_any_other(
     rows: set[int], profile: nab.Profile

@@ -41,7 +41,7 @@ def test_random_and_constant_scores_get_little_more_than_the_share_of_anomalous_
     assert vus_pr(TRUTH, np.ones(ROWS)) == pytest.approx(TRUTH.mean(), abs=0.05)
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000), st.integers(1, 3))
 def test_without_slopes_one_event_gives_the_average_precision(seed: int, digits: int) -> None:
     truth = labels((1000, 1100))
