@@ -21,13 +21,13 @@ class EntitySettings(Settings):
         default=HOUR, ge=MINUTE, description="Rows of an entity before its first score; at least 60."
     )
     memory: Duration = Field(
-        default=14 * DAY, ge=HOUR, description="How long normal behaviour is remembered (time constant)."
+        default=60 * DAY, ge=HOUR, description="How long normal behaviour is remembered (time constant)."
     )
     recent: Duration = Field(
         default=DAY, ge=MINUTE, description="What `change` takes as usual: the last so long (time constant)."
     )
     patience: Duration = Field(
-        default=2 * DAY,
+        default=14 * DAY,
         ge=MINUTE,
         description="An entity that has been anomalous for so long is learned from again: a new normal.",
     )

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from detectors.arrays import grown, remapped
-from telemetry.bits import Floats, Ints
+from telemetry.bits import Flags, Floats, Ints
 
 RING = 10
 """Rows of an entity that the models look at: the newest and nine before it."""
@@ -18,6 +18,8 @@ _SOFT = 10.0  # further away than this counts by its logarithm
 _RELATIVE = 0.002  # the scale is at least this part of the location,
 _SPAN = 0.01  # and this part of the range that was ever seen
 _LEAST = 1e-3
+LATCH = 64
+"""Every so many rows of an entity it is looked at whether it is calm enough to learn from."""
 _FAST, _FAST_SCALE = 0.05, 0.01  # weights of the moving baseline of `change`
 _FAST_CLIP = 3.0
 _FAST_FLOOR = 0.02  # in scales
@@ -48,14 +50,14 @@ def soft(z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def advance(rows, entities, state, weight, out):  # type: ignore[no-untyped-def]
+def advance(rows, entities, state, memory, out):  # type: ignore[no-untyped-def]
     """Take the rows `[m, d]` in, one after the other; NaN stays where it was.
 
     `state` are the arrays of Baseline.ARRAYS, changed in place. `out`: `stack`, the rings
     `[m, RING, d]` as each row found them, `jump`, the moves against the moving baseline `[m]`, and `age`,
     rows of the entity before it `[m]`.
     """
-    count, centre, power, low, high, moving, spread, ring = state
+    count, calm, open_, centre, power, low, high, moving, spread, ring = state
     stack, jump, age = out
     width = rows.shape[1]
     most = min(5, max(1, width // 3))
@@ -63,7 +65,9 @@ def advance(rows, entities, state, weight, out):  # type: ignore[no-untyped-def]
     for at in range(len(entities)):
         who = entities[at]
         seen = count[who]
-        gain = max(weight, 1.0 / (seen + 1.0))
+        if seen % LATCH == 0:
+            open_[who] = calm[who]
+        gain = 1.0 / min(seen + 1.0, memory) if open_[who] else 0.0
         own = ring[who]
         for lag in range(RING - 1, 0, -1):
             own[lag] = own[lag - 1]
@@ -112,16 +116,18 @@ class Baseline:
     feature that is missing in a row keeps its last place; one that never came lies at 0.
     """
 
-    ARRAYS = ("count", "centre", "power", "low", "high", "moving", "spread", "ring")
-    _EMPTY = (0, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    ARRAYS = ("count", "calm", "open", "centre", "power", "low", "high", "moving", "spread", "ring")
+    _EMPTY = (0, True, True, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __init__(self, width: int, memory: int) -> None:
         self.count: Ints = np.zeros(0, np.int64)
+        self.calm: Flags = np.zeros(0, np.bool_)  # of the newest row; set by who judges it
+        self.open: Flags = np.zeros(0, np.bool_)  # whether centre and scale learn at present
         self.centre: Floats = np.empty((0, width))
         self.power, self.low, self.high = (np.empty((0, width)) for _ in range(3))
         self.moving, self.spread = np.empty((0, width)), np.empty((0, width))
         self.ring: NDArray[np.float32] = np.empty((0, RING, width), np.float32)
-        self._weight = 1.0 / memory
+        self._memory = float(memory)
 
     def reserve(self, size: int) -> None:
         """Make room for the entities below `size`."""
@@ -138,8 +144,11 @@ class Baseline:
         stack = np.empty((len(rows), *self.ring.shape[1:]), np.float32)
         jump, age = np.empty(len(rows)), np.empty(len(rows), np.int64)
         rows = np.ascontiguousarray(rows, np.float64)
-        state = self.count, self.centre, self.power, self.low, self.high, self.moving, self.spread, self.ring
-        advance(rows, entities, state, self._weight, (stack, jump, age))
+        state = (
+            self.count, self.calm, self.open, self.centre, self.power, self.low, self.high, self.moving,
+            self.spread, self.ring,
+        )  # fmt: skip
+        advance(rows, entities, state, self._memory, (stack, jump, age))
         return stack, jump, age
 
     def scale(self, entities: Ints) -> Floats:

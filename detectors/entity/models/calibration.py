@@ -9,7 +9,7 @@ from numba import njit
 
 from detectors.entity.models.fit import MODELS, TAIL
 from detectors.entity.settings import EntitySettings
-from telemetry.bits import Floats
+from telemetry.bits import Flags, Floats
 
 _DAY = 86_400_000  # ms
 SEEN = len(MODELS) + 1
@@ -41,19 +41,24 @@ _STATE, _CHANGE, _SINCE = _LAST - 3, _LAST - 2, _LAST - 1
 _CLIP = 5.0  # an excess counts for the mean excess as if it were at most this many of it
 _LEAST, _MOST = 0.2, 5.0  # the mean excess of an entity, in those of the sample
 _SMOOTH = 0.2
+_LEARNS = 0.15  # a state up to this is learned from
+_YOUNG = 500.0  # rows: no tail is learned faster than that
+_STATE_SHARE, _CHANGE_SHARE = 0.28, 0.09
+"""Of the nats that the budget asks for: the mean excess of several models, smoothed, is that much smaller."""
 _CALM = 4.0  # an anomaly is forgotten so many times faster than it lasts
 
 
 def params_of(settings: EntitySettings, interval: int) -> Floats:
     """What `judge` needs to know, as PARAMS names it, for rows every `interval` ms."""
+    rarity = math.log(max(TAIL * _DAY / interval / settings.budget, 10.0))
     return np.array(
         [
             _SMOOTH,
             settings.memory / interval,
             settings.recent / interval,
             settings.patience / interval,
-            2.0,
-            0.8,
+            _STATE_SHARE * rarity,
+            _CHANGE_SHARE * rarity,
             settings.max_score,
         ]
     )
@@ -68,6 +73,18 @@ def blank(size: int) -> Floats:
     state[:, 2 * models + SEEN - 1] = math.log(3.0)
     state[:, 2 * models + 2 * SEEN - 1] = 0.5
     return state
+
+
+def lasts(own: Floats, params: Floats) -> Flags:
+    """Which entities have been anomalous for longer than our patience, `[m]` of `[m, FIELDS]`."""
+    long: Flags = own[:, _SINCE] > params[PATIENCE]
+    return long
+
+
+def alarmed(own: Floats, params: Floats) -> Flags:
+    """Which entities have a score above 1, `[m]` of `[m, FIELDS]`."""
+    on: Flags = (own[:, _STATE] > params[STATE_TARGET]) | (own[:, _CHANGE] > params[CHANGE_TARGET])
+    return on
 
 
 @njit(cache=True)
@@ -95,12 +112,12 @@ def _learn(own, at, width, seen, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def judge(depths, jumps, entities, own, params, out, calm):  # type: ignore[no-untyped-def]
+def judge(depths, jumps, ages, entities, own, params, out, calm):  # type: ignore[no-untyped-def]
     """Score rows one after the other, then learn from each.
 
     `depths` `[m, models]` as Models.score gives them, `jumps` `[m]`, `own` the state `[n, FIELDS]`. Out:
     `out` `[m, 2]` state and change, `calm` `[m]`: whether the row is normal enough to fit on. Rows whose
-    depths are NaN are left out.
+    depths are NaN are left out. `ages` `[m]` are rows of the entity before it.
     """
     models = depths.shape[1]
     seen = np.empty(models + 1)
@@ -115,11 +132,12 @@ def judge(depths, jumps, entities, own, params, out, calm):  # type: ignore[no-u
         state = mine[_STATE] / params[STATE_TARGET]
         out[at, 0] = min(state, params[MAX_SCORE])
         out[at, 1] = min(mine[_CHANGE] / params[CHANGE_TARGET], params[MAX_SCORE])
-        if state > 1.0:
+        if state > _LEARNS:
             mine[_SINCE] += 1.0
         else:
             mine[_SINCE] = max(0.0, mine[_SINCE] - _CALM)
-        calm[at] = state <= 1.0 or mine[_SINCE] > params[PATIENCE]
+        calm[at] = state <= _LEARNS
+        age = max(_YOUNG, float(ages[at]))
         if calm[at]:
-            _learn(mine, 0, models, seen, params[SLOW])
-        _learn(mine, 2 * models, models + 1, seen, params[RECENT])
+            _learn(mine, 0, models, seen, min(age, params[SLOW]))
+        _learn(mine, 2 * models, models + 1, seen, min(age, params[RECENT]))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.entity.models import calibration
-from detectors.entity.models.baseline import RING, Baseline
+from detectors.entity.models.baseline import LATCH, RING, Baseline
 from detectors.entity.models.fit import MODELS, Models, fit
 from detectors.entity.models.sample import Sample
 from detectors.entity.settings import EntitySettings
@@ -81,8 +81,14 @@ class Ensemble:
 
     def run(self, rows: Floats, entity: int = 0) -> Verdict:
         """Rows of one entity one after the other, `[n, d]`: the same as a step for each, only faster."""
-        self._clock[0] += len(rows)
-        return self._through(rows, np.full(len(rows), entity))
+        self.reserve(entity + 1)
+        found = []
+        while len(rows):
+            until = LATCH - int(self._baseline.count[entity]) % LATCH
+            found.append(self._through(rows[:until], np.full(min(until, len(rows)), entity)))
+            rows = rows[until:]
+            self._clock[0] += len(found[-1].state)
+        return joined(found)
 
     def due(self) -> bool:
         """Whether to fit (again): first at the end of warm-up, then at twice the rows, then each `refit`."""
@@ -106,7 +112,13 @@ class Ensemble:
         self.models = models
 
     def restart(self, entities: Ints) -> None:
-        """These have been restarted or replaced: they warm up again."""
+        """These have been restarted or replaced: they warm up again, but for those with an alarm on.
+
+        A restart ends no alarm: these go on being judged by what was known, as long as our patience lasts.
+        """
+        self._forget(entities[~calibration.alarmed(self._own[entities], self._params)])
+
+    def _forget(self, entities: Ints) -> None:
         self._baseline.restart(entities)
         self._own[entities] = calibration.blank(len(entities))
 
@@ -160,13 +172,30 @@ class Ensemble:
         stack, jump, age = self._baseline.take(rows, entities)
         out = np.full((len(rows), 2), np.nan)
         depths = np.full((len(rows), len(MODELS)), np.nan)
-        calm = age >= RING
+        calm = np.ones(len(rows), np.bool_)
         if self.models is not None:
-            ripe = age >= self._warm_up
-            depths[ripe] = self.models.score(stack[ripe])
-            calibration.judge(depths, jump, entities, self._own, self._params, out, calm)
-        self._sample.offer(stack, entities, calm, self._memory * max(1, self.size), self._baseline)
+            whole = age >= RING
+            depths[whole] = self.models.score(stack[whole])
+            calibration.judge(depths, jump, age, entities, self._own, self._params, out, calm)
+            young = age < self._warm_up
+            out[young], calm[young] = np.nan, True
+        self._baseline.calm[entities] = calm  # of several rows of one entity the last
+        memory = self._memory * max(1, self.size)
+        self._sample.offer(stack, entities, calm & (age >= RING), memory, self._baseline)
+        self._let_in(entities)
         return Verdict(out[:, 0], out[:, 1], depths)
+
+    def _let_in(self, entities: Ints) -> None:
+        """What has been anomalous for longer than our patience is how these are now: learn them anew."""
+        lasting = np.unique(entities[calibration.lasts(self._own[entities], self._params)])
+        if len(lasting):
+            self._sample.forget(len(lasting) / self.size)
+            self._forget(lasting)
+
+
+def joined(found: Sequence[Verdict]) -> Verdict:
+    """One after the other; at least one."""
+    return Verdict(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
 
 
 def _alike(given: NDArray[np.generic], own: NDArray[np.generic]) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from detectors.entity.models.ensemble import Ensemble, Verdict
+from detectors.entity.models.ensemble import Ensemble, Verdict, joined
 from detectors.entity.settings import EntitySettings
 from telemetry.bits import Floats
 
@@ -36,4 +34,4 @@ def _stream(ensemble: Ensemble, rows: Floats) -> Verdict:
         found.append(ensemble.run(rows[start : start + piece]))
         if ensemble.due():
             ensemble.adopt(ensemble.job()())
-    return Verdict(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+    return joined(found)

@@ -53,6 +53,10 @@ class Sample:
         rows[alive] = (rows[alive] * then + moved) / now
         return rows
 
+    def forget(self, share: float) -> None:
+        """So much of what it has seen is out of date: make room for new rows sooner."""
+        self.seen[0] = int(self.seen[0] * (1.0 - share))
+
     def remap(self, new: Ints) -> None:
         """Follow a renumbering; rows of entities that are gone keep their old scales."""
         known = self.entity >= 0

@@ -35,11 +35,11 @@ def history() -> Floats:
     return background(600)
 
 
-def test_a_step_in_some_metrics_is_found_and_named(history: Floats) -> None:
-    ensemble = trained(history)
-    calm = ensemble.run(background(100, seed=2)[:20])
-    assert np.nanmax(calm.state) < 1
-    faulty = background(100, seed=2)[20:40]
+def test_a_step_in_some_metrics_is_found_and_named() -> None:
+    rows = background(700)
+    ensemble = trained(rows[:600])
+    assert np.nanmax(ensemble.run(rows[600:640]).state) < 1
+    faulty = rows[640:660].copy()
     faulty[:, 2] += 40
     faulty[:, 4] -= 40
     found = ensemble.run(faulty)
@@ -124,3 +124,41 @@ def test_replay_scores_every_row_of_the_test(history: Floats) -> None:
     assert found.depths.shape == (100, 5)
     assert np.isfinite(found.state).all()
     assert np.isfinite(found.change).all()
+
+
+def test_a_restart_warms_up_again_but_ends_no_alarm(history: Floats) -> None:
+    calm, faulty = trained(history), trained(history)
+    rows = background(40, seed=8)
+    faulty.run(rows[:20] + 60)
+    for ensemble in (calm, faulty):
+        ensemble.restart(np.array([0]))
+    assert np.isnan(calm.run(rows[20:]).state).all()
+    assert (faulty.run(rows[20:] + 60).state > 1).all()
+
+
+def test_what_lasts_beyond_patience_is_the_new_normal(history: Floats) -> None:
+    ensemble = trained(history, SETTINGS.model_copy(update={"patience": 100 * MINUTE}))
+    shifted = background(400, seed=9) + 60
+    assert (ensemble.run(shifted[:100]).state[10:] > 1).all()
+    ensemble.run(shifted[100:300])
+    ensemble.adopt(ensemble.job()())
+    assert (ensemble.run(shifted[300:]).state > 1).mean() < 0.1
+
+
+def test_an_anomaly_is_neither_learned_nor_kept_to_fit_on(history: Floats) -> None:
+    ensemble = trained(history)
+    before = ensemble.snapshot()
+    ensemble.run(background(200, seed=9)[:200] + 60)
+    after = ensemble.snapshot()
+    drift = np.abs(after["baseline_centre"][0] - before["baseline_centre"][0])
+    assert drift.max() < 15  # until the gate is closed, by at most LATCH clipped rows
+    kept = after["sample_rows"][:, 0].mean(axis=1)
+    assert (kept > 10).sum() <= 2
+
+
+def test_memory_of_an_entity_is_bounded(history: Floats) -> None:
+    ensemble = Ensemble(40, MINUTE, SETTINGS)
+    ensemble.reserve(1000)
+    held = ensemble.snapshot()
+    own = sum(array.nbytes for name, array in held.items() if name.startswith(("own", "baseline")))
+    assert own / ensemble.size < 4096
