@@ -16,6 +16,7 @@ CLASSES = 8
 NEVER = -1  # it has not counted anything yet
 _WEIGHT = 0.02  # a time constant of 50 samples
 _ENOUGH = 10  # samples of a class before anything is judged in it
+_RARE = 3.0  # one window is worth no more than this, however long the history: windows are not independent
 _CLIP = 3.0  # a sample moves the level as if it were at most this many spreads away
 
 
@@ -23,14 +24,16 @@ class Baselines:
     """Mean and mean absolute rest by series and class of load, for the series that have one."""
 
     ARRAYS = ("count", "level", "spread")
-    BY_ROW = (*ARRAYS, "still")
+    BY_ROW = (*ARRAYS, "still", "windows", "stood")
 
     def __init__(self) -> None:
         self.number: Ints = np.empty(0, np.int64)  # by series id; -1: none
         self.count: Floats = np.empty((0, CLASSES), np.float32)
         self.level: Floats = np.empty((0, CLASSES))
         self.spread: Floats = np.empty((0, CLASSES))
-        self.still: Ints = np.empty(0, np.int64)  # windows with work that a counter has stood still for
+        self.still: Ints = np.empty(0, np.int64)  # windows with work in a row that a counter stands still
+        self.windows: Floats = np.empty(0)  # all with work
+        self.stood: Floats = np.empty(0)  # and those of them in which it stood still
         self._rows = 0
 
     def reserve(self, size: int) -> None:
@@ -52,15 +55,19 @@ class Baselines:
     def logs(self, ids: Ints, rates: Floats, seconds: Floats, asked: Flags) -> Floats:
         """The logarithm of what these counters counted a second, `[n]`; NaN for one that never moved.
 
-        At least one count is taken to be on its way. `asked` is whether there was work all the time: each
-        further window with work in which nothing was counted takes one off, for their evidence adds up.
+        At least one count is taken to be on its way. `asked` is whether there was work all the time. Each
+        window in a row with work in which nothing was counted takes off how rare that is by the counter's own
+        history (rule of succession), at most `_RARE`: evidence of one adds to that of the one before.
         """
         rows = self.number[ids]
-        still = self.still[rows]
+        still, windows, stood = self.still[rows], self.windows[rows], self.stood[rows]
         stands = rates <= 0
         still = np.where(~stands | (~asked & (still > NEVER)), 0, np.where(still > NEVER, still + 1, NEVER))
+        rare = np.minimum(np.log((windows + 2) / (stood + 1)), _RARE)
         self.still[rows] = still
-        logs: Floats = np.log(np.maximum(rates, 0.0) + 1 / seconds) - np.maximum(still - 1, 0)
+        self.windows[rows] = windows + (asked & (still > NEVER))
+        self.stood[rows] = stood + (asked & (still > 0))
+        logs: Floats = np.log(np.maximum(rates, 0.0) + 1 / seconds) - np.maximum(still, 0) * rare
         logs[still == NEVER] = np.nan
         return logs
 
@@ -102,7 +109,7 @@ class Baselines:
         arrays = {name: np.array(state[name], getattr(self, name).dtype) for name in self.BY_ROW}
         rows = int(number.max(initial=-1)) + 1
         shapes = [array.shape for array in arrays.values()]
-        if len(number) != size or shapes != [(rows, CLASSES)] * len(self.ARRAYS) + [(rows,)]:
+        if len(number) != size or shapes != [(rows, CLASSES)] * len(self.ARRAYS) + [(rows,)] * 3:
             raise ValueError("the baselines do not fit the series")
         self.number[:size] = number
         self._rows = rows

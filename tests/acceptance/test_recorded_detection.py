@@ -1,7 +1,7 @@
 """Detectors that have learned a real vLLM under light load: what they say of that load, and of a hung engine.
 
 The recording of light load is 25 s long, too short to warm a detector. So its increments are lived through in
-another order, for ten minutes, by two engines; then the recordings themselves follow. Learned state comes to
+another order, for twenty minutes, by two engines; then the recordings follow. Learned state comes to
 each pipeline the way it comes to a restarted analyzer: as its snapshot.
 """
 
@@ -34,7 +34,7 @@ from tests.analyzer.conftest import settings_of
 pytestmark = pytest.mark.acceptance
 
 BEGIN = 1_795_180_000_000
-SCRAPES = 300  # ten minutes
+SCRAPES = 600  # twenty minutes
 LIGHT, HUNG, OVERLOAD, CRASH = (
     "series-light-load",
     "series-hung-worker",

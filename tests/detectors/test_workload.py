@@ -92,7 +92,7 @@ def test_more_work_done_is_no_deviation_and_less_is_one() -> None:
     high, same, low, none = rests[-4:]
     assert high < 0.02 > abs(same)
     assert low == pytest.approx(-2.3, abs=0.1)
-    assert none < -7
+    assert none < -8
 
 
 def test_less_work_done_at_less_load_is_no_deviation() -> None:
