@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from detectors.arrays import grown, remapped, taken_over
 from detectors.contract import Columns, State
-from detectors.workload.roles import Role, role_of
-from detectors.workload.signals import Signals
+from detectors.workload.roles import Role, concerned, role_of
+from detectors.workload.signals import Signals, asked_once
+from model.labels import Labels
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap, Window
 
@@ -26,7 +27,7 @@ _DRIFT = 5.0  # s: a boot time follows the clock, which is set
 _HOST = re.compile(r"node_.*")
 _OTHER = re.compile(r"DCGM_.*|kube_.*|fleetowl_.*|scrape_.*|up")
 _STARTED = ("process_start_time_seconds", "node_boot_time_seconds")
-_OWNER = ("job", "instance", "namespace", "pod", "ReplicaId")
+_OWNER = frozenset(("job", "instance", "namespace", "pod", "ReplicaId"))
 
 
 class Restarts:
@@ -40,7 +41,8 @@ class Restarts:
         self.last: Ints = np.empty(0, np.int64)  # time of the sample before
         self.pending: Flags = np.empty(0, np.bool_)
         self._owner: Ints = np.empty(0, np.int64)
-        self._owners: dict[tuple[str, ...], int] = {}
+        self._owners: dict[tuple[object, ...], int] = {}
+        self._of_host: dict[str, bool | None] = {}  # by name; None: of neither
         self._started: Ints = np.empty(0, np.int64)  # by owner the number of its signal; -1: none
         self._counted: Ints = np.empty(0, np.int64)
 
@@ -60,17 +62,19 @@ class Restarts:
         for sid in range(known, window.size):
             labels = window.labels(sid)
             name = labels.name
-            if _OTHER.fullmatch(name):
+            if name not in self._of_host:
+                self._of_host[name] = None if _OTHER.fullmatch(name) else bool(_HOST.fullmatch(name))
+            of_host = self._of_host[name]
+            if of_host is None:
                 continue
-            of_host = bool(_HOST.fullmatch(name))
             owner = self._owner[sid] = self._owner_of(labels, of_host)
             if name in _STARTED:
                 self._started[owner] = self.signals.add(sid)
-            elif self._counted[owner] < 0 and not of_host and role_of(name, labels) is Role.PROGRESS:
+            elif self._counted[owner] < 0 and concerned(name) and role_of(name, labels) is Role.PROGRESS:
                 self._counted[owner] = self.signals.add(sid)
 
-    def _owner_of(self, labels: Mapping[str, str], of_host: bool) -> int:
-        key = ("host" if of_host else "process", *(labels.get(name, "") for name in _OWNER))
+    def _owner_of(self, labels: Labels, of_host: bool) -> int:
+        key = of_host, *[pair for pair in labels.pairs if pair[0] in _OWNER]
         owner = self._owners.setdefault(key, len(self._owners))
         self._started = grown(self._started, owner + 1, -1)
         self._counted = grown(self._counted, owner + 1, -1)
@@ -90,9 +94,10 @@ class Restarts:
         found = np.full(len(ids), np.nan)
         owned = np.flatnonzero(owner >= 0)
         if len(owned) and len(self._started):
-            started, counted = self._started[owner[owned]], self._counted[owner[owned]]
+            *asked, place = asked_once(owner[owned], times[owned], batches[owned], len(self._started))
+            started, counted = self._started[asked[0]], self._counted[asked[0]]
             number = np.where(started >= 0, started, counted)
-            found[owned] = self.signals.at(number, times[owned], batches[owned])
+            found[owned] = self.signals.at(number, asked[1], asked[2])[place]
         return found
 
     def step(self, ids: Ints, times: Ints, runs: Floats, fell: Flags) -> None:
@@ -100,21 +105,28 @@ class Restarts:
 
         `fell` are counters that begin again.
         """
-        before, owner = self.run[ids], self._owner[ids]
+        self.pending[ids[fell]] = True
+        before = self.run[ids]
+        moved = np.flatnonzero(runs != before)  # NaN too: what is not known is looked at closer
+        if len(moved):
+            self._look(ids[moved], times[moved], runs[moved], before[moved])
+
+    def _look(self, ids: Ints, times: Ints, runs: Floats, before: Floats) -> None:
+        owner = self._owner[ids]
         owned = np.maximum(owner, 0)
         of_start = (owner >= 0) & (self._started[owned] >= 0) if len(self._started) else owner >= 0
         with np.errstate(invalid="ignore"):
             other = np.where(of_start, np.abs(runs - before) > _DRIFT, runs < before)
         unknown = (owner >= 0) & np.isnan(runs) & np.isnan(before)
         back = unknown & (self.last[ids] > 0) & (times - self.last[ids] >= _GONE_FOR)
-        self.pending[ids] |= other | back | fell
+        self.pending[ids[other | back]] = True
         self.run[ids] = np.where(np.isnan(runs), before, runs)
         self.last[ids] = times
 
     def taken(self, ids: Ints) -> Flags:
         """Which of these series, distinct, give their first sample of a new run."""
         found: Flags = self.pending[ids]
-        self.pending[ids] = False
+        self.pending[ids[found]] = False
         return found
 
     def remap(self, remap: IdRemap) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from detectors.arrays import grown
 from detectors.workload.roles import Role, Signal
 from telemetry.bits import Flags, Ints
 
@@ -23,18 +24,22 @@ class Domains:
 
     def __init__(self) -> None:
         self.sources: dict[Signal, Ints] = {signal: np.full((0, 1), -1) for signal in Signal}
+        self.pods: Ints = np.full(0, -1)  # by domain of a GPU that of the engines in its pod
         self._domains: dict[Key, int] = {}
 
     def of(self, labels: Mapping[str, str], role: Role) -> int:
         """The domain of a series with a role."""
-        if role >= Role.GPU:
-            return self._domain(_gpu(labels))
-        return self._domain(_engine(labels))
+        if role < Role.GPU:
+            return self._domain(_engine(labels))
+        domain, pod = self._domain(_gpu(labels)), _pod(labels)
+        if pod:
+            self.pods[domain] = self._domain(pod)
+        return domain
 
-    def pod(self, labels: Mapping[str, str]) -> int:
-        """The domain of the engines in the pod of a GPU; -1 if none is named."""
-        key = _pod(labels)
-        return self._domain(key) if key else -1
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._domains)
 
     def add(self, signal: Signal, number: int, labels: Mapping[str, str]) -> None:
         """This series tells of the domains that its labels name."""
@@ -63,6 +68,7 @@ class Domains:
 
     def _domain(self, key: Key) -> int:
         domain = self._domains.setdefault(key, len(self._domains))
+        self.pods = grown(self.pods, domain + 1, -1)
         for signal, table in self.sources.items():
             if domain >= len(table):
                 more = max(16, len(table))
@@ -71,20 +77,22 @@ class Domains:
 
 
 def _instance(labels: Mapping[str, str]) -> Key:
-    return ("instance", *(labels.get(name, "") for name in _INSTANCE))
+    return ("instance", *[labels.get(name, "") for name in _INSTANCE])
 
 
 def _engine(labels: Mapping[str, str]) -> Key:
-    rank = [labels[name] for name in _RANK if name in labels]
+    rank = [value for name in _RANK if (value := labels.get(name, ""))]
     return ("engine", *_instance(labels)[1:], *rank) if rank else _instance(labels)
 
 
 def _gpu(labels: Mapping[str, str]) -> Key:
     for name in ("UUID", "uuid", "gpu_uuid"):
-        if labels.get(name):
-            return "gpu", labels[name]
-    host = next((labels[name] for name in ("Hostname", "hostname", "node") if name in labels), "")
-    return "gpu", host or labels.get("instance", ""), labels.get("gpu", "")
+        if uuid := labels.get(name, ""):
+            return "gpu", uuid
+    host = (
+        labels.get("Hostname") or labels.get("hostname") or labels.get("node") or labels.get("instance", "")
+    )
+    return "gpu", host, labels.get("gpu", "")
 
 
 def _pod(labels: Mapping[str, str]) -> Key:

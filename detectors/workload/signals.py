@@ -106,6 +106,21 @@ class Signals:
         self._count = len(value)
 
 
+def asked_once(keys: Ints, times: Ints, batches: Ints, size: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """Questions (keys below `size`, times, batches), and the place among them of the answer to each sample.
+
+    Mostly all samples of a key came in one batch, at one time: then one question stands for all of them.
+    """
+    batch, time = np.full(size, -1), np.zeros(size, np.int64)
+    batch[keys], time[keys] = batches, times
+    if (batch[keys] == batches).all() and (time[keys] == times).all():
+        asked = np.flatnonzero(batch >= 0)
+        place = np.zeros(size, np.int64)
+        place[asked] = np.arange(len(asked))
+        return asked, time[asked], batch[asked], place[keys]
+    return keys, times, batches, np.arange(len(keys))
+
+
 def _place(numbers: Ints, seconds: Ints, number: Ints, second: Ints, side: str) -> Ints:
     """Where (number, second) stands among the sorted pairs (numbers, seconds)."""
     least = min(int(seconds.min()), int(second.min(initial=seconds[0])))

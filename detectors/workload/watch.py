@@ -9,7 +9,7 @@ many requests (or, of a GPU, at such a utilisation); a high value is no anomaly,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,11 @@ from detectors.contract import Columns, State
 from detectors.workload.baselines import CLASSES, Baselines
 from detectors.workload.domains import Domains
 from detectors.workload.roles import Role, Signal, concerned, role_of, signal_of
-from detectors.workload.signals import Signals
+from detectors.workload.signals import Signals, asked_once
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap, Window
 
-_BASED = (Role.PROGRESS, Role.TURNOVER, Role.GPU_WORK)
+_BASED = np.isin(np.arange(len(Role)), (Role.PROGRESS, Role.TURNOVER, Role.GPU_WORK))  # by role
 _MOST = 1e100  # beyond it sums would overflow
 _SETTLE = 120_000  # ms: how long heat follows the work at most
 UNKNOWN, FREE, IDLE, BUSY, QUEUED = -1, 0, 1, 2, 3
@@ -66,7 +66,6 @@ class Workload:
         self.load: Floats = np.empty(0, np.float32)
         self.settled: Ints = np.empty(0, np.int64)  # when heat is judged again; while idle -(since when)
         self._domain: Ints = np.empty(0, np.int64)
-        self._pod: Ints = np.empty(0, np.int64)
         self._domains = Domains()
         self._plain: dict[str, bool] = {}  # names that have nothing to do with demand
 
@@ -76,7 +75,7 @@ class Workload:
         self.baselines.reserve(size)
         for name in (*self.ARRAYS, "role"):
             setattr(self, name, grown(getattr(self, name), size, 0))
-        self._domain, self._pod = grown(self._domain, size, -1), grown(self._pod, size, -1)
+        self._domain = grown(self._domain, size, -1)
 
     def notice(self, window: Window, known: int) -> None:
         """Look at the series from id `known` on: they are new; from 0 after a renumbering or a restart."""
@@ -94,8 +93,7 @@ class Workload:
             self.role[sid] = role
             if role:
                 self._domain[sid] = self._domains.of(labels, role)
-                self._pod[sid] = self._domains.pod(labels) if role >= Role.GPU else -1
-            if role in _BASED:
+            if _BASED[role]:
                 self.baselines.add(sid)
 
     def begin(self, arrived: Columns, batches: Ints) -> None:
@@ -111,17 +109,22 @@ class Workload:
         state, load = np.zeros(len(ids), np.int64), np.full(len(ids), np.nan)
         some = np.flatnonzero(self.role[ids] > 0)
         if len(some):
-            when = times[some], batches[some]
-            domain, pod = self._domain[ids[some]], self._pod[ids[some]]
-            running, waiting = (self._sum(each, domain, *when) for each in (Signal.RUNNING, Signal.WAITING))
-            in_use = self._sum(Signal.IN_USE, domain, *when)
-            behind = self._sum(Signal.RUNNING, pod, *when)
-            work = np.fmax(np.fmax(running, waiting), np.fmax(in_use, behind))
-            found = np.where(np.isnan(np.fmax(running, in_use)), UNKNOWN, np.where(work > 0, BUSY, IDLE))
-            found[~self._domains.told(domain)] = FREE
-            state[some] = np.where((found == BUSY) & (waiting > 0), QUEUED, found)
-            load[some] = np.fmax(running, in_use)
+            domain = self._domain[ids[some]]
+            *asked, place = asked_once(domain, times[some], batches[some], self._domains.count)
+            found = self._of_domains(*asked)
+            state[some], load[some] = found.state[place], found.load[place]
         return Demand(state, load)
+
+    def _of_domains(self, domains: Ints, times: Ints, batches: Ints) -> Demand:
+        running, waiting, in_use = (
+            self._sum(signal, domains, times, batches)
+            for signal in (Signal.RUNNING, Signal.WAITING, Signal.IN_USE)
+        )
+        behind = self._sum(Signal.RUNNING, self._domains.pods[domains], times, batches)
+        work = np.fmax(np.fmax(running, waiting), np.fmax(in_use, behind))
+        found = np.where(np.isnan(np.fmax(running, in_use)), UNKNOWN, np.where(work > 0, BUSY, IDLE))
+        found[~self._domains.told(domains)] = FREE
+        return Demand(np.where((found == BUSY) & (waiting > 0), QUEUED, found), np.fmax(running, in_use))
 
     def _sum(self, signal: Signal, domains: Ints, times: Ints, batches: Ints) -> Floats:
         """NaN where nobody tells; one of several that is not known counts as 0."""
@@ -141,11 +144,27 @@ class Workload:
 
     def judge(self, columns: Columns, demand: Demand, seconds: Floats) -> Verdict:
         """What distinct series say; `seconds` is how long the window of a counter was, NaN for others."""
+        count = len(columns.ids)
+        verdict = Verdict(
+            np.ones(count, np.bool_), np.ones(count, np.bool_), columns.values, np.full(count, np.nan)
+        )
+        some = np.flatnonzero(self.role[columns.ids] > Role.NONE)
+        if not len(some):
+            return verdict
+        concerned = Columns(columns.times[some], columns.ids[some], columns.values[some])
+        found = self._judge(concerned, Demand(demand.state[some], demand.load[some]), seconds[some])
+        judged = columns.values.copy()
+        judged[some] = found.judged
+        verdict.present[some], verdict.admitted[some] = found.present, found.admitted
+        verdict.base[some] = found.base
+        return replace(verdict, judged=judged)
+
+    def _judge(self, columns: Columns, demand: Demand, seconds: Floats) -> Verdict:
         ids, values = columns.ids, columns.values
         role, before = self.role[ids], self.state[ids]
         counted = ~np.isnan(seconds)
-        present = (role == Role.NONE) | (demand.state != IDLE)
-        present &= ~(counted & (role > Role.NONE) & (before == IDLE))  # a window that was idle in part
+        present = demand.state != IDLE
+        present &= ~(counted & (before == IDLE))  # a window that was idle in part
         heat = np.flatnonzero(role == Role.GPU_HEAT)
         if len(heat):
             present[heat] &= self._settles(ids[heat], columns.times[heat], demand.state[heat])
@@ -153,11 +172,12 @@ class Workload:
         self.note(ids, demand)
         queued = (demand.state == QUEUED) & (before == QUEUED)
         admitted = present & ((role != Role.TURNOVER) | (demand.state == FREE) | queued)
-        judged, base = values.copy(), np.full(len(ids), np.nan)
-        based = np.isin(role, _BASED) & (demand.state != FREE)
+        based = _BASED[role] & (demand.state != FREE)
         admitted &= ~based | (demand.state != UNKNOWN)
+        judged, base = values.copy(), np.full(len(ids), np.nan)
         measure = np.clip(values, -_MOST, _MOST)
-        rates = np.flatnonzero(based & counted)
+        waited = (demand.state == QUEUED) | (before == QUEUED)
+        rates = np.flatnonzero(based & counted & ((role != Role.TURNOVER) | waited))
         if len(rates):
             measure[rates] = self.baselines.logs(ids[rates], values[rates], seconds[rates], admitted[rates])
         admitted &= ~np.isnan(measure)
@@ -189,7 +209,7 @@ class Workload:
         for name in self.ARRAYS:
             setattr(self, name, remapped(getattr(self, name), remap.new_ids, remap.size, 0))
         self.role = np.zeros(remap.size, np.int8)
-        self._domain, self._pod = np.full(remap.size, -1), np.full(remap.size, -1)
+        self._domain = np.full(remap.size, -1)
         self.signals.remap(remap.new_ids, remap.size)
         self.baselines.remap(remap.new_ids, remap.size)
 
