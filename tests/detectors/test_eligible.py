@@ -120,3 +120,9 @@ def test_what_is_left_out_has_its_reason_and_nothing_else_has() -> None:
         assert not name or reason_of(name) in LEFT_OUT, (name, metric_type)
     for name, _ in GAUGES + COUNTERS:
         assert reason_of(name) is None
+
+
+def test_the_page_says_what_is_left_out_and_why() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "detection-inputs.md").read_text()
+    rows = re.findall(r"(?m)^\| (.+) \| (.+) \|$", page.split("## Counters")[0])
+    assert rows[2:] == [(row.what, row.why) for row in LEFT_OUT]
