@@ -24,6 +24,7 @@ from analyzer.inventory import SCHEMA as ANALYZER
 from analyzer.pipeline import Pipeline
 from analyzer.snapshots import SCORES, SNAPSHOT
 from detectors.engine import Scoring
+from detectors.feedback.tables import SCHEMA as FEEDBACK
 from incidents.people.check import problems_of_on_call
 from incidents.people.course import SCHEMA as PEOPLE
 from incidents.people.link import AckLinks
@@ -47,7 +48,19 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 AUDIT = "audit.jsonl"
-SCHEMAS = (ANALYZER, RULES, ALERTMANAGER, SILENCES, INTAKE, RECORDS, INCIDENTS, PEOPLE, DEADMAN, RUNBOOKS)
+SCHEMAS = (
+    ANALYZER,
+    FEEDBACK,
+    RULES,
+    ALERTMANAGER,
+    SILENCES,
+    INTAKE,
+    RECORDS,
+    INCIDENTS,
+    PEOPLE,
+    DEADMAN,
+    RUNBOOKS,
+)
 
 
 @dataclass(frozen=True)

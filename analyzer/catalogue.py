@@ -11,6 +11,7 @@ from analyzer.deadman import guard, peers
 from detectors import engine as detectors
 from detectors import jobs
 from detectors.adapters import custom
+from detectors.feedback import book as feedback
 from incidents import correlation as incidents
 from incidents.people import engine as people
 from model.metric import Metric
@@ -26,6 +27,7 @@ METRICS: tuple[Metric, ...] = (
     *detectors.METRICS,
     *jobs.METRICS,
     *custom.METRICS,
+    *feedback.METRICS,
     *rules.METRICS,
     *alertmanager.METRICS,
     *silences.METRICS,

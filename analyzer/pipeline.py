@@ -25,6 +25,7 @@ from analyzer.pace import FIRST
 from analyzer.tick import Step, Tick
 from analyzer.topology import TopologyWatch
 from detectors.engine import Scoring
+from detectors.feedback.book import Feedback
 from incidents.people.link import AckLinks
 from incidents.topology_feed import TopologyFeed
 from model.alert import Alert
@@ -80,6 +81,7 @@ class Pipeline:
     ) -> None:
         self.window = window
         self.scoring = scoring
+        self.feedback = Feedback(window)
         self.database = database
         self.topology = Topology(settings.incidents.topology_retention)
         self.frames = FrameReceiver(window, settings.telemetry.frames)
@@ -131,7 +133,7 @@ class Pipeline:
             self.backlog,
             self.peers,
         )
-        return [self.inventory, self.feed, self.rules, *alerting, self.runbooks]
+        return [self.inventory, self.feedback, self.feed, self.rules, *alerting, self.runbooks]
 
     def step(self, now: int) -> Effects:
         """One tick at `now` (ms)."""
@@ -201,6 +203,7 @@ class Pipeline:
         for room in (self.window, self.frames, self.scoring, self.rules, self.incidents, self.runbooks):
             yield from room.samples()
         yield from self.inventory.samples()
+        yield from self.feedback.samples()
         yield from self.dispatcher.samples(now)
         yield from self.alerting.silences.samples(now)
         yield from self.backlog.samples()
@@ -234,6 +237,7 @@ class Pipeline:
     def _scores(self, now: int) -> None:
         self.scoring.step(now)
         self.demand.step(now)
+        self.feedback.step(now)
 
     def _accepted(self, now: int) -> None:
         """First of all, so that no later step's failure keeps what senders sent from being told."""

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fleetowl import alerting
+from fleetowl.feedback import feedback
 from fleetowl.options import CONFIG, OUTPUT, TOKEN, URL, show
 from fleetowl.version import VERSION
 
@@ -275,5 +276,5 @@ def version() -> None:
     click.echo(f"fleetowl {VERSION}")
 
 
-for command in (alerting.alerts, alerting.incidents, alerting.oncall, alerting.silence):
+for command in (alerting.alerts, alerting.incidents, alerting.oncall, alerting.silence, feedback):
     main.add_command(command)

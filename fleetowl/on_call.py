@@ -23,7 +23,7 @@ def acknowledge(url: str, incident: str, who: str | None, token_file: Path | Non
         raise click.UsageError(
             "--who is empty: say whose the incident is, or leave --who out to be it yourself"
         )
-    query = urlencode({"who": who or _user(), "how": "the command line"})
+    query = urlencode({"who": who or user(), "how": "the command line"})
     path = f"/api/v1/incidents/{quote(incident, safe='')}/{'unack' if undo else 'ack'}?{query}"
     return visible(str(post(url, path, token_file)))
 
@@ -51,7 +51,8 @@ def _table(schedules: list[dict[str, Any]]) -> str:
     return table(["SCHEDULE", "NOW", "NEXT", "FROM"], rows, "there are no schedules: see incidents.on_call")
 
 
-def _user() -> str:
+def user() -> str:
+    """The name of who runs this, empty if nobody knows it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -26,6 +26,13 @@ def post(url: str, path: str, token_file: Path | None) -> Any:
     return _ask(_request(url, path, data=b"", headers=_authorization(token_file), method="POST"))
 
 
+def send(url: str, path: str, body: Any, token_file: Path | None, method: str = "POST") -> Any:
+    """The `data` of an answer to a JSON body (None: none), with the token."""
+    headers = {"Content-Type": "application/json", **_authorization(token_file)}
+    data = None if body is None else json.dumps(body).encode()
+    return _ask(_request(url, path, data=data, headers=headers, method=method))
+
+
 def ask(url: str, path: str, body: Any = None, *, method: str = "", token_file: Path | None = None) -> Any:
     """The answer of Alertmanager's API, None where it has no body; with a `body` it is a POST."""
     data = None if body is None else json.dumps(body).encode()

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from fleetowl.visible import visible
+from model.labels import format_labels
 
 
 def as_json(data: Any) -> str:
@@ -90,6 +91,26 @@ def audit(data: Any) -> str:
 
 
 FORMS: dict[str, Callable[[Any], str]] = {"json": as_json, "yaml": as_yaml}
+
+
+def feedback(data: Any) -> str:
+    """What people said of anomalies."""
+    rows = [
+        [
+            str(mark["id"]),
+            mark["verdict"],
+            f"{mark['weight']:g}",
+            mark["at"],
+            mark["who"],
+            format_labels(mark["labels"]),
+            f"undone by {mark['undone_by']}" if mark.get("undone_by") else mark["why"],
+        ]
+        for mark in data["feedback"]
+    ]
+    head = ["ID", "VERDICT", "WEIGHT", "SINCE", "WHO", "ANOMALY", "WHY"]
+    return table(head, rows, "nobody has marked an anomaly")
+
+
 TABLES: dict[str, Callable[[Any], str]] = {
     "alerts": alerts,
     "incidents": incidents,
@@ -98,4 +119,5 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "story": incident,
     "runbooks": runbooks,
     "audit": audit,
+    "feedback": feedback,
 }

@@ -26,6 +26,12 @@ ENTITIES = ("gpu", "node", "rack", "replica", "service", "cluster")
 """What an alert can be about, as the topology names it."""
 
 
+def _without_weight(expression: str) -> str:
+    from rules.weight import without_weight
+
+    return without_weight(expression)
+
+
 def _one_of(known: Collection[str]) -> AfterValidator:
     def check(value: str) -> str:
         if value and value not in known:
@@ -51,7 +57,7 @@ class Extras(Settings):
         description="Only for an alert of a whole service: while it fires, these alerts of the service's "
         "replicas join its incident.",
     )
-    clear_expr: str = Field(
+    clear_expr: Annotated[str, AfterValidator(_without_weight)] = Field(
         default="",
         description="PromQL: an alert that fires goes on until this yields a row for it.",
     )

@@ -9,6 +9,7 @@ from model.labels import escape
 from rules.promql.answer import Vector
 from rules.promql.errors import EvaluationError, PromQLError
 from rules.promql.expression import parse
+from rules.weight import without_weight
 from telemetry.window import Window
 
 VARIABLES = ("node", "uuid", "gpu")
@@ -44,6 +45,7 @@ def checked(expression: str) -> str:
     if unknown:
         known = ", ".join(f"${name}" for name in VARIABLES)
         raise ValueError(f"unknown variable ${', $'.join(unknown)}: known are {known}")
+    without_weight(fill(expression, dict.fromkeys(VARIABLES, "x")))
     try:
         # On an empty window: what matters is the kind of its answer.
         answer = parse(fill(expression, dict.fromkeys(VARIABLES, "x"))).evaluate(Window(), at=0)

@@ -10,6 +10,7 @@ from analyzer.api.acknowledge import AcknowledgeApi
 from analyzer.api.errors import answering
 from analyzer.api.explain import ExplainApi
 from analyzer.api.federation import Federation
+from analyzer.api.feedback import FeedbackApi
 from analyzer.api.metadata import MetadataApi
 from analyzer.api.own import OwnApi
 from analyzer.api.queries import Queries
@@ -51,13 +52,18 @@ class Api:
             Federation(pipeline, now, turns),
             OwnApi(pipeline, turns),
             AcknowledgeApi(pipeline, now),
+            FeedbackApi(pipeline, now),
             ExplainApi(pipeline, now, turns),
         )
 
     def routes(self) -> list[web.RouteDef]:
         """What to mount."""
         return [
-            (web.get if method == "GET" else web.post)(path, answering(handler))
+            (
+                web.get(path, answering(handler))
+                if method == "GET"
+                else web.route(method, path, answering(handler))
+            )
             for part in self._parts
             for method, path, handler in part.routes()
         ]

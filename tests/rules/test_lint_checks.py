@@ -363,3 +363,37 @@ def test_severities_have_an_order() -> None:
         assert set(check.severity.split(", ")) <= {str(severity) for severity in Severity}
         assert check.finds
         assert check.why
+
+
+@pytest.mark.parametrize(
+    ("expr", "others"),
+    [
+        ('{__name__="fleetowl_anomaly_weight"} > 1', ()),
+        ('{__name__=~"fleetowl_anomaly_.+"} > 1', ()),
+        ('{__name__!="up", job="dcgm"} > 1', ()),
+        ('{job="dcgm"} > 1', ()),
+        ("absent(fleetowl_anomaly_weight)", ()),
+        ('label_replace(fleetowl_anomaly_weight, "a", "b", "c", "d") > 1', ()),
+        ("up == 0 unless on () fleetowl_anomaly_weight < 1", ()),
+        ("max_over_time(fleetowl_anomaly_weight[5m]) > 1", ()),
+        ('{__name__=~"job:.*"} > 1', (record("job:a", "fleetowl_anomaly_weight"),)),
+        ('ALERTS{alertname="Other"} == 1', (alert("fleetowl_anomaly_weight < 1", name="Other"),)),
+        ("ALERTS == 1", (alert("fleetowl_anomaly_weight < 1", name="Other"),)),
+        ("r9", (record("r0", "fleetowl_anomaly_weight"), *(record(f"r{n + 1}", f"r{n}") for n in range(9)))),
+    ],
+)
+def test_no_way_round_leads_to_the_weight(expr: str, others: tuple[LintedRule, ...]) -> None:
+    assert said("weight-decides", alert(expr, labels={"tier": "P1"}), *others)
+    assert said("weight-decides", alert(expr, labels={"tier": "P2"}), *others) == []
+
+
+@pytest.mark.parametrize(
+    ("expr", "others"),
+    [
+        ('{__name__=~"node_.+"} > 1', ()),
+        ('ALERTS{alertname="Mine"} == 1', (alert("fleetowl_anomaly_weight < 1", name="Other"),)),
+        ('ALERTS{alertname!="Other"} == 1', (alert("fleetowl_anomaly_weight < 1", name="Other"),)),
+    ],
+)
+def test_what_cannot_find_the_weight_may_stay(expr: str, others: tuple[LintedRule, ...]) -> None:
+    assert said("weight-decides", alert(expr, labels={"tier": "P1"}), *others) == []

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from model.alert import Tier, deadline_of, kind_of
 from model.labels import Labels
 from model.moment import HOUR, MINUTE, SECOND
+from model.settings import ConfigurationError, load_section
 from rules.files import load_rule_files
 from rules.flap import FlapControl
 from rules.group import RuleGroup
-from rules.sidefile import Flap
+from rules.sidefile import Extras, Flap
 from rules.tables import METADATA, SCHEMA
 from store.database import Database, Schema
 from tests.rules.cluster import START, Cluster
@@ -357,3 +358,9 @@ def test_a_kind_that_is_none_of_the_four_says_nothing() -> None:
     assert kind_of({"kind": "hardware"}) == ""
     assert kind_of({"kind": "hardware"}, "trend") == "trend"
     assert kind_of({"kind": "business"}, "trend") == "business"
+
+
+@pytest.mark.parametrize("expr", ["fleetowl_anomaly_weight < 1", '{__name__=~"fleetowl_anomaly_.+"}'])
+def test_what_people_said_ends_no_alert(expr: str) -> None:
+    with pytest.raises(ConfigurationError, match="may not read fleetowl_anomaly_weight"):
+        load_section(Extras, {"clear_expr": expr}, "a.fleetowl.yml")

@@ -107,3 +107,8 @@ def test_remediation_is_off_by_default() -> None:
     with pytest.raises(ValueError, match="context is given without kubeconfig"):
         RunbookSettings.model_validate({"context": "prod"})
     assert all(field.description for field in RunbookSettings.model_fields.values())
+
+
+def test_a_condition_may_not_read_what_people_said() -> None:
+    with pytest.raises(ValueError, match="may not read fleetowl_anomaly_weight"):
+        checked('fleetowl_anomaly_weight{node="$node"} < 1')

@@ -1,0 +1,1 @@
+"""What people said of anomalies, and the weight that follows from it: a series beside the score."""
