@@ -8,11 +8,13 @@ from detectors.contract import MomentDetector, StreamDetector
 from detectors.peers.detector import PeerDetector
 from detectors.settings import DetectorSettings
 from detectors.streaming.detector import LevelDetector
+from detectors.trends.detector import TrendDetector
 
 
 def detectors_of(settings: DetectorSettings) -> list[StreamDetector | MomentDetector]:
     """All that are switched on, in the order in which they see a sample."""
-    return [LevelDetector(settings.streaming), PeerDetector(settings.peers), *_custom(settings)]
+    peers, trends = PeerDetector(settings.peers), TrendDetector(settings.trends)
+    return [LevelDetector(settings.streaming), peers, trends, *_custom(settings)]
 
 
 def _custom(settings: DetectorSettings) -> Iterator[StreamDetector | MomentDetector]:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from detectors.adapters.settings import CustomSettings
 from detectors.peers.settings import PeerSettings
 from detectors.streaming.settings import StreamingSettings
+from detectors.trends.settings import TrendSettings
 from model.moment import SECOND
 from model.settings import Duration, Settings
 
@@ -18,6 +19,7 @@ class DetectorSettings(Settings):
         default=StreamingSettings(), description="The detectors of single series: level and cusum."
     )
     peers: PeerSettings = Field(default=PeerSettings(), description="The comparison with peers.")
+    trends: TrendSettings = Field(default=TrendSettings(), description="Trends and where they end.")
     moment_interval: Duration = Field(
         5 * SECOND, ge=SECOND, description="Time between two moments at which series are compared."
     )

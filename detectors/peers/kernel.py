@@ -57,7 +57,7 @@ _Floats = float64[::1]
 _Singles = float32[::1]
 _Ints = int64[::1]
 _Table = float32[:, ::1]
-_Memory = types.UniTuple(_Singles, len(MEMORY))
+_Memory = types.UniTuple(_Singles, len(MEMORY))  # type: ignore[no-untyped-call]
 
 
 @njit(float64(_Floats, int64), cache=True, error_model="numpy")

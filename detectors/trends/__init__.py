@@ -1,0 +1,1 @@
+"""Trends: what grows or shrinks steadily, and when it will reach its limit."""
