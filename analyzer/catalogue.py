@@ -11,6 +11,7 @@ from analyzer.deadman import guard, peers
 from detectors import engine as detectors
 from detectors import jobs
 from detectors.adapters import custom
+from detectors.entity import state as entities
 from detectors.feedback import book as feedback
 from incidents import correlation as incidents
 from incidents.people import engine as people
@@ -28,6 +29,7 @@ METRICS: tuple[Metric, ...] = (
     *jobs.METRICS,
     *custom.METRICS,
     *feedback.METRICS,
+    *entities.METRICS,
     *rules.METRICS,
     *alertmanager.METRICS,
     *silences.METRICS,

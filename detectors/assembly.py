@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from detectors.contract import MomentDetector, StreamDetector
+from detectors.entity.change import ChangeDetector
+from detectors.entity.state import StateDetector
 from detectors.peers.detector import PeerDetector
 from detectors.settings import DetectorSettings
 from detectors.streaming.detector import LevelDetector
@@ -13,8 +15,15 @@ from detectors.trends.detector import TrendDetector
 
 def detectors_of(settings: DetectorSettings) -> list[StreamDetector | MomentDetector]:
     """All that are switched on, in the order in which they see a sample."""
-    peers, trends = PeerDetector(settings.peers), TrendDetector(settings.trends)
-    return [LevelDetector(settings.streaming), peers, trends, *_custom(settings)]
+    state = StateDetector(settings.entities, settings.moment_interval)
+    return [
+        LevelDetector(settings.streaming),
+        PeerDetector(settings.peers),
+        TrendDetector(settings.trends),
+        state,
+        ChangeDetector(state),
+        *_custom(settings),
+    ]
 
 
 def _custom(settings: DetectorSettings) -> Iterator[StreamDetector | MomentDetector]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
 from detectors.contract import Detector
-from telemetry.bits import STALE_NAN, Floats, Ints
+from telemetry.bits import STALE_NAN, Flags, Floats, Ints
 from telemetry.window import LimitExceeded, Window
 
 _UNKNOWN = -2  # not looked for yet
@@ -36,7 +37,7 @@ class Companions:
         if not len(told):
             return
         times, subjects, values, there = times[told], subjects[told], values[told], there[told]
-        ids = self._made(subjects)
+        ids = self._made(subjects, there)
         there &= ids >= 0
         self._append(np.repeat(times, there.sum(axis=1)), ids[there], values[there])
 
@@ -65,19 +66,22 @@ class Companions:
         found: Ints = self._ids[subjects]
         return found
 
-    def _made(self, subjects: Ints) -> Ints:
+    def _made(self, subjects: Ints, there: Flags) -> Ints:
         ids = self._found(subjects)
-        lacking = (ids < 0).any(axis=1) | ~self._window.alive(np.maximum(ids, 0)).all(axis=1)
-        for subject in subjects[lacking].tolist():
-            self._make(subject)
+        lacking = there & ((ids < 0) | ~self._window.alive(np.maximum(ids, 0)))
+        for row in np.flatnonzero(lacking.any(axis=1)).tolist():
+            self._make(int(subjects[row]), np.flatnonzero(lacking[row]).tolist())
         made: Ints = self._ids[subjects]
         return made
 
-    def _make(self, subject: int) -> None:
-        target = self._window.target_of(self._detector.home(subject))
+    def _make(self, subject: int, columns: Sequence[int]) -> None:
+        home = self._detector.home(subject)
+        if not self._window.alive(np.array([home]))[0]:
+            return  # its target was dropped while the sample waited
+        target = self._window.target_of(home)
         try:
-            for column, result in enumerate(self._detector.results):
-                labels = self._detector.labels(self._window, subject, result)
+            for column in columns:
+                labels = self._detector.labels(self._window, subject, self._detector.results[column])
                 self._ids[subject, column] = self._window.series(target, labels, "gauge")
         except LimitExceeded as error:
             self.refused += 1

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.explanation import Explanation
 from detectors.jobs import Job
 from model.labels import NAME, Labels
 from model.metric import Sample
@@ -126,6 +127,10 @@ class Detector(ABC):
     def home(self, subject: int) -> int:
         """The series beside which the results of a subject stand: they have its target."""
         return subject
+
+    def explain(self, labels: Mapping[str, str]) -> Explanation | None:
+        """What it knows of the subject that these labels speak of; None if it knows none."""
+        return None
 
     def samples(self) -> Iterator[Sample]:
         """Metrics of its own, declared in a METRICS of its module."""

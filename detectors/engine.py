@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from detectors.assembly import detectors_of
 from detectors.cleaning import Admitted, Cleaning
 from detectors.contract import Columns, MomentDetector, State, StreamDetector
+from detectors.explanation import Explanation
 from detectors.jobs import Jobs
 from detectors.lanes import Lane
 from detectors.moments import Moments
@@ -161,6 +162,11 @@ class Scoring:
             )
         but = f"; from nothing start: {', '.join(fresh)}" if fresh else ""
         return f"The detectors go on with {int(self._seen.sum())} series{but}."
+
+    def explain(self, labels: Mapping[str, str]) -> Explanation | None:
+        """What a detector knows of the subject that these labels (of an alert, say) speak of."""
+        found = (detector.explain(labels) for detector in self.detectors)
+        return next((explanation for explanation in found if explanation is not None), None)
 
     def samples(self) -> Iterator[Sample]:
         """Its own metrics, as METRICS declares them."""

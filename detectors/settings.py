@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from detectors.adapters.settings import CustomSettings
+from detectors.entity.settings import EntitySettings
 from detectors.peers.settings import PeerSettings
 from detectors.streaming.settings import StreamingSettings
 from detectors.trends.settings import TrendSettings
@@ -20,6 +21,9 @@ class DetectorSettings(Settings):
     )
     peers: PeerSettings = Field(default=PeerSettings(), description="The comparison with peers.")
     trends: TrendSettings = Field(default=TrendSettings(), description="Trends and where they end.")
+    entities: EntitySettings = Field(
+        default=EntitySettings(), description="The detectors of GPUs, engines and nodes as a whole."
+    )
     moment_interval: Duration = Field(
         5 * SECOND, ge=SECOND, description="Time between two moments at which series are compared."
     )

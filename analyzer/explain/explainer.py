@@ -12,6 +12,7 @@ from alertmanager.record_rows import Noted
 from alertmanager.records import AlertRecord
 from alertmanager.route import Route, build_route, routing_labels
 from alertmanager.stages import Held
+from analyzer.explain.anomaly import anomaly_document
 from analyzer.explain.known import Known, find
 from analyzer.explain.origin import Origin, origin_of, source_document, states_of
 from analyzer.explain.routing import way_of
@@ -218,6 +219,9 @@ class Explainer:
         facts, verdict = self._facts(record, known)
         origin: Origin | None = facts.pop("source")
         moments = list(dict.fromkeys([known.starts_at, self._now]))
+        anomaly = anomaly_document(self._pipeline, known.labels)
+        if anomaly is not None and known.state != "ended":
+            verdict = f"{verdict} {anomaly['sentence']}"
         document = {
             "verdict": verdict,
             "fingerprint": format_fingerprint(known.labels.fingerprint),
@@ -228,6 +232,7 @@ class Explainer:
             "incident": known.incident,
             "source": source_document(self._pipeline, origin, known.labels, moments, known.generator_url),
             "states": states_of(origin),
+            "anomaly": anomaly,
             **facts,
         }
         return {**document, "story": alert_story(document)}

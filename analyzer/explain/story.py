@@ -15,6 +15,7 @@ def alert_story(document: Document) -> str:
     lines = [document["verdict"], "", *_identity(document)]
     for head, block in (
         ("Where it comes from", _source(document["source"])),
+        ("What is unusual now", _anomaly(document["anomaly"])),
         ("Its states", _states(document)),
         ("The route it took", _route(document["route"])),
         ("Its groups", _groups(document["groups"])),
@@ -92,6 +93,22 @@ def _part(part: Document) -> Iterator[str]:
         yield f"{indent}  {one['series']} = {one['value']}"
     if part["more"]:
         yield f"{indent}  and {part['more']} more series"
+
+
+def _anomaly(anomaly: Document | None) -> Iterator[str]:
+    if anomaly is None:
+        return
+    scores = ", ".join(f"{name} {score:g}" for name, score in anomaly["scores"].items())
+    yield f"  {anomaly['entity']} at {anomaly['at']}: {scores or 'no score yet'}"
+    for one in anomaly["contributors"]:
+        yield (
+            f"  {one['share']:4.0%}  {one['metric']} is {one['value']:.6g}, usually {one['usual']:.6g} "
+            f"({one['deviations']:+g} deviations)"
+        )
+        yield f"        {one['why']}"
+    models = ", ".join(f"{name} {depth:g}" for name, depth in anomaly["models"].items())
+    if models:
+        yield f"  how far each model sees it in its tail: {models}"
 
 
 def _states(document: Document) -> Iterator[str]:

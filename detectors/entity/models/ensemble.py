@@ -131,6 +131,20 @@ class Ensemble:
             raise RuntimeError("nothing is fitted yet: ask again after adopt")
         return self.models.contributions(self._baseline.ring[entities], top)
 
+    def settled(self, entities: Ints) -> None:
+        """These have been back for some rows: what their first rows added to the scores says nothing."""
+        for name in ("state", "change"):
+            self._own[entities, calibration.FIELDS.index(name)] = 0.0
+
+    def usual(self, entities: Ints) -> tuple[Floats, Floats]:
+        """Where each feature usually is and its robust scale, `[m, d]` each; NaN where it never came."""
+        return self._baseline.centre[entities], self._baseline.scale(entities)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what it keeps, the models included."""
+        return sum(int(array.nbytes) for array in self._state().values())
+
     def remap(self, new: Ints, size: int) -> None:
         """Follow a renumbering of the entities: `new[old]`, -1 = gone, `size` of them."""
         self._sample.remap(new)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from detectors.entity.settings import EntitySettings
 from detectors.settings import DetectorSettings
 
-SETTINGS = DetectorSettings()
+SETTINGS = DetectorSettings(entities=EntitySettings(warm_up="10m", sample=256, trees=16))
 WARM: dict[str, int] = {"level": 130}
 """Ticks after which no false alarm is forgiven, by detector."""
 CUSTOM: dict[str, dict[str, Any]] = {

@@ -1,0 +1,68 @@
+"""The other score of entities: against lately."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract import SCORE, Moment, MomentDetector, Results, State
+from detectors.entity.state import StateDetector
+from model.labels import Labels
+from telemetry.bits import Flags
+from telemetry.window import IdRemap, Window
+
+
+class ChangeDetector(MomentDetector):
+    """Says what `state` has found on its way, of the same rows: it must be asked after it, at each moment.
+
+    It keeps nothing of its own.
+
+    When it fails: what is slower than the time constant `detectors.entities.recent` is no change; a fault
+    that lasts is a change only at its beginning and at its end.
+    """
+
+    name = "change"
+    version = 1
+    fails = "What comes slowly is no change, and a fault that lasts is one only at its beginning and its end."
+    results = (SCORE,)
+    by_source = False
+
+    def __init__(self, state: StateDetector) -> None:
+        self._state = state
+
+    def notice(self, window: Window, known: int) -> None:
+        """`state` looks at the series."""
+
+    def watched(self, size: int) -> Flags:
+        """None: `state` sees what there is."""
+        return np.zeros(size, np.bool_)
+
+    def step(self, moment: Moment) -> Results:
+        """What `state` found at this moment."""
+        return self._state.changes
+
+    def labels(self, window: Window, subject: int, result: str) -> Labels:
+        """Those of the entity."""
+        return self._state.labels_as(self.name, window, subject, result)
+
+    def home(self, subject: int) -> int:
+        """A living series of the entity."""
+        return self._state.home(subject)
+
+    def remap(self, remap: IdRemap) -> None:
+        """`state` follows."""
+
+    def snapshot(self, size: int) -> State:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
+        """`state` takes over what there is."""
+
+    @property
+    def bytes(self) -> int:
+        """None."""
+        return 0
