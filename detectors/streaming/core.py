@@ -15,7 +15,7 @@ from telemetry.window import IdRemap
 
 
 class Judged(NamedTuple):
-    """By sample, NaN in warm-up: `[n, 3]` score, low and high, and `[n]` the score of the change."""
+    """By sample, NaN in warm-up: `[n, 3]` score, low and high, and `[n, 1]` the score of the change; views."""
 
     level: Floats
     change: Floats
@@ -37,12 +37,12 @@ class StreamingCore:
     def reserve(self, size: int) -> None:
         """Make room for the series below id `size`."""
         if size:
-            from detectors.streaming.kernel import BLOCK
+            from detectors.streaming.kernel import fresh
             from detectors.streaming.vector import LANES
 
             has, needs = len(self._blocks), -(-size // LANES)
             if has < needs:
-                larger = np.zeros((max(needs, has * 3 // 2), BLOCK), np.float32)
+                larger = fresh(max(needs, has * 3 // 2))
                 if has:
                     larger[:has] = self._blocks
                 self._blocks = larger
@@ -54,9 +54,8 @@ class StreamingCore:
         return self._judged[1]
 
     def _pass(self, columns: Columns) -> Judged:
-        count = len(columns.ids)
-        judged = Judged(np.empty((count, 3)), np.empty(count))
-        if count:
+        out = np.empty((4, len(columns.ids)), np.float32)
+        if len(columns.ids):
             from detectors.streaming.kernel import compiled
 
             self.reserve(int(columns.ids.max()) + 1)
@@ -65,9 +64,9 @@ class StreamingCore:
                 self._blocks,
                 self._blocks.view(np.uint32),
                 self._params,
-                *judged,
+                out,
             )
-        return judged
+        return Judged(out[:3].T, out[3:].T)
 
     def remap(self, remap: IdRemap) -> None:
         """Follow a renumbering of the series."""

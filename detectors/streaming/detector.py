@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, SCORE, Columns, Results, State, StreamDetector
@@ -93,8 +92,7 @@ class CusumDetector(StreamDetector):
 
     def step(self, columns: Columns) -> Results:
         """What the pass over these samples has found of changes."""
-        change = self._core.judge(columns).change
-        return Results(columns.times, columns.ids, change[:, np.newaxis])
+        return Results(columns.times, columns.ids, self._core.judge(columns).change)
 
     def remap(self, remap: IdRemap) -> None:
         """The level detector does."""

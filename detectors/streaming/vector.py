@@ -42,9 +42,6 @@ SCORE = ELAPSED + LANES
 LOW, HIGH, CHANGE = SCORE + LANES, SCORE + 2 * LANES, SCORE + 3 * LANES
 SHEET = SCORE + 4 * LANES
 
-BUDGET, WARM_UP, FLOOR, MAX_SCORE = range(4)
-"""What `judge` is told of the settings; the rest of recipe.params_of depends on the interval of a series."""
-
 _ZERO, _ONE, _NAN = F(0), F(1), F(math.nan)
 _DAY = F(recipe._DAY)
 _LOG_DAY = F(math.log(recipe._DAY))
@@ -75,31 +72,12 @@ def _learn_tail(w, at, value, learns, step, weight):  # type: ignore[no-untyped-
 
 
 @njit(forceinline=True, error_model="numpy")
-def _begin_tail(w, at, first, edge, excess):  # type: ignore[no-untyped-def]
-    w[at] = choose(first, edge, w[at])
-    w[at + LANES] = choose(first, excess, w[at + LANES])
-
-
-@njit(forceinline=True, error_model="numpy")
-def _begin(w, j):  # type: ignore[no-untyped-def]
-    """The state of a series before its first value is 0; what is to be something else is set."""
-    first, value = w[_COUNT + j] == _ZERO, w[VALUE + j]
-    w[_LEVEL + j] = choose(first, value, w[_LEVEL + j])
-    w[_LAST + j] = choose(first, value, w[_LAST + j])
-    w[_SPREAD + j] = choose(first, _ONE, w[_SPREAD + j])
-    _begin_tail(w, _OF_SIZE + j, first, F(2.5), F(0.7))
-    _begin_tail(w, _OF_FAST + j, first, F(1.2), F(0.3))
-    _begin_tail(w, _OF_SLOW + j, first, F(0.6), F(0.2))
-    _begin_tail(w, _OF_SPREAD + j, first, F(1.5), F(0.3))
-
-
-@njit(forceinline=True, error_model="numpy")
-def _target(w, j, budget):  # type: ignore[no-untyped-def]
+def _target(w, j, count, budget):  # type: ignore[no-untyped-def]
     """Learn the interval of the series; how many nats a score of 1 is, as recipe.params_of has it.
 
     A gap counts as four intervals, so that it says little; the first interval is taken as it is.
     """
-    count, interval, elapsed = w[_COUNT + j], w[_INTERVAL + j], w[ELAPSED + j]
+    interval, elapsed = w[_INTERVAL + j], w[ELAPSED + j]
     weight = larger(F(0.02), _ONE / larger(count, _ONE))
     learned = interval + weight * (smaller(elapsed, F(4) * interval) - interval)
     learned = choose(count > _ONE, learned, choose(count > _ZERO, elapsed, _ZERO))
@@ -141,11 +119,10 @@ def _change(w, j, z, target, learns, warm):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, error_model="numpy")
-def _learn(w, j, residual, scale, warm):  # type: ignore[no-untyped-def]
+def _learn(w, j, count, level, residual, scale, warm):  # type: ignore[no-untyped-def]
     """Level, scale, season and the smallest move."""
-    count, level, season, value = w[_COUNT + j], w[_LEVEL + j], w[SEASON + j], w[VALUE + j]
+    season, value, later = w[SEASON + j], w[VALUE + j], count > _ZERO
     bound = choose(warm, _CLIP * scale, _UNBOUND)
-    later = count > _ZERO
     w[AFTER + _COUNT + j] = count + _ONE
     level_weight = larger(F(recipe._LEVEL_WEIGHT), _ONE / (count + _ONE))
     w[AFTER + _LEVEL + j] = level + level_weight * within(residual, bound)
@@ -157,23 +134,26 @@ def _learn(w, j, residual, scale, warm):  # type: ignore[no-untyped-def]
     rest = plain - season
     w[AFTER + _SEASONED + j] = _smoothed(w, _SEASONED + j, smaller(abs(rest), bound), weight)
     w[AFTER + SEASON + j] = season + choose(later, F(0.02), _ZERO) * within(rest, bound)
-    move, quantum = abs(value - w[_LAST + j]), w[_QUANTUM + j]
+    move, quantum = choose(later, abs(value - w[_LAST + j]), _ZERO), w[_QUANTUM + j]
     closer = (move > _ZERO) & ((quantum == _ZERO) | (move < quantum))
     w[AFTER + _QUANTUM + j] = choose(closer, move, quantum)
     w[AFTER + _LAST + j] = value
 
 
 @njit(forceinline=True, error_model="numpy")
-def judge(w, j, params):  # type: ignore[no-untyped-def]
-    """Lane `j` of the sheet `w`: score the value by what was known before it, then learn from it."""
-    _begin(w, j)
-    count, level = w[_COUNT + j], w[_LEVEL + j]
-    warm, learns = count >= params[WARM_UP], count >= F(10)
-    target = _target(w, j, params[BUDGET])
+def judge(w, j, budget, warm_up, floor, max_score):  # type: ignore[no-untyped-def]
+    """Lane `j` of the sheet `w`: score the value by what was known before it, then learn from it.
+
+    No row is both read and written: of that the compiler would make masked stores.
+    """
+    count = w[_COUNT + j]
+    level = choose(count > _ZERO, w[_LEVEL + j], w[VALUE + j])
+    warm, learns = count >= warm_up, count >= F(10)
+    target = _target(w, j, count, budget)
     explains = (w[_SEASONED + j] < F(0.9) * w[_PLAIN + j]) & (count > _ZERO)
     centre = level + choose(explains, w[SEASON + j], _ZERO)
     residual = w[VALUE + j] - centre
-    least = larger(params[FLOOR] * abs(level), larger(F(0.5) * w[_QUANTUM + j], F(1e-9)))
+    least = larger(floor * abs(level), larger(F(0.5) * w[_QUANTUM + j], F(1e-9)))
     scale = larger(w[_SCALE + j], least)
     z = residual / scale
     size, reach = abs(z), within(z, _REACH)
@@ -195,7 +175,7 @@ def judge(w, j, params):  # type: ignore[no-untyped-def]
     half = scale * (edge + excess * larger(target - _NATS, _ZERO))
     w[LOW + j] = choose(warm, centre - half, _NAN)
     w[HIGH + j] = choose(warm, centre + half, _NAN)
-    _gate(w, j, smaller(rarest / target, params[MAX_SCORE]), warm)
+    _gate(w, j, smaller(rarest / target, max_score), warm)
     _change(w, j, z, target, learns, warm)
     step = larger(_STEP, F(2) / (count + _ONE))
     weight = larger(F(recipe._EXCESS_WEIGHT), _ONE / (F(5) + _SHARE * count))
@@ -203,4 +183,4 @@ def judge(w, j, params):  # type: ignore[no-untyped-def]
     _learn_tail(w, _OF_FAST + j, fast, learns, step, weight)
     _learn_tail(w, _OF_SLOW + j, slow, learns, step, weight)
     _learn_tail(w, _OF_SPREAD + j, spread, learns, step, weight)
-    _learn(w, j, residual, scale, warm)
+    _learn(w, j, count, level, residual, scale, warm)
