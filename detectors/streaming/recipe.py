@@ -17,53 +17,98 @@ from telemetry.bits import Floats, Ints
 _DAY = 86_400_000  # ms
 _HOUR = 3_600_000
 
+TAIL_STATE: tuple[str, ...] = (
+    "edge",  # where the tail begins: what 5 % of all samples exceed
+    "excess",  # mean height of the clusters above it
+    "rate",  # clusters per sample
+    "top",  # the highest value of the cluster that is on; 0: none is
+    "record",  # the highest cluster ever, above the edge
+)
+STATISTICS: tuple[str, ...] = ("spike", "fast", "slow", "far", "drift", "shift")
 STATE: tuple[str, ...] = (
     "count",  # values learned from
     "level",
+    "seasonal_level",  # the level of what the season does not explain
     "scale",  # mean absolute residual
-    "quantum",  # the smallest move that was ever seen
-    "last",  # the value before
+    "far_level",  # level and scale over thousands of samples
+    "far_scale",
     "plain_error",  # mean absolute residual without the season
     "season_error",  # and with it
+    "quantum",  # the smallest move that was ever seen
+    "last",  # the value before
     "fast",  # the residual over the last few samples, in scales
     "slow",  # and over some more
-    "spread",  # mean |z| over the last few samples
-    "spike_edge",  # the tails of the four statistics: where they begin, and their mean excess
-    "spike_excess",
-    "fast_edge",
-    "fast_excess",
-    "slow_edge",
-    "slow_excess",
-    "spread_edge",
-    "spread_excess",
-    "peak",  # the highest score of the excursion that is on; 0: none is
-    "calm",  # samples since the score was last high
-    "rise",  # CUSUM
+    "drift",  # distance from the far level over the last 15 samples, in far scales
+    "rise",  # CUSUM; -1: a change was said, and the level has not come to it yet
     "fall",
+    "peak",  # the highest score of the excursion that is on; 0: none is
+    "since",  # samples that it has been said for; negative: samples that it has been silent for
+    "run",  # samples since the last move
+    "longest",  # the longest run before
+    *(f"{statistic}_{field}" for statistic in STATISTICS for field in TAIL_STATE),
     *(f"season_{hour}" for hour in range(24)),
 )
 (
-    COUNT, LEVEL, SCALE, QUANTUM, LAST, PLAIN, SEASONED, FAST, SLOW, SPREAD, TAILS,
-) = range(11)  # fmt: skip
-PEAK, CALM, RISE, FALL, SEASON = 18, 19, 20, 21, 22
+    COUNT, LEVEL, SEASONAL, SCALE, FAR_LEVEL, FAR_SCALE, PLAIN_ERROR, SEASON_ERROR, QUANTUM, LAST,
+    FAST, SLOW, DRIFT, RISE, FALL, PEAK, SINCE, RUN, LONGEST, SPIKE_TAIL,
+) = range(20)  # fmt: skip
+_WIDTH = len(TAIL_STATE)
+FAST_TAIL, SLOW_TAIL, FAR_TAIL, DRIFT_TAIL, SHIFT_TAIL, SEASON = range(
+    SPIKE_TAIL + _WIDTH, SPIKE_TAIL + 7 * _WIDTH, _WIDTH
+)
+_EXCESS, _RATE, _TOP, _RECORD = 1, 2, 3, 4  # places in a tail; its edge is the first
 
-PARAMS: tuple[str, ...] = ("target", "warm_up", "floor", "max_score", "cusum")
-TARGET, WARM_UP, FLOOR, MAX_SCORE, CUSUM = range(5)
+PARAMS: tuple[str, ...] = (
+    "target",  # nats of a score of 1
+    "change_target",  # and of a change of 1
+    "warm_up",
+    "floor",
+    "max_score",
+    "hold",  # samples
+    "per_day",  # samples
+)
+TARGET, CHANGE_TARGET, WARM_UP, FLOOR, MAX_SCORE, HOLD, PER_DAY = range(7)
 
-_LEVEL_WEIGHT = 0.02  # a time constant of 50 samples
+# Time constants, in samples. The level follows in 50; the scale must be slower than what it judges.
+_LEVEL_WEIGHT = 0.02
 _SCALE_WEIGHT = 0.01
-_SEASON_WEIGHT = 0.2  # of a day, spread over the samples of its hour
-_CLIP = 3.0  # an update moves level and scale as if the residual were at most this many scales
-_FAST, _SLOW, _SHORT = 0.3, 0.06, 0.12
-_REACH = 8.0  # a residual enters the smoothed ones as if it were at most this many scales
-_TAIL = 0.05  # the part of all samples that is tail
-_TAIL_NATS = math.log(1 / _TAIL)
-_EDGE_STEP = 0.05
+_FAR_WEIGHT = 1 / 4_000
+_FAST = 0.3  # a step of 3 sigma shows within 4 samples
+_SLOW = 0.06
+_DRIFT = 0.06
+_SEASON_WEIGHT = 0.1  # of a day: what happens once moves an hour of the season by a tenth
+_SEASON_GAIN = 0.9  # the season is used when it leaves less than this part of the error
+# Robustness, in scales. What is beyond says "far" and no more.
+_CLIP = 5.0  # of updates of level and scale
+_REACH = 8.0  # of the fast and slow residual
+_FAR_REACH = 20.0
+_NEAR_REACH = 3.0  # of CUSUM: no single sample makes a change
+_ALLOWANCE = 1.0  # of CUSUM
+_FAR_SHARE = 0.5  # the scale is at least this part of the far scale, so that a calm hour is no new normal
+# Tails.
+_TAIL = 0.05  # the part of all samples above the edge: some 30 clusters in the first 600 samples
+_EDGE_STEP = 0.01
 _EXCESS_WEIGHT = 0.02
-_KINDS = 4
+_RATE_WEIGHT = 0.0001
+_HYSTERESIS = 0.7  # a cluster is over when its statistic is below this part of the edge
+_OUTLIER = 7.0  # an excess counts as at most this many mean excesses,
+_OUTLIER_RECORD = 15.0  # for the record 15; or a third of it more than the record
+_MEMORY = 20_000.0  # samples that a record can be the highest of
+_HEAVY = 0.2  # the shape of a tail grows by this with how far its record is
+_EXPECTED = 0.8  # beyond this part of what an exponential tail would give,
+_HEAVIEST = 0.4  # to this at most
+_RECORD_SHARE = 0.4
+_LEAST_EXCESS = 0.05
+_INDEPENDENT = 4.0  # of the statistics: they largely see the same
+_START = ((2.5, 0.7), (1.2, 0.3), (0.6, 0.2), (3.0, 0.8), (1.5, 0.5), (3.0, 1.5))  # edges, excesses
+# Gate.
 _OVER = 0.7  # an excursion is over when the score was below this
-_REST = 12.0  # for so many samples
-_DRIFT = 0.5  # CUSUM's allowance, in scales
+_REST = 12.0  # for so many samples; until then only a new height is told:
+_HEIGHT = 1.3
+_STILL = 0.02  # a move is more than this part of the far scale
+_LEAST_RUN = 5.0
+_STILL_OFTEN = 10.0  # samples; to stand still says nothing of a series that stood still for longer
+_NONE = 1e30
 
 
 class Scores(NamedTuple):
@@ -81,44 +126,80 @@ def params_of(settings: StreamingSettings, interval_ms: int) -> Floats:
     A score of 1 is a tail probability: the budget of a day, shared by the samples of a day and by the
     statistics that are asked at each of them.
     """
-    rarity = settings.budget * min(interval_ms, _DAY) / _DAY
-    target = math.log(_KINDS / min(rarity, 0.01))
-    run_length = 1.0 / min(rarity, 0.01)
-    cusum = math.log(run_length) / (2 * _DRIFT) + 4.0
-    return np.array([target, settings.warm_up, settings.floor, settings.max_score, cusum])
+    per_day = max(_DAY / max(interval_ms, 1), 24.0)
+    rarity = min(settings.budget / per_day, 0.01)
+    hold = max(settings.hold / max(interval_ms, 1), 2.0)
+    return np.array(
+        [
+            math.log(_INDEPENDENT / rarity),
+            math.log(2.0 / rarity),
+            settings.warm_up,
+            settings.floor,
+            settings.max_score,
+            hold,
+            per_day,
+        ]
+    )
+
+
+@njit(cache=True)
+def _within(value, bound):  # type: ignore[no-untyped-def]
+    return min(max(value, -bound), bound)
 
 
 @njit(cache=True)
 def _nats(state, at, value):  # type: ignore[no-untyped-def]
-    """How rare a statistic is: -log of the part of all samples that reach it, with an exponential tail."""
-    edge, excess = state[at], state[at + 1]
+    """How rare a statistic is: -log of the rate of clusters (per sample) that reach it.
+
+    Peaks over threshold: clusters above the edge come at a rate, and their heights have a generalised
+    Pareto tail with the mean excess as its scale. Its shape comes from the record: the highest of N
+    exponential heights is about log(N) mean excesses; a record above `_EXPECTED` of that says that the tail
+    is heavy. Source: Siffer et al., "Anomaly detection in streams with extreme value theory" (2017), with
+    declustering (Leadbetter, 1991) and moments instead of likelihoods.
+    """
+    edge = state[at]
+    rare = -math.log(max(state[at + _RATE], 1e-6))
     if value <= edge:
-        return _TAIL_NATS * value / edge
-    return _TAIL_NATS + (value - edge) / excess
+        return rare * value / edge
+    clusters = max(math.log(min(state[COUNT] + 2.0, _MEMORY)) - rare, 0.5)
+    excess, record = state[at + _EXCESS], state[at + _RECORD]
+    shape = min(_HEAVY * (record / (excess * clusters) - _EXPECTED), _HEAVIEST)
+    height = (value - edge) / max(excess, _RECORD_SHARE * record / clusters)
+    if shape < 0.01:
+        return rare + height
+    return rare + math.log(1.0 + shape / (1.0 - shape) * height) / shape
 
 
 @njit(cache=True)
 def _learn_tail(state, at, value, count):  # type: ignore[no-untyped-def]
-    edge, excess = state[at], state[at + 1]
-    step = max(_EDGE_STEP, 2.0 / (count + 1.0))
+    edge, excess, top = state[at], state[at + _EXCESS], state[at + _TOP]
+    pace = max(_EDGE_STEP, 2.0 / (count + 1.0)) * max(excess, _LEAST_EXCESS)
+    over = 0.0
     if value > edge:
-        weight = max(_EXCESS_WEIGHT, 1.0 / (5.0 + _TAIL * count))
-        state[at + 1] = excess + weight * (min(value - edge, 5.0 * excess) - excess)
-        state[at] = edge + step * (1.0 - _TAIL)
+        state[at] = edge + pace * (1.0 - _TAIL)
+        state[at + _TOP] = max(top, value)
     else:
-        state[at] = max(edge - step * _TAIL, 0.1)
+        state[at] = max(edge - pace * _TAIL, 0.1 * excess)
+    if top > 0.0 and value < _HYSTERESIS * edge:
+        over = 1.0
+        height = max(top - edge, 0.0)
+        record = state[at + _RECORD]
+        weight = max(_EXCESS_WEIGHT, 1.0 / (5.0 + _TAIL * count))
+        state[at + _EXCESS] = max(excess + weight * (min(height, _OUTLIER * excess) - excess), 1e-6)
+        state[at + _RECORD] = max(record, min(height, _OUTLIER_RECORD * max(excess, record / 3.0)))
+        state[at + _TOP] = 0.0
+    state[at + _RATE] += max(_RATE_WEIGHT, 1.0 / (count + 30.0)) * (over - state[at + _RATE])
 
 
 @njit(cache=True)
 def _start(state, value):  # type: ignore[no-untyped-def]
     state[:] = 0.0
-    state[LEVEL] = value
-    state[LAST] = value
-    state[SPREAD] = 1.0
-    state[TAILS], state[TAILS + 1] = 2.5, 0.7
-    state[TAILS + 2], state[TAILS + 3] = 1.2, 0.3
-    state[TAILS + 4], state[TAILS + 5] = 0.6, 0.2
-    state[TAILS + 6], state[TAILS + 7] = 1.5, 0.3
+    for field in (LEVEL, SEASONAL, FAR_LEVEL, LAST):
+        state[field] = value
+    state[SINCE] = -_REST
+    for kind in range(6):
+        at = SPIKE_TAIL + kind * _WIDTH
+        state[at], state[at + _EXCESS], state[at + _RATE] = _START[kind][0], _START[kind][1], _TAIL
 
 
 @njit(cache=True)
@@ -129,77 +210,171 @@ def step(state, hour_of_day, value, params):  # type: ignore[no-untyped-def]
     is 0-23 (UTC), `params` come from `params_of`. Returns score, low, high, change: NaN in warm-up, or if the
     value is not finite, which leaves the state alone.
     """
-    nan = math.nan
     if not math.isfinite(value):
-        return nan, nan, nan, nan
+        return math.nan, math.nan, math.nan, math.nan
     count = state[COUNT]
     if count == 0.0:
         _start(state, value)
-    level = state[LEVEL]
-    slot = SEASON + hour_of_day
-    season = state[slot]
-    explains = state[SEASONED] < 0.9 * state[PLAIN] and count > 0
-    centre = level + season if explains else level
+    season = state[SEASON + hour_of_day]
+    seasonal = count > 2.0 * params[PER_DAY] and state[SEASON_ERROR] < _SEASON_GAIN * state[PLAIN_ERROR]
+    centre = state[SEASONAL] + season if seasonal else state[LEVEL]
+    least = max(0.5 * state[QUANTUM], params[FLOOR] * max(abs(centre), abs(value)), 1e-30)
+    scale = max(state[SCALE], _FAR_SHARE * state[FAR_SCALE], least)
+    far_scale = max(state[FAR_SCALE], least)
     residual = value - centre
-    scale = max(state[SCALE], params[FLOOR] * abs(level), 0.5 * state[QUANTUM], 1e-9)
     z = residual / scale
-    size = abs(z)
-    reach = min(max(z, -_REACH), _REACH)
-    fast = state[FAST] + _FAST * (reach - state[FAST])
-    slow = state[SLOW] + _SLOW * (reach - state[SLOW])
-    spread = state[SPREAD] + _SHORT * (min(size, _REACH) - state[SPREAD])
-    rarest = max(
-        max(_nats(state, TAILS, size), _nats(state, TAILS + 2, abs(fast))),
-        max(_nats(state, TAILS + 4, abs(slow)), _nats(state, TAILS + 6, spread)),
-    )
-    raw = min(rarest / params[TARGET], params[MAX_SCORE])
-    half = scale * (state[TAILS] + state[TAILS + 1] * max(params[TARGET] - _TAIL_NATS, 0.0))
-    rise = max(0.0, state[RISE] + min(z, 4.0) - _DRIFT)
-    fall = max(0.0, state[FALL] - max(z, -4.0) - _DRIFT)
-    change = max(rise, fall) / params[CUSUM]
+    far = (value - state[FAR_LEVEL] - (season if seasonal else 0.0)) / far_scale
+    fast = state[FAST] + _FAST * (_within(z, _REACH) - state[FAST])
+    slow = state[SLOW] + _SLOW * (_within(z, _REACH) - state[SLOW])
+    drift = state[DRIFT] + _DRIFT * (_within(far, _FAR_REACH) - state[DRIFT])
+    moved = abs(value - state[LAST])
+    run = 0.0 if moved > _STILL * state[FAR_SCALE] else state[RUN] + 1.0
 
-    state[COUNT] = count + 1.0
-    move = abs(value - state[LAST])
-    if move > 0.0 and (state[QUANTUM] == 0.0 or move < state[QUANTUM]):
-        state[QUANTUM] = move
-    state[LAST] = value
+    rarest = _stuck(state, run)
+    for kind, statistic in enumerate((z, fast, slow, far, drift)):
+        rarest = max(rarest, _nats(state, SPIKE_TAIL + kind * _WIDTH, abs(statistic)))
+    raw = min(rarest / params[TARGET], params[MAX_SCORE])
+    half = scale * _reach_of(state, SPIKE_TAIL, params[TARGET])
+    change = _learn_shift(state, _within(z, _NEAR_REACH), slow, params)
     if count >= 10.0:
-        _learn_tail(state, TAILS, size, count)
-        _learn_tail(state, TAILS + 2, abs(fast), count)
-        _learn_tail(state, TAILS + 4, abs(slow), count)
-        _learn_tail(state, TAILS + 6, spread, count)
-        state[FAST] = fast
-        state[SLOW] = slow
-        state[SPREAD] = spread
-        state[RISE] = 0.0 if change > 1.0 else rise
-        state[FALL] = 0.0 if change > 1.0 else fall
-    plain = value - level
-    bound = _CLIP * scale if count >= params[WARM_UP] else math.inf
-    state[LEVEL] = level + max(_LEVEL_WEIGHT, 1.0 / (count + 1.0)) * min(max(residual, -bound), bound)
-    if count > 0.0:
-        weight = max(_SCALE_WEIGHT, 1.0 / count)
-        state[SCALE] += weight * (min(abs(residual), bound) - state[SCALE])
-        state[PLAIN] += _SCALE_WEIGHT * (min(abs(plain), bound) - state[PLAIN])
-        state[SEASONED] += _SCALE_WEIGHT * (min(abs(plain - season), bound) - state[SEASONED])
-        state[slot] = season + 0.02 * (min(max(plain - season, -bound), bound))
+        for kind, statistic in enumerate((z, fast, slow, far, drift)):
+            _learn_tail(state, SPIKE_TAIL + kind * _WIDTH, abs(statistic), count)
+        state[FAST], state[SLOW], state[DRIFT] = fast, slow, drift
+    _learn_run(state, run, moved)
+    _learn_level(state, hour_of_day, value, residual, season if seasonal else 0.0, params)
+    _learn_season(state, hour_of_day, value, _CLIP * far_scale if count >= params[WARM_UP] else _NONE, params)
+    state[LAST] = value
+    state[COUNT] = count + 1.0
     if count < params[WARM_UP]:
-        return nan, nan, nan, nan
-    return _gate(state, raw), centre - half, centre + half, change
+        return math.nan, math.nan, math.nan, math.nan
+    return _gate(state, raw, params[HOLD]), centre - half, centre + half, min(change, params[MAX_SCORE])
 
 
 @njit(cache=True)
-def _gate(state, raw):  # type: ignore[no-untyped-def]
-    """One excursion is one onset: once the score has fallen to 1, only calm or a new height lets it rise."""
-    peak, calm = state[PEAK], state[CALM]
-    calm = calm + 1.0 if raw < _OVER else 0.0
-    if calm > _REST:
-        peak = 0.0
-    on = peak > 0.0
+def _reach_of(state, at, target):  # type: ignore[no-untyped-def]
+    """The value of a statistic at which its score is 1: `_nats`, the other way round."""
+    edge = state[at]
+    rare = -math.log(max(state[at + _RATE], 1e-6))
+    if target <= rare:
+        return edge * target / rare
+    clusters = max(math.log(min(state[COUNT] + 2.0, _MEMORY)) - rare, 0.5)
+    excess, record = state[at + _EXCESS], state[at + _RECORD]
+    shape = min(_HEAVY * (record / (excess * clusters) - _EXPECTED), _HEAVIEST)
+    height = target - rare
+    if shape >= 0.01:
+        height = (math.exp(shape * height) - 1.0) * (1.0 - shape) / shape
+    return edge + height * max(excess, _RECORD_SHARE * record / clusters)
+
+
+@njit(cache=True)
+def _stuck(state, run):  # type: ignore[no-untyped-def]
+    """How rare it is that a series does not move for so long: runs are geometric, the longest says how steep.
+
+    A series that has hardly ever moved is no stuck one.
+    """
+    count = state[COUNT]
+    if 10.0 * run > count or state[LONGEST] > _STILL_OFTEN:
+        return 0.0
+    return run * math.log(min(count + 2.0, _MEMORY)) / max(state[LONGEST], _LEAST_RUN)
+
+
+@njit(cache=True)
+def _learn_run(state, run, moved):  # type: ignore[no-untyped-def]
+    if run == 0.0:
+        known = _OUTLIER_RECORD * max(state[LONGEST], _LEAST_RUN)
+        most = _NONE if 10.0 * state[RUN] > state[COUNT] else known
+        state[LONGEST] = max(state[LONGEST], min(state[RUN], most))
+    if moved > 0.0 and (state[QUANTUM] == 0.0 or moved < state[QUANTUM]):
+        state[QUANTUM] = moved
+    state[RUN] = run
+
+
+@njit(cache=True)
+def _learn_shift(state, z, slow, params):  # type: ignore[no-untyped-def]
+    """Two-sided CUSUM (Page, 1954), whose heights have a tail of their own; returns the change score.
+
+    One change is said once: after it CUSUM waits until the level has come to the new one.
+    """
+    if state[RISE] < 0.0:
+        if abs(slow) < 0.5 * state[SLOW_TAIL]:
+            state[RISE] = state[FALL] = 0.0
+        return 0.0
+    rise = max(0.0, state[RISE] + z - _ALLOWANCE)
+    fall = max(0.0, state[FALL] - z - _ALLOWANCE)
+    height = max(rise, fall)
+    change = _nats(state, SHIFT_TAIL, height) / params[CHANGE_TARGET]
+    if state[COUNT] >= 10.0:
+        _learn_tail(state, SHIFT_TAIL, height, state[COUNT])
+        state[RISE], state[FALL] = rise, fall
+        if change > 1.0:
+            state[RISE] = -1.0
+    return change
+
+
+@njit(cache=True)
+def _learn_level(state, hour_of_day, value, residual, season, params):  # type: ignore[no-untyped-def]
+    """Levels and scales; what is far is clipped, so an anomaly poisons nothing and a shift is learned."""
+    count = state[COUNT] + 1.0
+    warm = state[COUNT] < params[WARM_UP]
+    least = max(0.5 * state[QUANTUM], params[FLOOR] * max(abs(value - residual), abs(value)), 1e-30)
+    bound = _NONE if warm else _CLIP * max(state[SCALE], _FAR_SHARE * state[FAR_SCALE], least)
+    far_bound = _NONE if warm else _CLIP * max(state[FAR_SCALE], least)
+    plain = _within(value - state[LEVEL], bound)
+    rest = _within(value - state[SEASON + hour_of_day] - state[SEASONAL], bound)
+    weight = max(_LEVEL_WEIGHT, 1.0 / count)
+    state[LEVEL] += weight * plain
+    state[SEASONAL] += weight * rest
+    far = value - state[FAR_LEVEL]
+    state[FAR_LEVEL] += max(_FAR_WEIGHT, 1.0 / count) * _within(far, far_bound)
+    if count < 2.0:
+        return
+    before = count - 1.0  # the first value has no residual
+    size = min(abs(residual), bound)
+    state[SCALE] += max(_SCALE_WEIGHT, 1.0 / before) * (size - state[SCALE])
+    size = min(abs(far - season), far_bound)
+    state[FAR_SCALE] += max(_FAR_WEIGHT, 1.0 / before) * (size - state[FAR_SCALE])
+    days = 0.5 / params[PER_DAY]
+    state[PLAIN_ERROR] += max(days, 1.0 / count) * (abs(plain) - state[PLAIN_ERROR])
+    if count > params[PER_DAY]:
+        weight = max(days, 1.0 / (count - params[PER_DAY]))
+        state[SEASON_ERROR] += weight * (abs(rest) - state[SEASON_ERROR])
+
+
+@njit(cache=True)
+def _learn_season(state, hour_of_day, value, bound, params):  # type: ignore[no-untyped-def]
+    """The season is the distance from the far level, by hour of day."""
+    count = state[COUNT] + 1.0
+    at = SEASON + hour_of_day
+    weight = max(24.0 * _SEASON_WEIGHT / params[PER_DAY], 1.0 / (1.0 + count / 24.0))
+    state[at] += min(weight, 1.0) * _within(value - state[FAR_LEVEL] - state[at], bound)
+
+
+@njit(cache=True)
+def _gate(state, raw, hold):  # type: ignore[no-untyped-def]
+    """One excursion is one onset: the score rises above 1 once, again only after calm or at a new height.
+
+    While the excursion lasts the score stays, but for `hold` samples at most: then it is the new normal.
+    """
+    peak, since = state[PEAK], state[SINCE]
+    said = since > 0.0
     score = raw
-    if on and raw > 1.0 and state[CALM] > 0.0 and raw < 1.2 * peak:
-        score = 1.0
-    state[PEAK] = max(peak, raw) if raw > 1.0 else peak
-    state[CALM] = calm
+    if raw < _OVER:
+        since = min(since, 0.0) - 1.0
+        if since < -_REST:
+            peak, since = 0.0, -_REST - 1.0
+    elif raw <= 1.0:
+        since = 0.0
+    elif said:
+        since += 1.0
+    elif peak > 0.0 and raw < _HEIGHT * peak:
+        since = 0.0
+    else:
+        since = 1.0
+    if raw > 1.0:
+        peak = max(peak, raw)
+        if since > hold or since <= 0.0:
+            score, since = 1.0, 0.0
+    state[PEAK], state[SINCE] = peak, since
     return score
 
 

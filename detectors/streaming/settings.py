@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from model.settings import Settings
+from model.settings import Duration, Settings
 
 
 class StreamingSettings(Settings):
@@ -17,6 +17,11 @@ class StreamingSettings(Settings):
         description="False alarms that are accepted per series and day; a score of 1 is as rare as that.",
     )
     warm_up: int = Field(default=60, ge=10, description="Samples of a series before its first score.")
+    hold: Duration = Field(
+        default=900_000,
+        gt=0,
+        description="An excursion keeps its score above 1 for so long at most; then it is the new normal.",
+    )
     floor: float = Field(
         default=0.002, gt=0, lt=1, description="The scale is taken to be at least this part of the level."
     )

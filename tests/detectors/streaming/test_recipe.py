@@ -87,3 +87,47 @@ def test_step_is_the_run() -> None:
     ]
     for one, column in zip(zip(*results, strict=True), run(times, values), strict=True):
         assert np.array_equal(np.array(one), column, equal_nan=True)
+
+
+def test_stuck_series_is_seen() -> None:
+    times, values = _noise(2_000)
+    values[1_500:] = values[1_500]
+    onsets = _onsets(run(times, values))
+    assert 1_500 <= onsets[0] < 1_530
+
+
+def test_constants_are_never_anomalous() -> None:
+    for constant in (0.0, 1e-12, 7.0, 1e15):
+        scores = run(np.arange(500) * FIVE_SECONDS, np.full(500, constant))
+        assert (scores.score[60:] <= 1).all()
+
+
+def test_first_move_from_zero_is_bounded() -> None:
+    values = np.zeros(1_000)
+    values[800] = 1.0
+    scores = run(np.arange(1_000) * FIVE_SECONDS, values)
+    assert 1 < scores.score[800] <= 100
+
+
+def test_change_is_said_once() -> None:
+    times, values = _noise(3_000)
+    values[1_500:] += 5
+    changes = np.flatnonzero(run(times, values).change > 1)
+    assert len(changes) == 1
+    assert 1_500 <= changes[0] < 1_512
+
+
+def test_sampling_interval_changes_what_is_rare() -> None:
+    """The same probability at 5 s and at 5 min is not the same rate of false alarms."""
+    settings = StreamingSettings()
+    fast, slow = params_of(settings, 5_000), params_of(settings, 300_000)
+    assert fast[0] - slow[0] == pytest.approx(np.log(60))
+
+
+def test_daily_rhythm_is_learned() -> None:
+    times = np.arange(288 * 8) * 300_000
+    noise = np.random.default_rng(3).normal(size=len(times))
+    values = 100 + 40 * ((times // 3_600_000) % 24 >= 9) + noise
+    assert (_onsets(run(times, values)) < 288).all()  # the first morning is news, the others are not
+    values[288 * 7 + 110 : 288 * 7 + 130] -= 40  # the working day does not begin
+    assert (_onsets(run(times, values)) > 288).sum() == 1
