@@ -72,3 +72,13 @@ def logarithm(value):  # type: ignore[no-untyped-def]
     square = s * s
     series = _F(1) + square * (_F(1 / 3) + square * (_F(0.2) + square * (_F(1 / 7) + square * _F(1 / 9))))
     return exponent * _LN2 + _F(2) * s * series
+
+
+@njit(forceinline=True, error_model="numpy")
+def exponential(value):  # type: ignore[no-untyped-def]
+    """E to the float32 `value`, to 1e-6 of it, for -80 to 80: 2^k e^r with |r| < 0.35."""
+    turns = np.floor(value * _F(1 / np.log(2.0)) + _F(0.5))
+    r = value - turns * _LN2
+    series = _F(1 / 24) + r * (_F(1 / 120) + r * _F(1 / 720))
+    series = _F(1) + r * (_F(1) + r * (_F(0.5) + r * (_F(1 / 6) + r * series)))
+    return series * _from_bits((np.int32(turns) + np.int32(127)) << np.int32(23))

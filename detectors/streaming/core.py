@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from detectors.contract import Columns, State
 from detectors.streaming.settings import StreamingSettings
-from telemetry.bits import Floats, Ints
+from telemetry.bits import Ints
 from telemetry.window import IdRemap
 
 
 class Judged(NamedTuple):
-    """By sample, NaN in warm-up: `[n, 3]` score, low and high, and `[n, 1]` the score of the change; views."""
+    """By sample, NaN in warm-up: `[n, 3]` score, low and high; `[n, 1]` the score of the change."""
 
-    level: Floats
-    change: Floats
+    level: NDArray[Any]
+    change: NDArray[Any]
 
 
 class StreamingCore:
@@ -30,7 +30,8 @@ class StreamingCore:
     def __init__(self, settings: StreamingSettings | None = None) -> None:
         self.settings = settings or StreamingSettings()
         own = self.settings
-        self._params = np.array([own.budget, own.warm_up, own.floor, own.max_score], np.float32)
+        params = own.budget, own.warm_up, own.hold, own.floor, own.max_score
+        self._params = np.array(params, np.float32)
         self._blocks: NDArray[np.float32] = np.empty((0, 0), np.float32)
         self._judged: tuple[Columns, Judged] | None = None
 

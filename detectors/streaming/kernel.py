@@ -89,9 +89,9 @@ def _judge_block(block, bits, slot, sheet, clock, params):  # type: ignore[no-un
         sheet[SEASON + lane] = block[slot + lane]
     for lane in range(LANES):
         sheet[ELAPSED + lane] = np.float32(np.int32(clock[lane] - bits[_TIME + lane]))
-    budget, warm_up, floor, max_score = params[0], params[1], params[2], params[3]
+    budget, warm_up, hold, floor, max_score = params[0], params[1], params[2], params[3], params[4]
     for lane in range(len(clock)):  # a number that the compiler does not know: else it unrolls, scalar
-        judge(sheet, lane, budget, warm_up, floor, max_score)
+        judge(sheet, lane, budget, warm_up, hold, floor, max_score)
 
 
 @njit(error_model="numpy")
@@ -159,9 +159,9 @@ def compiled() -> Callable[..., None]:
     """`score(times, ids, values, blocks, bits, params, out)`, from the cache if it is there.
 
     Times (ms), ids, values `[n]` of distinct series; of the state `blocks` `[series / LANES, BLOCK]` and its
-    bits as unsigned integers; `params` the budget, warm-up, floor and highest score; into `out` `[4, n]` go
-    score, low, high and change. All are contiguous. Where no folder for compiled code can be written, every start
-    compiles anew.
+    bits as unsigned integers; `params` the settings in the order in which `judge` takes them; into `out`
+    `[4, n]` go score, low, high and change. All are contiguous. Where no folder for compiled code can be
+    written, every start compiles anew.
     """
     stamp = _stamp()
 

@@ -1,8 +1,8 @@
 """The recipe's step for many series at once: float32 lanes side by side, without a branch.
 
 What recipe.step does to one series, `judge` does to one lane of a *sheet*: a flat array of rows of LANES
-numbers. The rows of the state are read below AFTER and written at the same place behind it, so that no
-lane depends on another and the compiler makes vector instructions of the loop over the lanes.
+numbers. The state is read from the rows before AFTER and written at the same place behind it: no lane depends
+on another and no row is both read and written, so the compiler makes plain vector instructions of the loop.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from detectors.streaming import recipe
-from detectors.streaming.choose import choose, larger, logarithm, smaller, within
+from detectors.streaming.choose import choose, exponential, larger, logarithm, smaller, within
 
 LANES = 16
 """Series side by side: two AVX2 registers; a row is one cache line."""
@@ -22,15 +22,16 @@ KEPT: tuple[str, ...] = (*recipe.STATE[: recipe.SEASON], "interval")
 """What is read and written at every sample, beside one slot of the season."""
 
 F = np.float32
-_COUNT, _LEVEL, _SCALE, _QUANTUM, _LAST, _PLAIN, _SEASONED, _FAST, _SLOW, _SPREAD = (
-    place * LANES
-    for place in (
-        *(recipe.COUNT, recipe.LEVEL, recipe.SCALE, recipe.QUANTUM, recipe.LAST),
-        *(recipe.PLAIN, recipe.SEASONED, recipe.FAST, recipe.SLOW, recipe.SPREAD),
-    )
+_COUNT, _LEVEL, _SEASONAL, _SCALE, _FAR_LEVEL, _FAR_SCALE, _PLAIN, _SEASONED, _QUANTUM, _LAST = (
+    place * LANES for place in range(recipe.COUNT, recipe.LAST + 1)
 )
-_OF_SIZE, _OF_FAST, _OF_SLOW, _OF_SPREAD = ((recipe.TAILS + 2 * kind) * LANES for kind in range(4))
-_PEAK, _CALM, _RISE, _FALL = (place * LANES for place in (recipe.PEAK, recipe.CALM, recipe.RISE, recipe.FALL))
+_FAST, _SLOW, _DRIFT, _RISE, _FALL, _PEAK, _SINCE, _RUN, _LONGEST = (
+    place * LANES for place in range(recipe.FAST, recipe.LONGEST + 1)
+)
+_SPIKE_TAIL, _FAST_TAIL, _SLOW_TAIL, _FAR_TAIL, _DRIFT_TAIL, _SHIFT_TAIL = (
+    place * LANES for place in range(recipe.SPIKE_TAIL, recipe.SEASON, recipe._WIDTH)
+)
+_EXCESS, _RATE, _TOP, _RECORD = (place * LANES for place in range(1, recipe._WIDTH))
 _INTERVAL = KEPT.index("interval") * LANES
 SEASON = len(KEPT) * LANES
 AFTER = SEASON + LANES
@@ -42,145 +43,257 @@ SCORE = ELAPSED + LANES
 LOW, HIGH, CHANGE = SCORE + LANES, SCORE + 2 * LANES, SCORE + 3 * LANES
 SHEET = SCORE + 4 * LANES
 
-_ZERO, _ONE, _NAN = F(0), F(1), F(math.nan)
-_DAY = F(recipe._DAY)
-_LOG_DAY = F(math.log(recipe._DAY))
-_TINY = F(1e-9)
-_NATS, _LOG_KINDS = F(recipe._TAIL_NATS), F(math.log(recipe._KINDS))
-_STEP, _SHARE, _REST = F(recipe._EDGE_STEP), F(recipe._TAIL), F(1 - recipe._TAIL)
-_REACH, _DRIFT, _CLIP = F(recipe._REACH), F(recipe._DRIFT), F(recipe._CLIP)
-_SCALE_WEIGHT = F(recipe._SCALE_WEIGHT)
-_UNBOUND = F(1e30)
+_ZERO, _HALF, _ONE, _NAN = F(0), F(0.5), F(1), F(math.nan)
+_TINY, _LEAST = F(1e-9), F(1e-30)
+_NONE, _CLIP, _REST = F(recipe._NONE), F(recipe._CLIP), F(recipe._REST)
 
 
 @njit(forceinline=True, error_model="numpy")
-def _nats(edge, excess, value):  # type: ignore[no-untyped-def]
-    """How rare a statistic is, as recipe has it; one division serves both sides of the edge."""
-    over = value > edge
-    ratio = choose(over, value - edge, _NATS * value) / choose(over, excess, edge)
-    return choose(over, ratio + _NATS, ratio)
+def _smoothed(before, value, weight, tiny):  # type: ignore[no-untyped-def]
+    """0 where it would be tiny: numbers below 1e-38 slow the processor down a hundredfold."""
+    after = before + weight * (value - before)
+    return choose(abs(after) < tiny, _ZERO, after)
 
 
 @njit(forceinline=True, error_model="numpy")
-def _learn_tail(w, at, value, learns, step, weight):  # type: ignore[no-untyped-def]
-    edge, excess = w[at], w[at + LANES]
-    over = value > edge
-    grown = excess + weight * (smaller(value - edge, F(5) * excess) - excess)
-    moved = choose(over, edge + step * _REST, larger(edge - step * _SHARE, F(0.1)))
-    w[AFTER + at] = choose(learns, moved, edge)
-    w[AFTER + at + LANES] = choose(learns & over, grown, excess)
-
-
-@njit(forceinline=True, error_model="numpy")
-def _target(w, j, count, budget):  # type: ignore[no-untyped-def]
-    """Learn the interval of the series; how many nats a score of 1 is, as recipe.params_of has it.
-
-    A gap counts as four intervals, so that it says little; the first interval is taken as it is.
-    """
+def _interval(w, j, count):  # type: ignore[no-untyped-def]
+    """Learn the interval of the series: the first as it is; a gap counts as four and says little."""
     interval, elapsed = w[_INTERVAL + j], w[ELAPSED + j]
     weight = larger(F(0.02), _ONE / larger(count, _ONE))
     learned = interval + weight * (smaller(elapsed, F(4) * interval) - interval)
     learned = choose(count > _ONE, learned, choose(count > _ZERO, elapsed, _ZERO))
     w[AFTER + _INTERVAL + j] = learned
-    usual = smaller(larger(learned, _ONE), _DAY)
-    rarity = larger(_LOG_DAY - logarithm(budget * usual), F(math.log(100)))  # -log of it
-    return rarity + _LOG_KINDS
+    return larger(learned, _ONE)
 
 
 @njit(forceinline=True, error_model="numpy")
-def _gate(w, j, raw, warm):  # type: ignore[no-untyped-def]
-    before, peak = w[_CALM + j], w[_PEAK + j]
-    calm = choose(raw < F(recipe._OVER), before + _ONE, _ZERO)
-    peak = choose(calm > F(recipe._REST), _ZERO, peak)
-    held = (peak > _ZERO) & (raw > _ONE) & (before > _ZERO) & (raw < F(1.2) * peak)
-    after = choose(raw > _ONE, larger(peak, raw), peak)
-    w[AFTER + _PEAK + j] = choose(warm, after, w[_PEAK + j])
-    w[AFTER + _CALM + j] = choose(warm, calm, before)
+def _tail(w, at, seen):  # type: ignore[no-untyped-def]
+    """Nats at the edge, shape and width of a tail; see recipe._nats. `seen` is log of the samples."""
+    rare = -logarithm(larger(w[at + _RATE], F(1e-6)))
+    excess, record = w[at + _EXCESS], w[at + _RECORD] / larger(seen - rare, _HALF)
+    shape = F(recipe._HEAVY) * (record / excess - F(recipe._EXPECTED))
+    return rare, smaller(shape, F(recipe._HEAVIEST)), larger(excess, F(recipe._RECORD_SHARE) * record)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _nats(edge, value, rare, shape, width):  # type: ignore[no-untyped-def]
+    """How rare a value is. One division serves both sides of the edge."""
+    over, heavy = value > edge, shape >= F(0.01)
+    ratio = choose(over, value - edge, rare * value) / choose(over, width, edge)
+    bent = choose(heavy, shape, F(0.01))
+    inverse = _ONE / (bent * (_ONE - bent))
+    log = logarithm(_ONE + bent * bent * inverse * ratio) * (_ONE - bent) * inverse
+    return choose(over, rare + choose(heavy, log, ratio), ratio)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _rarity(w, at, value, seen):  # type: ignore[no-untyped-def]
+    rare, shape, width = _tail(w, at, seen)
+    return _nats(w[at], value, rare, shape, width)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _spike(w, j, size, seen, target):  # type: ignore[no-untyped-def]
+    """Rarity of the residual, and where it would be that of the target; see recipe._reach_of."""
+    edge = w[_SPIKE_TAIL + j]
+    rare, shape, width = _tail(w, _SPIKE_TAIL + j, seen)
+    heavy = shape >= F(0.01)
+    bent = choose(heavy, shape, F(0.01))
+    height = larger(target - rare, _ZERO)
+    height = choose(heavy, (exponential(bent * height) - _ONE) * (_ONE - bent) / bent, height)
+    reach = choose(target <= rare, edge * target / rare, edge + height * width)
+    return _nats(edge, size, rare, shape, width), reach
+
+
+@njit(forceinline=True, error_model="numpy")
+def _learn_tail(w, at, value, learns, count):  # type: ignore[no-untyped-def]
+    edge, excess, rate, top, record = w[at], w[at + _EXCESS], w[at + _RATE], w[at + _TOP], w[at + _RECORD]
+    pace = larger(F(recipe._EDGE_STEP), F(2) / (count + _ONE)) * larger(excess, F(recipe._LEAST_EXCESS))
+    over = value > edge
+    lower = larger(edge - pace * F(recipe._TAIL), F(0.1) * excess)
+    moved = choose(over, edge + pace * F(1 - recipe._TAIL), lower)
+    ends = (top > _ZERO) & (value < F(recipe._HYSTERESIS) * edge)
+    height = larger(top - edge, _ZERO)
+    weight = larger(F(recipe._EXCESS_WEIGHT), _ONE / (F(5) + F(recipe._TAIL) * count))
+    grown = excess + weight * (smaller(height, F(recipe._OUTLIER) * excess) - excess)
+    grown = choose(ends, larger(grown, F(1e-6)), excess)
+    most = F(recipe._OUTLIER_RECORD) * larger(grown, record * F(1 / 3))
+    higher = choose(ends, larger(record, smaller(height, most)), record)
+    weight = larger(F(recipe._RATE_WEIGHT), _ONE / (count + F(30)))
+    w[AFTER + at] = choose(learns, moved, edge)
+    w[AFTER + at + _EXCESS] = choose(learns, grown, excess)
+    often = larger(rate + weight * (choose(ends, _ONE, _ZERO) - rate), F(1e-6))
+    w[AFTER + at + _RATE] = choose(learns, often, rate)
+    w[AFTER + at + _TOP] = choose(learns, choose(over, larger(top, value), choose(ends, _ZERO, top)), top)
+    w[AFTER + at + _RECORD] = choose(learns, higher, record)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _stuck(w, j, run, count, seen):  # type: ignore[no-untyped-def]
+    longest = w[_LONGEST + j]
+    rarity = run * seen / larger(longest, F(recipe._LEAST_RUN))
+    return choose((F(10) * run > count) | (longest > F(recipe._STILL_OFTEN)), _ZERO, rarity)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _learn_run(w, j, run, moved, count):  # type: ignore[no-untyped-def]
+    """The longest stand and the smallest move; returns the latter."""
+    longest, before, quantum = w[_LONGEST + j], w[_RUN + j], w[_QUANTUM + j]
+    known = F(recipe._OUTLIER_RECORD) * larger(longest, F(recipe._LEAST_RUN))
+    most = choose(F(10) * before > count, _NONE, known)
+    w[AFTER + _LONGEST + j] = choose(run == _ZERO, larger(longest, smaller(before, most)), longest)
+    w[AFTER + _RUN + j] = run
+    closer = (moved > _ZERO) & ((quantum == _ZERO) | (moved < quantum))
+    quantum = choose(closer, moved, quantum)
+    w[AFTER + _QUANTUM + j] = quantum
+    return quantum
+
+
+@njit(forceinline=True, error_model="numpy")
+def _shift(w, j, z, slow, count, seen, target):  # type: ignore[no-untyped-def]
+    """Two-sided CUSUM; returns the score of the change."""
+    waits = w[_RISE + j] < _ZERO
+    back = abs(slow) < _HALF * w[_SLOW_TAIL + j]
+    rise = larger(_ZERO, w[_RISE + j] + z - F(recipe._ALLOWANCE))
+    fall = larger(_ZERO, w[_FALL + j] - z - F(recipe._ALLOWANCE))
+    height = larger(rise, fall)
+    change = _rarity(w, _SHIFT_TAIL + j, height, seen) / target
+    learns = count >= F(10)
+    _learn_tail(w, _SHIFT_TAIL + j, height, learns & (w[_RISE + j] >= _ZERO), count)
+    rise = choose(change > _ONE, -_ONE, rise)
+    held = choose(back, _ZERO, w[_RISE + j])
+    w[AFTER + _RISE + j] = choose(waits, held, choose(learns, rise, w[_RISE + j]))
+    held = choose(back, _ZERO, w[_FALL + j])
+    w[AFTER + _FALL + j] = choose(waits, held, choose(learns, fall, w[_FALL + j]))
+    return choose(waits, _ZERO, change)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _learn_scale(w, at, size, least_weight, count):  # type: ignore[no-untyped-def]
+    """`count` residuals were before this one; the first value of a series has none."""
+    weight = larger(least_weight, _ONE / larger(count, _ONE))
+    w[AFTER + at] = choose(count > _ZERO, _smoothed(w[at], size, weight, _LEAST), w[at])
+
+
+@njit(forceinline=True, error_model="numpy")
+def _learn_errors(w, j, plain, rest, count, days):  # type: ignore[no-untyped-def]
+    """What is left without the season and with it; `days` is the part of a day that a sample stands for."""
+    before, later = w[_PLAIN + j], count > _ONE
+    weight = larger(_HALF * days, _ONE / count)
+    w[AFTER + _PLAIN + j] = choose(later, _smoothed(before, plain, weight, _LEAST), before)
+    before, past = w[_SEASONED + j], count * days - _ONE
+    weight = larger(_HALF * days, days / larger(past, F(1e-6)))
+    learned = _smoothed(before, rest, smaller(weight, _ONE), _LEAST)
+    w[AFTER + _SEASONED + j] = choose(later & (past > _ZERO), learned, before)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _learn(w, j, level, seasonal_level, far_level, residual, applied, bound, far_bound, days):  # type: ignore[no-untyped-def]
+    """Levels, scales and season; `applied` is the season as far as it was used."""
+    count, value, season = w[_COUNT + j] + _ONE, w[VALUE + j], w[SEASON + j]
+    plain = within(value - level, bound)
+    rest = within(value - season - seasonal_level, bound)
+    weight = larger(F(recipe._LEVEL_WEIGHT), _ONE / count)
+    w[AFTER + _LEVEL + j] = level + weight * plain
+    w[AFTER + _SEASONAL + j] = seasonal_level + weight * rest
+    far = value - far_level
+    weight = larger(F(recipe._FAR_WEIGHT), _ONE / count)
+    far_level = far_level + weight * within(far, far_bound)
+    w[AFTER + _FAR_LEVEL + j] = far_level
+    _learn_scale(w, _SCALE + j, smaller(abs(residual), bound), F(recipe._SCALE_WEIGHT), count - _ONE)
+    size = smaller(abs(far - applied), far_bound)
+    _learn_scale(w, _FAR_SCALE + j, size, F(recipe._FAR_WEIGHT), count - _ONE)
+    _learn_errors(w, j, abs(plain), abs(rest), count, days)
+    w[AFTER + _COUNT + j] = count
+    w[AFTER + _LAST + j] = value
+    return far_level
+
+
+@njit(forceinline=True, error_model="numpy")
+def _learn_season(w, j, far_level, bound, days):  # type: ignore[no-untyped-def]
+    season, count = w[SEASON + j], w[_COUNT + j] + _ONE
+    weight = larger(F(24 * recipe._SEASON_WEIGHT) * days, _ONE / (_ONE + count * F(1 / 24)))
+    w[AFTER + SEASON + j] = season + smaller(weight, _ONE) * within(w[VALUE + j] - far_level - season, bound)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _gate(w, j, raw, hold, warm):  # type: ignore[no-untyped-def]
+    """Raw score to score; see recipe._gate, whose branches are told here from the last to the first."""
+    peak, since = w[_PEAK + j], w[_SINCE + j]
+    high, calm = raw > _ONE, raw < F(recipe._OVER)
+    known = (peak > _ZERO) & (raw < F(recipe._HEIGHT) * peak)
+    after = choose(since > _ZERO, since + _ONE, choose(known, _ZERO, _ONE))
+    silent = larger(smaller(since, _ZERO) - _ONE, -_REST - _ONE)
+    after = choose(calm, silent, choose(high, after, _ZERO))
+    height = choose(calm & (silent < -_REST), _ZERO, choose(high, larger(peak, raw), peak))
+    held = high & ((after > hold) | (after <= _ZERO))
+    w[AFTER + _PEAK + j] = choose(warm, height, peak)
+    w[AFTER + _SINCE + j] = choose(warm, choose(held, _ZERO, after), since)
     w[SCORE + j] = choose(warm, choose(held, _ONE, raw), _NAN)
 
 
 @njit(forceinline=True, error_model="numpy")
-def _smoothed(w, at, value, weight):  # type: ignore[no-untyped-def]
-    """0 where it would be tiny: numbers below 1e-38 slow the processor down a hundredfold."""
-    after = w[at] + weight * (value - w[at])
-    return choose(abs(after) < _TINY, _ZERO, after)
-
-
-@njit(forceinline=True, error_model="numpy")
-def _change(w, j, z, target, learns, warm):  # type: ignore[no-untyped-def]
-    """Two-sided CUSUM."""
-    rise = larger(_ZERO, w[_RISE + j] + smaller(z, F(4)) - _DRIFT)
-    fall = larger(_ZERO, w[_FALL + j] - larger(z, F(-4)) - _DRIFT)
-    change = larger(rise, fall) / ((target - _LOG_KINDS) / (F(2) * _DRIFT) + F(4))
-    goes_on = change <= _ONE
-    w[AFTER + _RISE + j] = choose(learns, choose(goes_on, rise, _ZERO), w[_RISE + j])
-    w[AFTER + _FALL + j] = choose(learns, choose(goes_on, fall, _ZERO), w[_FALL + j])
-    w[CHANGE + j] = choose(warm, change, _NAN)
-
-
-@njit(forceinline=True, error_model="numpy")
-def _learn(w, j, count, level, residual, scale, warm):  # type: ignore[no-untyped-def]
-    """Level, scale, season and the smallest move."""
-    season, value, later = w[SEASON + j], w[VALUE + j], count > _ZERO
-    bound = choose(warm, _CLIP * scale, _UNBOUND)
-    w[AFTER + _COUNT + j] = count + _ONE
-    level_weight = larger(F(recipe._LEVEL_WEIGHT), _ONE / (count + _ONE))
-    w[AFTER + _LEVEL + j] = level + level_weight * within(residual, bound)
-    weight = choose(later, larger(_SCALE_WEIGHT, _ONE / larger(count, _ONE)), _ZERO)
-    w[AFTER + _SCALE + j] = _smoothed(w, _SCALE + j, smaller(abs(residual), bound), weight)
-    weight = choose(later, _SCALE_WEIGHT, _ZERO)
-    plain = value - level
-    w[AFTER + _PLAIN + j] = _smoothed(w, _PLAIN + j, smaller(abs(plain), bound), weight)
-    rest = plain - season
-    w[AFTER + _SEASONED + j] = _smoothed(w, _SEASONED + j, smaller(abs(rest), bound), weight)
-    w[AFTER + SEASON + j] = season + choose(later, F(0.02), _ZERO) * within(rest, bound)
-    move, quantum = choose(later, abs(value - w[_LAST + j]), _ZERO), w[_QUANTUM + j]
-    closer = (move > _ZERO) & ((quantum == _ZERO) | (move < quantum))
-    w[AFTER + _QUANTUM + j] = choose(closer, move, quantum)
-    w[AFTER + _LAST + j] = value
-
-
-@njit(forceinline=True, error_model="numpy")
-def judge(w, j, budget, warm_up, floor, max_score):  # type: ignore[no-untyped-def]
-    """Lane `j` of the sheet `w`: score the value by what was known before it, then learn from it.
-
-    No row is both read and written: of that the compiler would make masked stores.
-    """
-    count = w[_COUNT + j]
-    level = choose(count > _ZERO, w[_LEVEL + j], w[VALUE + j])
-    warm, learns = count >= warm_up, count >= F(10)
-    target = _target(w, j, count, budget)
-    explains = (w[_SEASONED + j] < F(0.9) * w[_PLAIN + j]) & (count > _ZERO)
-    centre = level + choose(explains, w[SEASON + j], _ZERO)
-    residual = w[VALUE + j] - centre
-    least = larger(floor * abs(level), larger(F(0.5) * w[_QUANTUM + j], F(1e-9)))
-    scale = larger(w[_SCALE + j], least)
-    z = residual / scale
-    size, reach = abs(z), within(z, _REACH)
-    fast = _smoothed(w, _FAST + j, reach, F(recipe._FAST))
-    slow = _smoothed(w, _SLOW + j, reach, F(recipe._SLOW))
-    spread = _smoothed(w, _SPREAD + j, abs(reach), F(recipe._SHORT))
+def _smooth(w, j, z, far, learns):  # type: ignore[no-untyped-def]
+    """The residual over some samples, and the distance from the far level."""
+    z, far = within(z, F(recipe._REACH)), within(far, F(recipe._FAR_REACH))
+    fast = _smoothed(w[_FAST + j], z, F(recipe._FAST), _TINY)
+    slow = _smoothed(w[_SLOW + j], z, F(recipe._SLOW), _TINY)
+    drift = _smoothed(w[_DRIFT + j], far, F(recipe._DRIFT), _TINY)
     w[AFTER + _FAST + j] = choose(learns, fast, w[_FAST + j])
     w[AFTER + _SLOW + j] = choose(learns, slow, w[_SLOW + j])
-    w[AFTER + _SPREAD + j] = choose(learns, spread, w[_SPREAD + j])
-    fast, slow = abs(fast), abs(slow)
-    edge, excess = w[_OF_SIZE + j], w[_OF_SIZE + LANES + j]
-    rarest = larger(
-        larger(_nats(edge, excess, size), _nats(w[_OF_FAST + j], w[_OF_FAST + LANES + j], fast)),
-        larger(
-            _nats(w[_OF_SLOW + j], w[_OF_SLOW + LANES + j], slow),
-            _nats(w[_OF_SPREAD + j], w[_OF_SPREAD + LANES + j], spread),
-        ),
-    )
-    half = scale * (edge + excess * larger(target - _NATS, _ZERO))
+    w[AFTER + _DRIFT + j] = choose(learns, drift, w[_DRIFT + j])
+    return abs(fast), abs(slow), abs(drift)
+
+
+@njit(forceinline=True, error_model="numpy")
+def judge(w, j, budget, warm_up, hold, floor, max_score):  # type: ignore[no-untyped-def]
+    """Lane `j` of the sheet `w`: score the value by what was known before it, then learn from it."""
+    count, value, season = w[_COUNT + j], w[VALUE + j], w[SEASON + j]
+    known, warm, learns = count > _ZERO, count >= warm_up, count >= F(10)
+    level = choose(known, w[_LEVEL + j], value)
+    seasonal_level = choose(known, w[_SEASONAL + j], value)
+    far_level = choose(known, w[_FAR_LEVEL + j], value)
+    interval = _interval(w, j, count)
+    days = smaller(interval * F(1 / recipe._DAY), F(1 / 24))
+    rarity = larger(-logarithm(days * budget), F(math.log(100)))  # -log of it
+    target = rarity + F(math.log(recipe._INDEPENDENT))
+
+    used = (count * days > F(2)) & (w[_SEASONED + j] < F(recipe._SEASON_GAIN) * w[_PLAIN + j])
+    applied = choose(used, season, _ZERO)
+    centre = choose(used, seasonal_level + season, level)
+    floor = larger(floor * larger(abs(centre), abs(value)), _LEAST)
+    least = larger(_HALF * w[_QUANTUM + j], floor)
+    close_scale = larger(w[_SCALE + j], F(recipe._FAR_SHARE) * w[_FAR_SCALE + j])
+    scale, far_scale = larger(close_scale, least), larger(w[_FAR_SCALE + j], least)
+    residual = value - centre
+    z, far = residual / scale, (value - far_level - applied) / far_scale
+    size, distance = abs(z), abs(far)
+    fast, slow, drift = _smooth(w, j, z, far, learns)
+    moved = choose(known, abs(value - w[_LAST + j]), _ZERO)
+    run = choose(moved > F(recipe._STILL) * w[_FAR_SCALE + j], _ZERO, w[_RUN + j] + _ONE)
+
+    seen = logarithm(smaller(count + F(2), F(recipe._MEMORY)))
+    rarest, reach = _spike(w, j, size, seen, target)
+    rarest = larger(rarest, _stuck(w, j, run, count, seen))
+    rarest = larger(rarest, _rarity(w, _FAST_TAIL + j, fast, seen))
+    rarest = larger(rarest, _rarity(w, _SLOW_TAIL + j, slow, seen))
+    rarest = larger(rarest, _rarity(w, _FAR_TAIL + j, distance, seen))
+    rarest = larger(rarest, _rarity(w, _DRIFT_TAIL + j, drift, seen))
+    half = scale * reach
     w[LOW + j] = choose(warm, centre - half, _NAN)
     w[HIGH + j] = choose(warm, centre + half, _NAN)
-    _gate(w, j, smaller(rarest / target, max_score), warm)
-    _change(w, j, z, target, learns, warm)
-    step = larger(_STEP, F(2) / (count + _ONE))
-    weight = larger(F(recipe._EXCESS_WEIGHT), _ONE / (F(5) + _SHARE * count))
-    _learn_tail(w, _OF_SIZE + j, size, learns, step, weight)
-    _learn_tail(w, _OF_FAST + j, fast, learns, step, weight)
-    _learn_tail(w, _OF_SLOW + j, slow, learns, step, weight)
-    _learn_tail(w, _OF_SPREAD + j, spread, learns, step, weight)
-    _learn(w, j, count, level, residual, scale, warm)
+    near = within(z, F(recipe._NEAR_REACH))
+    change = _shift(w, j, near, slow, count, seen, rarity + F(math.log(2)))
+    w[CHANGE + j] = choose(warm, smaller(change, max_score), _NAN)
+    _gate(w, j, smaller(rarest / target, max_score), larger(hold / interval, F(2)), warm)
+
+    _learn_tail(w, _SPIKE_TAIL + j, size, learns, count)
+    _learn_tail(w, _FAST_TAIL + j, fast, learns, count)
+    _learn_tail(w, _SLOW_TAIL + j, slow, learns, count)
+    _learn_tail(w, _FAR_TAIL + j, distance, learns, count)
+    _learn_tail(w, _DRIFT_TAIL + j, drift, learns, count)
+    least = larger(_HALF * _learn_run(w, j, run, moved, count), floor)
+    bound = choose(warm, _CLIP * larger(close_scale, least), _NONE)
+    far_bound = choose(warm, _CLIP * larger(w[_FAR_SCALE + j], least), _NONE)
+    far_level = _learn(w, j, level, seasonal_level, far_level, residual, applied, bound, far_bound, days)
+    _learn_season(w, j, far_level, choose(warm, _CLIP * far_scale, _NONE), days)
