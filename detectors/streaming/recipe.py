@@ -94,9 +94,11 @@ _HYSTERESIS = 0.7  # a cluster is over when its statistic is below this part of 
 _OUTLIER = 7.0  # an excess counts as at most this many mean excesses,
 _OUTLIER_RECORD = 15.0  # for the record 15; or a third of it more than the record
 _MEMORY = 20_000.0  # samples that a record can be the highest of
-_HEAVY = 0.2  # the shape of a tail grows by this with how far its record is
-_EXPECTED = 0.8  # beyond this part of what an exponential tail would give,
-_HEAVIEST = 0.4  # to this at most
+# The shape of a tail grows with how far its record is beyond what an exponential tail would give. Of what
+# the smoothed statistics reach only a part counts, for they are cut at a reach.
+_HEAVY, _EXPECTED = 0.1, 0.0
+_HEAVY_CUT, _EXPECTED_CUT = 0.2, 0.8
+_HEAVIEST = 0.4
 _RECORD_SHARE = 0.4
 _LEAST_EXCESS = 0.05
 _INDEPENDENT = 4.0  # of the statistics: they largely see the same
@@ -109,6 +111,7 @@ _STILL = 0.02  # a move is more than this part of the far scale
 _LEAST_RUN = 5.0
 _STILL_OFTEN = 10.0  # samples; to stand still says nothing of a series that stood still for longer
 _NONE = 1e30
+_UTMOST = 1e6
 
 
 class Scores(NamedTuple):
@@ -148,14 +151,22 @@ def _within(value, bound):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _shape(at, record):  # type: ignore[no-untyped-def]
+    """Of the tail at `at`, whose record is in parts of what an exponential tail would give."""
+    if at in (FAST_TAIL, SLOW_TAIL, SHIFT_TAIL):
+        return min(_HEAVY_CUT * (record - _EXPECTED_CUT), _HEAVIEST)
+    return min(_HEAVY * (record - _EXPECTED), _HEAVIEST)
+
+
+@njit(cache=True)
 def _nats(state, at, value):  # type: ignore[no-untyped-def]
     """How rare a statistic is: -log of the rate of clusters (per sample) that reach it.
 
     Peaks over threshold: clusters above the edge come at a rate, and their heights have a generalised
     Pareto tail with the mean excess as its scale. Its shape comes from the record: the highest of N
-    exponential heights is about log(N) mean excesses; a record above `_EXPECTED` of that says that the tail
-    is heavy. Source: Siffer et al., "Anomaly detection in streams with extreme value theory" (2017), with
-    declustering (Leadbetter, 1991) and moments instead of likelihoods.
+    exponential heights is about log(N) mean excesses; the further the record is, the heavier is the tail.
+    Source: Siffer et al., "Anomaly detection in streams with extreme value theory" (2017), with
+    declustering (Leadbetter, 1991), and moments instead of likelihoods.
     """
     edge = state[at]
     rare = -math.log(max(state[at + _RATE], 1e-6))
@@ -163,7 +174,7 @@ def _nats(state, at, value):  # type: ignore[no-untyped-def]
         return rare * value / edge
     clusters = max(math.log(min(state[COUNT] + 2.0, _MEMORY)) - rare, 0.5)
     excess, record = state[at + _EXCESS], state[at + _RECORD]
-    shape = min(_HEAVY * (record / (excess * clusters) - _EXPECTED), _HEAVIEST)
+    shape = _shape(at, record / (excess * clusters))
     height = (value - edge) / max(excess, _RECORD_SHARE * record / clusters)
     if shape < 0.01:
         return rare + height
@@ -222,8 +233,8 @@ def step(state, hour_of_day, value, params):  # type: ignore[no-untyped-def]
     scale = max(state[SCALE], _FAR_SHARE * state[FAR_SCALE], least)
     far_scale = max(state[FAR_SCALE], least)
     residual = value - centre
-    z = residual / scale
-    far = (value - state[FAR_LEVEL] - (season if seasonal else 0.0)) / far_scale
+    z = _within(residual / scale, _UTMOST)
+    far = _within((value - state[FAR_LEVEL] - (season if seasonal else 0.0)) / far_scale, _UTMOST)
     fast = state[FAST] + _FAST * (_within(z, _REACH) - state[FAST])
     slow = state[SLOW] + _SLOW * (_within(z, _REACH) - state[SLOW])
     drift = state[DRIFT] + _DRIFT * (_within(far, _FAR_REACH) - state[DRIFT])
@@ -241,11 +252,14 @@ def step(state, hour_of_day, value, params):  # type: ignore[no-untyped-def]
             _learn_tail(state, SPIKE_TAIL + kind * _WIDTH, abs(statistic), count)
         state[FAST], state[SLOW], state[DRIFT] = fast, slow, drift
     _learn_run(state, run, moved)
-    _learn_level(state, hour_of_day, value, residual, season if seasonal else 0.0, params)
-    _learn_season(state, hour_of_day, value, _CLIP * far_scale if count >= params[WARM_UP] else _NONE, params)
+    warm = count >= params[WARM_UP]
+    bound, far_bound = (_CLIP * scale, _CLIP * far_scale) if warm else (_NONE, _NONE)
+    _learn_level(state, residual, value, bound, params)
+    _learn_far(state, value, season if seasonal else 0.0, far_bound)
+    _learn_season(state, hour_of_day, value, bound, far_bound, params)
     state[LAST] = value
     state[COUNT] = count + 1.0
-    if count < params[WARM_UP]:
+    if not warm:
         return math.nan, math.nan, math.nan, math.nan
     return _gate(state, raw, params[HOLD]), centre - half, centre + half, min(change, params[MAX_SCORE])
 
@@ -259,7 +273,7 @@ def _reach_of(state, at, target):  # type: ignore[no-untyped-def]
         return edge * target / rare
     clusters = max(math.log(min(state[COUNT] + 2.0, _MEMORY)) - rare, 0.5)
     excess, record = state[at + _EXCESS], state[at + _RECORD]
-    shape = min(_HEAVY * (record / (excess * clusters) - _EXPECTED), _HEAVIEST)
+    shape = _shape(at, record / (excess * clusters))
     height = target - rare
     if shape >= 0.01:
         height = (math.exp(shape * height) - 1.0) * (1.0 - shape) / shape
@@ -312,41 +326,41 @@ def _learn_shift(state, z, slow, params):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _learn_level(state, hour_of_day, value, residual, season, params):  # type: ignore[no-untyped-def]
-    """Levels and scales; what is far is clipped, so an anomaly poisons nothing and a shift is learned."""
+def _learn_level(state, residual, value, bound, params):  # type: ignore[no-untyped-def]
+    """Level and scale; what is far is clipped, so that a spike poisons nothing and a shift is learned."""
     count = state[COUNT] + 1.0
-    warm = state[COUNT] < params[WARM_UP]
-    least = max(0.5 * state[QUANTUM], params[FLOOR] * max(abs(value - residual), abs(value)), 1e-30)
-    bound = _NONE if warm else _CLIP * max(state[SCALE], _FAR_SHARE * state[FAR_SCALE], least)
-    far_bound = _NONE if warm else _CLIP * max(state[FAR_SCALE], least)
     plain = _within(value - state[LEVEL], bound)
-    rest = _within(value - state[SEASON + hour_of_day] - state[SEASONAL], bound)
-    weight = max(_LEVEL_WEIGHT, 1.0 / count)
-    state[LEVEL] += weight * plain
-    state[SEASONAL] += weight * rest
-    far = value - state[FAR_LEVEL]
-    state[FAR_LEVEL] += max(_FAR_WEIGHT, 1.0 / count) * _within(far, far_bound)
-    if count < 2.0:
-        return
-    before = count - 1.0  # the first value has no residual
-    size = min(abs(residual), bound)
-    state[SCALE] += max(_SCALE_WEIGHT, 1.0 / before) * (size - state[SCALE])
-    size = min(abs(far - season), far_bound)
-    state[FAR_SCALE] += max(_FAR_WEIGHT, 1.0 / before) * (size - state[FAR_SCALE])
-    days = 0.5 / params[PER_DAY]
-    state[PLAIN_ERROR] += max(days, 1.0 / count) * (abs(plain) - state[PLAIN_ERROR])
-    if count > params[PER_DAY]:
-        weight = max(days, 1.0 / (count - params[PER_DAY]))
-        state[SEASON_ERROR] += weight * (abs(rest) - state[SEASON_ERROR])
+    state[LEVEL] += max(_LEVEL_WEIGHT, 1.0 / count) * plain
+    if count > 1.0:  # the first value has no residual
+        size = min(abs(residual), bound)
+        state[SCALE] += max(_SCALE_WEIGHT, 1.0 / (count - 1.0)) * (size - state[SCALE])
+        weight = max(0.5 / params[PER_DAY], 1.0 / count)
+        state[PLAIN_ERROR] += weight * (abs(plain) - state[PLAIN_ERROR])
 
 
 @njit(cache=True)
-def _learn_season(state, hour_of_day, value, bound, params):  # type: ignore[no-untyped-def]
-    """The season is the distance from the far level, by hour of day."""
+def _learn_far(state, value, season, bound):  # type: ignore[no-untyped-def]
     count = state[COUNT] + 1.0
-    at = SEASON + hour_of_day
+    far = value - state[FAR_LEVEL]
+    state[FAR_LEVEL] += max(_FAR_WEIGHT, 1.0 / count) * _within(far, bound)
+    if count > 1.0:
+        size = min(abs(far - season), bound)
+        state[FAR_SCALE] += max(_FAR_WEIGHT, 1.0 / (count - 1.0)) * (size - state[FAR_SCALE])
+
+
+@njit(cache=True)
+def _learn_season(state, hour_of_day, value, bound, far_bound, params):  # type: ignore[no-untyped-def]
+    """The season is the distance from the far level by hour of day; the rest has a level of its own."""
+    count = state[COUNT] + 1.0
+    season, lived = state[SEASON + hour_of_day], count - params[PER_DAY]
+    rest = _within(value - season - state[SEASONAL], bound)
+    state[SEASONAL] += max(_LEVEL_WEIGHT, 1.0 / count) * rest
+    if lived > 0.0 and count > 1.0:
+        weight = max(0.5 / params[PER_DAY], 1.0 / max(lived, 1.0))
+        state[SEASON_ERROR] += weight * (abs(rest) - state[SEASON_ERROR])
     weight = max(24.0 * _SEASON_WEIGHT / params[PER_DAY], 1.0 / (1.0 + count / 24.0))
-    state[at] += min(weight, 1.0) * _within(value - state[FAR_LEVEL] - state[at], bound)
+    fresh = _within(value - state[FAR_LEVEL] - season, far_bound)
+    state[SEASON + hour_of_day] += min(weight, 1.0) * fresh
 
 
 @njit(cache=True)
