@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from detectors.contract import Columns, State
 from detectors.streaming.settings import StreamingSettings
-from telemetry.bits import Ints
+from telemetry.bits import Floats, Ints
 from telemetry.window import IdRemap
 
 
 class Judged(NamedTuple):
     """By sample, NaN in warm-up: `[n, 3]` score, low and high; `[n, 1]` the score of the change."""
 
-    level: NDArray[Any]
-    change: NDArray[Any]
+    level: Floats
+    change: Floats
 
 
 class StreamingCore:
@@ -55,7 +55,7 @@ class StreamingCore:
         return self._judged[1]
 
     def _pass(self, columns: Columns) -> Judged:
-        out = np.empty((4, len(columns.ids)), np.float32)
+        out = np.empty((4, len(columns.ids)))
         if len(columns.ids):
             from detectors.streaming.kernel import compiled
 

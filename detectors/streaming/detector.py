@@ -26,10 +26,12 @@ class LevelDetector(StreamDetector):
     exponential, so noise with heavier tails is over the budget until the tail has been learned; a rhythm that
     is neither of the day nor slow against 50 samples widens the band.
 
-    >>> detector = LevelDetector(StreamingSettings(warm_up=10))
-    >>> for place, value in enumerate([10.0, 12.0] * 20 + [30.0]):
+    >>> import numpy as np
+    >>> detector = LevelDetector()
+    >>> noise = 50 + np.random.default_rng(1).normal(size=200)
+    >>> for place, value in enumerate([*noise, 90.0]):
     ...     results = detector.step(Columns(np.array([place * 5_000]), np.array([0]), np.array([value])))
-    >>> bool(results.values[0, 0] > 1), bool(results.values[0, 2] < 30.0)
+    >>> bool(results.values[0, 0] > 1), bool(results.values[0, 2] < 90.0)
     (True, True)
     """
 

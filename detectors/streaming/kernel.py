@@ -169,7 +169,7 @@ def compiled() -> Callable[..., None]:
         _score(times, ids, values, blocks, bits, params, out)
         return stamp
 
-    signature = "(i8[::1], i8[::1], f8[::1], f4[:,::1], u4[:,::1], f4[::1], f4[:,::1])"
+    signature = "(i8[::1], i8[::1], f8[::1], f4[:,::1], u4[:,::1], f4[::1], f8[:,::1])"
     try:
         return _built(signature, score, cached=True)
     except (RuntimeError, OSError) as error:

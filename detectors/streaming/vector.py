@@ -67,11 +67,11 @@ def _interval(w, j, count):  # type: ignore[no-untyped-def]
 
 
 @njit(forceinline=True, error_model="numpy")
-def _tail(w, at, seen):  # type: ignore[no-untyped-def]
+def _tail(w, at, seen, heavy, expected):  # type: ignore[no-untyped-def]
     """Nats at the edge, shape and width of a tail; see recipe._nats. `seen` is log of the samples."""
     rare = -logarithm(larger(w[at + _RATE], F(1e-6)))
     excess, record = w[at + _EXCESS], w[at + _RECORD] / larger(seen - rare, _HALF)
-    shape = F(recipe._HEAVY) * (record / excess - F(recipe._EXPECTED))
+    shape = F(heavy) * (record / excess - F(expected))
     return rare, smaller(shape, F(recipe._HEAVIEST)), larger(excess, F(recipe._RECORD_SHARE) * record)
 
 
@@ -88,7 +88,14 @@ def _nats(edge, value, rare, shape, width):  # type: ignore[no-untyped-def]
 
 @njit(forceinline=True, error_model="numpy")
 def _rarity(w, at, value, seen):  # type: ignore[no-untyped-def]
-    rare, shape, width = _tail(w, at, seen)
+    rare, shape, width = _tail(w, at, seen, recipe._HEAVY, recipe._EXPECTED)
+    return _nats(w[at], value, rare, shape, width)
+
+
+@njit(forceinline=True, error_model="numpy")
+def _rarity_cut(w, at, value, seen):  # type: ignore[no-untyped-def]
+    """The same of a statistic that is cut at a reach."""
+    rare, shape, width = _tail(w, at, seen, recipe._HEAVY_CUT, recipe._EXPECTED_CUT)
     return _nats(w[at], value, rare, shape, width)
 
 
@@ -96,7 +103,7 @@ def _rarity(w, at, value, seen):  # type: ignore[no-untyped-def]
 def _spike(w, j, size, seen, target):  # type: ignore[no-untyped-def]
     """Rarity of the residual, and where it would be that of the target; see recipe._reach_of."""
     edge = w[_SPIKE_TAIL + j]
-    rare, shape, width = _tail(w, _SPIKE_TAIL + j, seen)
+    rare, shape, width = _tail(w, _SPIKE_TAIL + j, seen, recipe._HEAVY, recipe._EXPECTED)
     heavy = shape >= F(0.01)
     bent = choose(heavy, shape, F(0.01))
     height = larger(target - rare, _ZERO)
@@ -137,16 +144,14 @@ def _stuck(w, j, run, count, seen):  # type: ignore[no-untyped-def]
 
 @njit(forceinline=True, error_model="numpy")
 def _learn_run(w, j, run, moved, count):  # type: ignore[no-untyped-def]
-    """The longest stand and the smallest move; returns the latter."""
+    """The longest stand and the smallest move."""
     longest, before, quantum = w[_LONGEST + j], w[_RUN + j], w[_QUANTUM + j]
     known = F(recipe._OUTLIER_RECORD) * larger(longest, F(recipe._LEAST_RUN))
     most = choose(F(10) * before > count, _NONE, known)
     w[AFTER + _LONGEST + j] = choose(run == _ZERO, larger(longest, smaller(before, most)), longest)
     w[AFTER + _RUN + j] = run
     closer = (moved > _ZERO) & ((quantum == _ZERO) | (moved < quantum))
-    quantum = choose(closer, moved, quantum)
-    w[AFTER + _QUANTUM + j] = quantum
-    return quantum
+    w[AFTER + _QUANTUM + j] = choose(closer, moved, quantum)
 
 
 @njit(forceinline=True, error_model="numpy")
@@ -157,7 +162,7 @@ def _shift(w, j, z, slow, count, seen, target):  # type: ignore[no-untyped-def]
     rise = larger(_ZERO, w[_RISE + j] + z - F(recipe._ALLOWANCE))
     fall = larger(_ZERO, w[_FALL + j] - z - F(recipe._ALLOWANCE))
     height = larger(rise, fall)
-    change = _rarity(w, _SHIFT_TAIL + j, height, seen) / target
+    change = _rarity_cut(w, _SHIFT_TAIL + j, height, seen) / target
     learns = count >= F(10)
     _learn_tail(w, _SHIFT_TAIL + j, height, learns & (w[_RISE + j] >= _ZERO), count)
     rise = choose(change > _ONE, -_ONE, rise)
@@ -176,44 +181,39 @@ def _learn_scale(w, at, size, least_weight, count):  # type: ignore[no-untyped-d
 
 
 @njit(forceinline=True, error_model="numpy")
-def _learn_errors(w, j, plain, rest, count, days):  # type: ignore[no-untyped-def]
-    """What is left without the season and with it; `days` is the part of a day that a sample stands for."""
-    before, later = w[_PLAIN + j], count > _ONE
-    weight = larger(_HALF * days, _ONE / count)
-    w[AFTER + _PLAIN + j] = choose(later, _smoothed(before, plain, weight, _LEAST), before)
-    before, past = w[_SEASONED + j], count * days - _ONE
-    weight = larger(_HALF * days, days / larger(past, F(1e-6)))
-    learned = _smoothed(before, rest, smaller(weight, _ONE), _LEAST)
-    w[AFTER + _SEASONED + j] = choose(later & (past > _ZERO), learned, before)
+def _learn_level(w, j, count, level, residual, bound, days):  # type: ignore[no-untyped-def]
+    """Level, scale and what is left without the season; `days` is the part of a day that a sample is."""
+    plain, after = within(w[VALUE + j] - level, bound), count + _ONE
+    w[AFTER + _LEVEL + j] = level + larger(F(recipe._LEVEL_WEIGHT), _ONE / after) * plain
+    _learn_scale(w, _SCALE + j, smaller(abs(residual), bound), F(recipe._SCALE_WEIGHT), count)
+    weight, before = larger(_HALF * days, _ONE / after), w[_PLAIN + j]
+    learned = _smoothed(before, abs(plain), weight, _LEAST)
+    w[AFTER + _PLAIN + j] = choose(count > _ZERO, learned, before)
 
 
 @njit(forceinline=True, error_model="numpy")
-def _learn(w, j, level, seasonal_level, far_level, residual, applied, bound, far_bound, days):  # type: ignore[no-untyped-def]
-    """Levels, scales and season; `applied` is the season as far as it was used."""
-    count, value, season = w[_COUNT + j] + _ONE, w[VALUE + j], w[SEASON + j]
-    plain = within(value - level, bound)
+def _learn_far(w, j, count, far_level, applied, bound):  # type: ignore[no-untyped-def]
+    """Level and scale over thousands of samples; returns the level. `applied` is the season if it is used."""
+    far = w[VALUE + j] - far_level
+    after = far_level + larger(F(recipe._FAR_WEIGHT), _ONE / (count + _ONE)) * within(far, bound)
+    w[AFTER + _FAR_LEVEL + j] = after
+    _learn_scale(w, _FAR_SCALE + j, smaller(abs(far - applied), bound), F(recipe._FAR_WEIGHT), count)
+    return after
+
+
+@njit(forceinline=True, error_model="numpy")
+def _learn_season(w, j, count, seasonal_level, far_level, bound, far_bound, days):  # type: ignore[no-untyped-def]
+    """The slot of the hour, the level of the rest, and what is left with the season."""
+    value, season, after = w[VALUE + j], w[SEASON + j], count + _ONE
     rest = within(value - season - seasonal_level, bound)
-    weight = larger(F(recipe._LEVEL_WEIGHT), _ONE / count)
-    w[AFTER + _LEVEL + j] = level + weight * plain
+    weight = larger(F(recipe._LEVEL_WEIGHT), _ONE / after)
     w[AFTER + _SEASONAL + j] = seasonal_level + weight * rest
-    far = value - far_level
-    weight = larger(F(recipe._FAR_WEIGHT), _ONE / count)
-    far_level = far_level + weight * within(far, far_bound)
-    w[AFTER + _FAR_LEVEL + j] = far_level
-    _learn_scale(w, _SCALE + j, smaller(abs(residual), bound), F(recipe._SCALE_WEIGHT), count - _ONE)
-    size = smaller(abs(far - applied), far_bound)
-    _learn_scale(w, _FAR_SCALE + j, size, F(recipe._FAR_WEIGHT), count - _ONE)
-    _learn_errors(w, j, abs(plain), abs(rest), count, days)
-    w[AFTER + _COUNT + j] = count
-    w[AFTER + _LAST + j] = value
-    return far_level
-
-
-@njit(forceinline=True, error_model="numpy")
-def _learn_season(w, j, far_level, bound, days):  # type: ignore[no-untyped-def]
-    season, count = w[SEASON + j], w[_COUNT + j] + _ONE
-    weight = larger(F(24 * recipe._SEASON_WEIGHT) * days, _ONE / (_ONE + count * F(1 / 24)))
-    w[AFTER + SEASON + j] = season + smaller(weight, _ONE) * within(w[VALUE + j] - far_level - season, bound)
+    lived, before = after - _ONE / days, w[_SEASONED + j]
+    weight = larger(_HALF * days, _ONE / larger(lived, _ONE))
+    learned = _smoothed(before, abs(rest), weight, _LEAST)
+    w[AFTER + _SEASONED + j] = choose((lived > _ZERO) & (count > _ZERO), learned, before)
+    weight = larger(F(24 * recipe._SEASON_WEIGHT) * days, _ONE / (_ONE + after * F(1 / 24)))
+    w[AFTER + SEASON + j] = season + smaller(weight, _ONE) * within(value - far_level - season, far_bound)
 
 
 @njit(forceinline=True, error_model="numpy")
@@ -261,12 +261,13 @@ def judge(w, j, budget, warm_up, hold, floor, max_score):  # type: ignore[no-unt
     used = (count * days > F(2)) & (w[_SEASONED + j] < F(recipe._SEASON_GAIN) * w[_PLAIN + j])
     applied = choose(used, season, _ZERO)
     centre = choose(used, seasonal_level + season, level)
-    floor = larger(floor * larger(abs(centre), abs(value)), _LEAST)
-    least = larger(_HALF * w[_QUANTUM + j], floor)
-    close_scale = larger(w[_SCALE + j], F(recipe._FAR_SHARE) * w[_FAR_SCALE + j])
-    scale, far_scale = larger(close_scale, least), larger(w[_FAR_SCALE + j], least)
+    least = larger(_HALF * w[_QUANTUM + j], floor * larger(abs(centre), abs(value)))
+    least = larger(least, _LEAST)
+    scale = larger(larger(w[_SCALE + j], F(recipe._FAR_SHARE) * w[_FAR_SCALE + j]), least)
+    far_scale = larger(w[_FAR_SCALE + j], least)
     residual = value - centre
-    z, far = residual / scale, (value - far_level - applied) / far_scale
+    z = within(residual / scale, F(recipe._UTMOST))
+    far = within((value - far_level - applied) / far_scale, F(recipe._UTMOST))
     size, distance = abs(z), abs(far)
     fast, slow, drift = _smooth(w, j, z, far, learns)
     moved = choose(known, abs(value - w[_LAST + j]), _ZERO)
@@ -275,8 +276,8 @@ def judge(w, j, budget, warm_up, hold, floor, max_score):  # type: ignore[no-unt
     seen = logarithm(smaller(count + F(2), F(recipe._MEMORY)))
     rarest, reach = _spike(w, j, size, seen, target)
     rarest = larger(rarest, _stuck(w, j, run, count, seen))
-    rarest = larger(rarest, _rarity(w, _FAST_TAIL + j, fast, seen))
-    rarest = larger(rarest, _rarity(w, _SLOW_TAIL + j, slow, seen))
+    rarest = larger(rarest, _rarity_cut(w, _FAST_TAIL + j, fast, seen))
+    rarest = larger(rarest, _rarity_cut(w, _SLOW_TAIL + j, slow, seen))
     rarest = larger(rarest, _rarity(w, _FAR_TAIL + j, distance, seen))
     rarest = larger(rarest, _rarity(w, _DRIFT_TAIL + j, drift, seen))
     half = scale * reach
@@ -292,8 +293,10 @@ def judge(w, j, budget, warm_up, hold, floor, max_score):  # type: ignore[no-unt
     _learn_tail(w, _SLOW_TAIL + j, slow, learns, count)
     _learn_tail(w, _FAR_TAIL + j, distance, learns, count)
     _learn_tail(w, _DRIFT_TAIL + j, drift, learns, count)
-    least = larger(_HALF * _learn_run(w, j, run, moved, count), floor)
-    bound = choose(warm, _CLIP * larger(close_scale, least), _NONE)
-    far_bound = choose(warm, _CLIP * larger(w[_FAR_SCALE + j], least), _NONE)
-    far_level = _learn(w, j, level, seasonal_level, far_level, residual, applied, bound, far_bound, days)
-    _learn_season(w, j, far_level, choose(warm, _CLIP * far_scale, _NONE), days)
+    _learn_run(w, j, run, moved, count)
+    bound, far_bound = choose(warm, _CLIP * scale, _NONE), choose(warm, _CLIP * far_scale, _NONE)
+    _learn_level(w, j, count, level, residual, bound, days)
+    far_level = _learn_far(w, j, count, far_level, applied, far_bound)
+    _learn_season(w, j, count, seasonal_level, far_level, bound, far_bound, days)
+    w[AFTER + _COUNT + j] = count + _ONE
+    w[AFTER + _LAST + j] = value

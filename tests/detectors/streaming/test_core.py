@@ -77,7 +77,8 @@ def test_each_step_is_the_recipes(seed: int) -> None:
 
 
 def close(found: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.isclose(found, wanted, rtol=1e-3, atol=1e-5, equal_nan=True)
+    near: NDArray[np.bool_] = np.isclose(found, wanted, rtol=1e-3, atol=1e-5, equal_nan=True)
+    return near
 
 
 def packed(states: NDArray[np.float32], ids: Ints, time: int, size: int) -> NDArray[np.uint32]:
