@@ -9,7 +9,7 @@ from detectors.entity.change import ChangeDetector
 from detectors.entity.state import StateDetector
 from detectors.peers.detector import PeerDetector
 from detectors.settings import DetectorSettings
-from detectors.streaming.detector import LevelDetector
+from detectors.streaming.detector import streaming_detectors
 from detectors.trends.detector import TrendDetector
 
 
@@ -17,7 +17,7 @@ def detectors_of(settings: DetectorSettings) -> list[StreamDetector | MomentDete
     """All that are switched on, in the order in which they see a sample."""
     state = StateDetector(settings.entities, settings.moment_interval)
     return [
-        LevelDetector(settings.streaming),
+        *streaming_detectors(settings.streaming),
         PeerDetector(settings.peers),
         TrendDetector(settings.trends),
         state,
