@@ -18,6 +18,7 @@ from detectors.eligible import kind_of
 from detectors.entity.feature import Feature, Part
 from detectors.entity.kinds import KINDS, Kind
 from detectors.entity.layout import Layout
+from detectors.entity.page import page
 from detectors.entity.roster import Roster
 from model.labels import Labels
 
@@ -205,6 +206,11 @@ def test_gathering_is_what_a_loop_over_cells_would_do(
             if e == entity and times[sid] > 105 and not math.isnan(values[sid])
         ]
         assert newest[entity] == max(seen, default=0)
+
+
+def test_the_document_lists_the_tables() -> None:
+    shown = (Path(__file__).parents[3] / "docs" / "entities.md").read_text()
+    assert shown == page(), "write it: python -m detectors.entity.page > docs/entities.md"
 
 
 def test_how_a_feature_is_written_out() -> None:
