@@ -41,7 +41,8 @@ class Lane:
         del self.metrics[metric]
         sources = self._sources(metric)
         self._wanted[sources] = False
-        self.companions.end(np.full(len(sources), now), sources)
+        if self.detector.by_source:
+            self.companions.end(np.full(len(sources), now), sources)
         if isinstance(self.detector, MomentDetector):
             self.detector.release(metric)
 

@@ -141,7 +141,7 @@ def test_an_end_right_after_a_renumbering_ends_nothing_else(make_pipeline: Make)
     assert remap is not None
     pipeline.scoring.remap(remap)
     pipeline.rules.remap(remap)
-    pipeline.scoring.release("asked", fleet.now)
+    pipeline.scoring.release("asked", fleet.now, "fleetowl_anomaly_score")
     fleet.now += 1000
     assert not fleet.scored("asked")
     value = pipeline.evaluate(parse('count({job=~"fleet|new", metric=""})'), fleet.now)
