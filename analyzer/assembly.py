@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -23,6 +24,7 @@ from analyzer.deadman.settings import problems_of_dead_man
 from analyzer.inventory import SCHEMA as ANALYZER
 from analyzer.pipeline import Pipeline
 from analyzer.snapshots import SCORES, SNAPSHOT
+from detectors.compiled import keep_compiled
 from detectors.engine import Scoring
 from detectors.feedback.tables import SCHEMA as FEEDBACK
 from incidents.people.check import problems_of_on_call
@@ -48,6 +50,7 @@ from telemetry.window import Window
 log = logging.getLogger("fleetowl.analyzer")
 
 AUDIT = "audit.jsonl"
+COMPILED = "compiled"
 SCHEMAS = (
     ANALYZER,
     FEEDBACK,
@@ -190,6 +193,15 @@ def assemble(plan: Plan, now: int, timer: Callable[[], float] = lambda: 0.0) -> 
     pipeline.links = AckLinks(ack_key(settings.analyzer.state_directory))
     restore(database, pipeline.rooms, now)
     return pipeline
+
+
+def warm_up(scoring: Scoring, state_directory: Path, timer: Callable[[], float]) -> None:
+    """Compile the detectors before the first tick, or load them; `timer` in seconds."""
+    began = timer()
+    keep_compiled(state_directory / COMPILED)
+    scoring.warm()
+    if timer() - began > 1:
+        log.info("the detectors were compiled or loaded in %.1f s", timer() - began)
 
 
 def _restore_window(settings: CentralSettings, now: int) -> tuple[Window, Scoring, int]:

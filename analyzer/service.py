@@ -21,7 +21,7 @@ from analyzer.api.alertmanager.silences import SilencesApi
 from analyzer.api.alertmanager.status import StatusApi
 from analyzer.api.routes import Api
 from analyzer.api.turns import Turns
-from analyzer.assembly import Plan, assemble, prepare
+from analyzer.assembly import Plan, assemble, prepare, warm_up
 from analyzer.catalogue import METRICS
 from analyzer.central import CentralSettings
 from analyzer.claim import Claim
@@ -82,6 +82,7 @@ class Analyzer:
         self._claim.take()
         try:
             self.pipeline = assemble(self.plan, self.started_at, time.perf_counter)
+            warm_up(self.pipeline.scoring, settings.analyzer.state_directory, time.perf_counter)
         except BaseException:
             self._claim.release()
             raise

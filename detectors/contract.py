@@ -119,6 +119,9 @@ class Detector(ABC):
     def notice(self, window: Window, known: int) -> None:  # noqa: B027 - most need not know
         """Look at the series from id `known` on: they are new; from 0 after a renumbering or a restart."""
 
+    def warm(self) -> None:  # noqa: B027 - most have nothing to compile
+        """Import and compile now what a step would otherwise wait for."""
+
     def labels(self, window: Window, subject: int, result: str) -> Labels:
         """The labels of a result series of a subject."""
         source = window.labels(subject)

@@ -63,6 +63,12 @@ class Scoring:
         self._seen: Flags = np.empty(0, np.bool_)  # series that gave a sample to learn from
         self._noticed = 0  # ids below this are known to all
 
+    def warm(self) -> None:
+        """Import and compile what a step would otherwise wait for; the tick must not."""
+        if self._enabled:
+            for detector in self.detectors:
+                detector.warm()
+
     def demand(self, metric: str, result: str | None = None, detector: str | None = None) -> None:
         """From now on the results of this metric are series of the window; to be said after a restart too.
 

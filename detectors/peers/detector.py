@@ -78,10 +78,13 @@ class PeerDetector(MomentDetector):
         self._layout: tuple[Ints, Ints] | None = None
         self._asked = np.zeros((0, 0), np.float32)  # for one moment
 
+    def warm(self) -> None:
+        """Compile the comparison, or load what was compiled before."""
+        import detectors.peers.kernel  # noqa: F401
+
     def demand(self, window: Window, metric: str) -> None:
         """Compare the series of this metric from now on."""
-        import detectors.peers.kernel  # noqa: F401  compiled now, not at the first moment
-
+        self.warm()  # now, not at the first moment
         self._metrics[metric] = max(self._metrics.values(), default=-1) + 1
         self._take(window, window.search([Matcher(NAME, Op.EQUAL, metric)])[0])
 

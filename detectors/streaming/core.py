@@ -48,6 +48,12 @@ class StreamingCore:
                     larger[:has] = self._blocks
                 self._blocks = larger
 
+    def warm(self) -> None:
+        """Compile the pass, or load what was compiled before."""
+        from detectors.streaming.kernel import compiled
+
+        compiled()
+
     def judge(self, columns: Columns) -> Judged:
         """Score the samples, then learn from them: once, however many detectors ask for these columns."""
         if self._judged is None or self._judged[0] is not columns:

@@ -43,6 +43,10 @@ class LevelDetector(StreamDetector):
     def __init__(self, settings: StreamingSettings | None = None, core: StreamingCore | None = None) -> None:
         self._core = core or StreamingCore(settings)
 
+    def warm(self) -> None:
+        """Compile the pass, or load what was compiled before."""
+        self._core.warm()
+
     def reserve(self, size: int) -> None:
         """Make room for the series below id `size`."""
         self._core.reserve(size)
