@@ -128,7 +128,7 @@ def hub(series: int, rounds: int) -> None:
 
 
 def label(number: int) -> Labels:
-    return Labels({"__name__": "node_load1", "instance": f"n{number}"})
+    return Labels({"__name__": "queue_depth", "instance": f"n{number}"})
 
 
 def river() -> None:
