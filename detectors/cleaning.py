@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.arrays import grown
-from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, Columns, Results, State
+from detectors.contract import EMPTY, EXPECTED_HIGH, EXPECTED_LOW, NONE, Columns, Results, State
 from detectors.eligible import Kind, kind_of
-from detectors.rates import CounterRates
-from detectors.restarts import Restarts
+from detectors.rates import RESET, CounterRates
+from detectors.restarts import JUDGED, PLAIN, Restarts
 from detectors.workload.watch import Demand, Workload, part, shown
-from telemetry.bits import Floats, Ints
+from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap, Window
 
-_RESET = 0.5  # a counter that begins again is at less than this part of what it was
+NOWHERE: Floats = np.empty(0)
+NOTHING = Columns(EMPTY, EMPTY, NOWHERE)
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Samples that may reach a detector, `[n]`, with what was known when they came."""
+    """Samples that may reach a detector, `[n]`, and where they stand in all that arrived.
+
+    Of those that have to do with demand it is there as it was when they came; `demand` is None of others.
+    """
 
     times: Ints
     ids: Ints
     values: Floats
-    demand: Demand
-    runs: Floats
+    places: Ints
+    demand: Demand | None
 
-    def at(self, places: Ints) -> Admitted:
+    def at(self, places: Ints | slice) -> Admitted:
         """Those at these places."""
-        demand = Demand(self.demand.state[places], self.demand.load[places])
-        return Admitted(self.times[places], self.ids[places], self.values[places], demand, self.runs[places])
+        demand = self.demand and self.demand.at(places)
+        return Admitted(
+            self.times[places], self.ids[places], self.values[places], self.places[places], demand
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +53,14 @@ class Clean:
 
     plain: Columns
     judged: Columns
-    base: Floats  # of the judged, `[n]`
-    seconds: Floats
-    absent: Columns
+    base: Floats = field(default_factory=lambda: NOWHERE)  # of the judged, `[n]`, or empty: there is none
+    seconds: Floats = field(default_factory=lambda: NOWHERE)
+    absent: Columns = NOTHING
 
     def shown(self, results: Results, names: tuple[str, ...]) -> Results:
-        """The results of what is judged, with expectations in the units of the metrics."""
+        """Results of what is judged, with expectations in the units of the metrics."""
         columns = [place for place, name in enumerate(names) if name in (EXPECTED_LOW, EXPECTED_HIGH)]
-        if not columns or np.isnan(self.base).all():
+        if not columns or not len(results.subjects) or not len(self.base):
             return results
         order = np.argsort(self.judged.ids)
         place = order[np.searchsorted(self.judged.ids, results.subjects, sorter=order)]
@@ -72,8 +78,15 @@ class Cleaning:
         self.rates = CounterRates()
         self.workload = Workload()
         self.restarts = Restarts()
-        self._kinds: Ints = np.empty(0, np.int64)
+        self._kinds: NDArray[np.int8] = np.empty(0, np.int8)
+        self._telling: Flags = np.empty(0, np.bool_)  # of others
+        self._ends: Ints = EMPTY
+        self._places: Ints = np.empty((4, 0), np.int64)  # room, used again at each step
         self._kind_of: dict[tuple[str, str], Kind] = {}
+
+    def warm(self) -> None:
+        """Compile the passes, or load what was compiled before."""
+        import detectors.passes  # noqa: F401
 
     def reserve(self, size: int) -> None:
         """Make room for the series below id `size`."""
@@ -92,53 +105,88 @@ class Cleaning:
             self._kinds[sid] = self._kind_of[key]
         self.workload.notice(window, known)
         self.restarts.notice(window, known)
+        numbers = self.workload.signals.number, self.restarts.signals.number
+        self._telling = (numbers[0][: window.size] >= 0) | (numbers[1][: window.size] >= 0)
 
-    def admit(self, arrived: Columns, lengths: list[int]) -> Admitted:
+    def admit(self, arrived: Columns, lengths: list[int]) -> tuple[Admitted, Admitted, Ints]:
         """Without the samples that never reach a detector; any number a series.
 
-        `lengths` are those of the batches in which all of it came, one after another.
+        `lengths` are those of the batches in which all of it came, one after another. First those that have
+        nothing to do with demand, then those that have; then the places of what is not finite. `end` must
+        follow once all of it is clean.
         """
-        batches = np.repeat(np.arange(len(lengths)), lengths)
-        usable = np.flatnonzero((self._kinds[arrived.ids] != Kind.NEVER) & np.isfinite(arrived.values))
-        times, ids, values = arrived.times[usable], arrived.ids[usable], arrived.values[usable]
-        self.workload.begin(arrived, batches)
-        self.restarts.begin(arrived, batches)
-        demand = self.workload.demand(times, ids, batches[usable])
-        runs = self.restarts.runs(times, ids, batches[usable])
+        from detectors.passes import CONCERNED, FREE, ODD, TELLING, sift
+
+        if self._places.shape[1] < len(arrived.ids):
+            self._places = np.empty((4, len(arrived.ids)), np.int64)
+        places = self._places
+        counts = sift(arrived.ids, arrived.values, self._kinds, self.workload.role, self._telling, places)
+        free, concerned, odd, told = (places[row, : counts[row]] for row in (FREE, CONCERNED, ODD, TELLING))
+        self._ends = np.cumsum(lengths)
+        events, batches = _taken(arrived, told), np.searchsorted(self._ends, told, "right")
+        self.workload.begin(events, batches)
+        self.restarts.begin(events, batches)
+        judged = _taken(arrived, concerned)
+        batches = np.searchsorted(self._ends, concerned, "right")
+        demand = self.workload.demand(judged.times, judged.ids, batches)
+        columns = arrived if len(free) == len(arrived.ids) else _taken(arrived, free)
+        return (
+            Admitted(columns.times, columns.ids, columns.values, free, None),
+            Admitted(judged.times, judged.ids, judged.values, concerned, demand),
+            odd,
+        )
+
+    def end(self) -> None:
+        """All that was admitted is clean."""
         self.workload.end()
         self.restarts.end()
-        return Admitted(times, ids, values, demand, runs)
 
     def clean(self, admitted: Admitted) -> Clean:
         """Distinct series, admitted: counters as rates, without the first sample of each."""
+        self.restarts.step(admitted.times, admitted.ids, admitted.places, self._ends)
+        if admitted.demand is not None:
+            return self._judged(admitted, admitted.demand)
+        from detectors.passes import clean
+
+        count = len(admitted.ids)
+        times, ids, values = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count)
+        restarted = np.empty(count, np.bool_)
+        count = clean(
+            admitted.times, admitted.ids, admitted.values, self._kinds, self.rates.value, self.rates.time,
+            self.restarts.pending, times, ids, values, restarted,
+        )  # fmt: skip
+        marks = restarted[:count] if restarted[:count].any() else NONE
+        columns = Columns(times[:count], ids[:count], values[:count], marks)
+        return Clean(columns, columns)
+
+    def _judged(self, admitted: Admitted, demand: Demand) -> Clean:
+        """The same of what is judged by what there is to do."""
         times, ids, values = admitted.times, admitted.ids, admitted.values.copy()
-        seconds, fell = np.full(len(ids), np.nan), np.zeros(len(ids), np.bool_)
+        seconds = np.full(len(ids), np.nan)
         counters = np.flatnonzero(self._kinds[ids] == Kind.COUNTER)
         if len(counters):
             counts, counted = values[counters], ids[counters]
-            fell[counters] = counts < _RESET * self.rates.value[counted]
+            fell = counts < RESET * self.rates.value[counted]
+            self.restarts.pending[counted[fell]] = JUDGED | PLAIN
             seconds[counters] = np.maximum(times[counters] - self.rates.time[counted], 1) / 1_000
             values[counters] = self.rates.step(counted, times[counters], counts)
-        self.restarts.step(ids, times, admitted.runs, fell)
         first, rated = np.flatnonzero(np.isnan(values)), np.flatnonzero(~np.isnan(values))
-        self.workload.note(ids[first], _demand(admitted.demand, first))
-        known = Columns(times, ids, values)
-        return self._judged(_taken(known, rated), _demand(admitted.demand, rated), seconds[rated])
-
-    def _judged(self, columns: Columns, demand: Demand, seconds: Floats) -> Clean:
-        verdict = self.workload.judge(columns, demand, seconds)
+        self.workload.note(ids[first], demand.at(first))
+        columns, seconds = _taken(Columns(times, ids, values), rated), seconds[rated]
+        verdict = self.workload.judge(columns, demand.at(rated), seconds)
         there, gone = np.flatnonzero(verdict.admitted), np.flatnonzero(~verdict.present)
-        judged = _taken(replace(columns, values=verdict.judged), there)
-        restarted = self.restarts.taken(judged.ids)
-        if restarted.any():
-            judged = replace(judged, restarted=restarted)
+        judged = self._marked(_taken(replace(columns, values=verdict.judged), there), JUDGED)
         plain = columns if not len(gone) else _taken(columns, np.flatnonzero(verdict.present))
         absent = replace(_taken(columns, gone), values=np.full(len(gone), np.nan))
-        return Clean(plain, judged, verdict.base[there], seconds[there], absent)
+        return Clean(self._marked(plain, PLAIN), judged, verdict.base[there], seconds[there], absent)
+
+    def _marked(self, columns: Columns, kind: int) -> Columns:
+        marks = self.restarts.taken(columns.ids, kind)
+        return replace(columns, restarted=marks) if marks.any() else columns
 
     def remap(self, remap: IdRemap) -> None:
         """Follow a renumbering; `notice(window, 0)` must follow."""
-        self._kinds = np.empty(0, np.int64)
+        self._kinds = np.empty(0, np.int8)
         self.rates.remap(remap.new_ids, remap.size)
         self.workload.remap(remap)
         self.restarts.remap(remap)
@@ -158,7 +206,3 @@ class Cleaning:
 
 def _taken(columns: Columns, places: Ints) -> Columns:
     return Columns(columns.times[places], columns.ids[places], columns.values[places])
-
-
-def _demand(demand: Demand, places: Ints) -> Demand:
-    return Demand(demand.state[places], demand.load[places])

@@ -1,9 +1,11 @@
-"""Where compiled code is kept between starts, so that only the first one compiles."""
+"""Compiled functions, and where they are kept between starts, so that only the first one compiles."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +29,27 @@ def keep_compiled(folder: Path) -> None:
         return
     config: Any = numba.config
     config.CACHE_DIR = str(folder)
+
+
+def compiled(*signatures: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator: `numba.njit` with these signatures and options, kept on disk where that can be.
+
+    With signatures the import of the module compiles, so that no call ever does.
+    """
+    from numba import njit
+
+    build: Any = njit
+
+    def decorated(function: Callable[..., Any]) -> Any:
+        try:
+            return build(*signatures, cache=True, **options)(function)
+        except (RuntimeError, OSError) as error:
+            _say(str(error).partition(" for file")[0])
+            return build(*signatures, **options)(function)
+
+    return decorated
+
+
+@cache
+def _say(error: str) -> None:
+    log.warning("compiled code is not kept, every start takes some seconds longer: %s", error)

@@ -58,6 +58,7 @@ class Moment:
     at: int  # ms
     times: Ints  # ms, [ids]; 0 where there is none
     values: Floats  # [ids]; NaN where there is none
+    restarted: Ints = field(default_factory=lambda: EMPTY)  # ids, ascending: a new run since the last moment
 
     def fresh(self, ids: Ints, within: int) -> Floats:
         """The values of these series, NaN where the newest is `within` ms old or older."""

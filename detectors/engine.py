@@ -7,7 +7,7 @@ of series for those metrics that a rule or a query demands. For counters, values
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from detectors.lanes import Lane
 from detectors.moments import Moments
 from detectors.settings import DetectorSettings
 from model.metric import Metric, Sample
-from telemetry.admission import rounds
+from telemetry.admission import distinct, rounds
 from telemetry.bits import Flags, Ints, is_stale
 from telemetry.window import IdRemap, Window
 
@@ -66,6 +66,7 @@ class Scoring:
     def warm(self) -> None:
         """Import and compile what a step would otherwise wait for; the tick must not."""
         if self._enabled:
+            self._cleaning.warm()
             for detector in self.detectors:
                 detector.warm()
 
@@ -91,12 +92,13 @@ class Scoring:
         self.jobs.collect()
         self._notice()
         before = self.stats.samples
-        self._end(arrived)
-        admitted = self._cleaning.admit(arrived, lengths)
         watched = self._watched()
-        for turn in rounds(admitted.times, admitted.ids):
-            for part in _pieces(turn):
-                self._stream(admitted.at(part), watched)
+        *admitted, odd = self._cleaning.admit(arrived, lengths)
+        self._end(arrived, odd, watched)
+        for samples in admitted:
+            for part in _pieces(samples):
+                self._stream(samples.at(part), watched)
+        self._cleaning.end()
         for moment in self._moments.due(now):
             for lane in self._lanes:
                 if isinstance(lane.detector, MomentDetector):
@@ -196,19 +198,23 @@ class Scoring:
         """One sample each of distinct series."""
         clean = self._cleaning.clean(admitted)
         self._moments.offer(clean.plain, watched)
-        self._moments.offer(clean.absent, watched)
+        if len(clean.absent.ids):
+            self._moments.offer(clean.absent, watched)
         for lane in self._lanes:
             if isinstance(lane.detector, StreamDetector):
-                lane.end(clean.absent.times, clean.absent.ids)
-                lane.write(clean.shown(lane.detector.step(clean.judged), lane.detector.results))
+                if len(clean.absent.ids):
+                    lane.end(clean.absent.times, clean.absent.ids)
+                results = lane.chosen(lane.detector.step(clean.judged))
+                lane.write(clean.shown(results, lane.detector.results))
         self._seen[clean.judged.ids] = True
         self.stats.samples += len(clean.judged.ids)
 
-    def _end(self, arrived: Columns) -> None:
-        stale = is_stale(arrived.values)
-        if stale.any():
-            times, ids = arrived.times[stale], arrived.ids[stale]
-            self._moments.offer(Columns(times, ids, np.full(len(ids), np.nan)), self._watched())
+    def _end(self, arrived: Columns, odd: Ints, watched: Flags) -> None:
+        """What is stale, at these places among what is not finite, ends what was said of its series."""
+        odd = odd[is_stale(arrived.values[odd])]
+        if len(odd):
+            times, ids = arrived.times[odd], arrived.ids[odd]
+            self._moments.offer(Columns(times, ids, np.full(len(ids), np.nan)), watched)
             for lane in self._lanes:
                 lane.end(times, ids)
 
@@ -270,7 +276,12 @@ def _room(flags: Flags, size: int) -> Flags:
     return larger
 
 
-def _pieces(places: Ints) -> Iterable[Ints]:
-    """Pieces whose intermediate arrays stay in the processor's cache."""
-    for start in range(0, len(places), _PIECE):
-        yield places[start : start + _PIECE]
+def _pieces(samples: Admitted) -> Iterator[Ints | slice]:
+    """Pieces of distinct series, in the order of time, small enough to stay in the processor's cache."""
+    if distinct(samples.ids):
+        for start in range(0, len(samples.ids), _PIECE):
+            yield slice(start, start + _PIECE)
+        return
+    for turn in rounds(samples.times, samples.ids):
+        for start in range(0, len(turn), _PIECE):
+            yield turn[start : start + _PIECE]

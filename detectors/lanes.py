@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from detectors.arrays import grown
 from detectors.companions import Companions
-from detectors.contract import Detector, MomentDetector, Results
+from detectors.contract import EMPTY, Detector, MomentDetector, Results
 from model.labels import NAME
 from model.matcher import Matcher, Op
 from telemetry.bits import Flags, Ints
@@ -61,12 +63,21 @@ class Lane:
 
     def write(self, results: Results) -> None:
         """Make series of what is demanded."""
-        times, subjects, values = results.times, results.subjects, results.values
-        if self.detector.by_source:
-            chosen = np.flatnonzero(self._wanted[subjects]) if self.metrics else subjects[:0]
-            times, subjects, values = times[chosen], subjects[chosen], values[chosen]
-        self.companions.write(times, subjects, values)
+        results = self.chosen(results)
+        if not len(results.subjects) and not len(results.ended):
+            return
+        self.companions.write(results.times, results.subjects, results.values)
         self.companions.end(results.ended_at, results.ended)
+
+    def chosen(self, results: Results) -> Results:
+        """What is demanded of results; what ends, ends."""
+        if not self.detector.by_source:
+            return results
+        chosen = np.flatnonzero(self._wanted[results.subjects]) if self.metrics else EMPTY
+        if len(chosen) == len(results.subjects):
+            return results
+        times, subjects, values = results.times, results.subjects, results.values
+        return replace(results, times=times[chosen], subjects=subjects[chosen], values=values[chosen])
 
     def end(self, times: Ints, sources: Ints) -> None:
         """These series ended at these times (ms): so do the results about them."""

@@ -12,6 +12,8 @@ from detectors.arrays import copied, grown, remapped, taken_over
 from detectors.contract import State
 from telemetry.bits import Floats, Ints
 
+RESET = 0.5
+"""A counter that begins again is at less than this part of what it was."""
 _PER_SECOND = 1_000.0  # times are in ms
 
 

@@ -53,6 +53,22 @@ class Signals:
         self._numbers, self._batches = numbers[order], batches[order]
         self._times, self._values = arrived.times[order], arrived.values[order]
 
+    @property
+    def events(self) -> tuple[Ints, Floats]:
+        """Numbers and values of what this step brought, by number, in order of time."""
+        return self._numbers, self._values
+
+    def replace(self, kept: Flags, values: Floats) -> None:
+        """Only these events count, of these values: `[events]` both."""
+        self._numbers, self._batches = self._numbers[kept], self._batches[kept]
+        self._times, self._values = self._times[kept], values[kept]
+
+    def steady(self) -> Floats:
+        """What each has said before and in all of this step, by number; NaN if that is not one thing."""
+        steady = self.value[: self._count].copy()
+        steady[self._numbers[self._values != steady[self._numbers]]] = np.nan
+        return steady
+
     def at(self, numbers: Ints, times: Ints, batches: Ints) -> Floats:
         """Their values as of these samples, `[n]`; NaN where unknown. A number may be -1."""
         told = np.maximum(numbers, 0)
@@ -83,13 +99,15 @@ class Signals:
         value[found], time[found] = self._values[place[found]], self._times[place[found]]
         return value, time
 
-    def remap(self, new_ids: Ints, size: int) -> None:
-        """Follow a renumbering of the series."""
+    def remap(self, new_ids: Ints, size: int) -> Ints:
+        """Follow a renumbering of the series; returns the numbers that are left, in their new order."""
         number = remapped(self.number, new_ids, size, -1)
         kept = np.flatnonzero(number >= 0)
-        self.value, self.time = self.value[number[kept]], self.time[number[kept]]
+        left: Ints = number[kept]
+        self.value, self.time = self.value[left], self.time[left]
         number[kept] = np.arange(len(kept))
         self.number, self._count = number, len(kept)
+        return left
 
     def snapshot(self, size: int) -> State:
         """Copies of all that it keeps, of the series below id `size`."""
@@ -104,6 +122,64 @@ class Signals:
         self.number[:size] = number
         self.value, self.time = np.array(value, np.float64), np.array(time, np.int64)
         self._count = len(value)
+
+
+class Falls:
+    """How often the counters among some signals have fallen: what they count says less of their process."""
+
+    def __init__(self) -> None:
+        self.counted: Flags = np.empty(0, np.bool_)  # by number: whether it is one
+        self.last: Floats = np.empty(0)
+        self.fallen: Floats = np.empty(0)
+
+    def add(self, number: int) -> None:
+        """This signal is a counter."""
+        self._reserve(number + 1)
+        self.counted[number] = True
+
+    def _reserve(self, size: int) -> None:
+        self.counted = grown(self.counted, size, False)
+        self.last = grown(self.last, size, np.nan)
+        self.fallen = grown(self.fallen, size, 0.0)
+
+    def count(self, numbers: Ints, values: Floats) -> tuple[Flags, Floats]:
+        """Of events by number, in order of time: which count, and the values, falls in place of counts.
+
+        What is not finite tells nothing of a counter.
+        """
+        self._reserve(int(numbers.max(initial=-1)) + 1)
+        counted = self.counted[numbers]
+        kept = ~counted | np.isfinite(values)
+        places = np.flatnonzero(counted & kept)
+        if not len(places):
+            return kept, values
+        own, told = numbers[places], values[places]
+        first = np.concatenate(([True], own[1:] != own[:-1]))
+        before = np.where(first, self.last[own], np.concatenate(([0.0], told[:-1])))
+        falls = np.cumsum(told < before)
+        starts = np.flatnonzero(first)
+        until: Ints = np.repeat(falls[starts] - (told < before)[starts], np.diff(np.append(starts, len(own))))
+        values = values.copy()
+        values[places] = self.fallen[own] + falls - until
+        self.last[own], self.fallen[own] = told, values[places]  # of one number the last wins
+        return kept, values
+
+    def remap(self, left: Ints) -> None:
+        """Only these numbers are left, in this order."""
+        self._reserve(int(left.max(initial=-1)) + 1)
+        self.counted, self.last, self.fallen = self.counted[left], self.last[left], self.fallen[left]
+
+    def snapshot(self) -> State:
+        """Copies of all that it keeps."""
+        return {name: getattr(self, name).copy() for name in ("counted", "last", "fallen")}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+        counted, last = np.array(state["counted"], np.bool_), np.array(state["last"], np.float64)
+        fallen = np.array(state["fallen"], np.float64)
+        if not len(counted) == len(last) == len(fallen):
+            raise ValueError("the counters do not fit the signals")
+        self.counted, self.last, self.fallen = counted, last, fallen
 
 
 def asked_once(keys: Ints, times: Ints, batches: Ints, size: int) -> tuple[Ints, Ints, Ints, Ints]:

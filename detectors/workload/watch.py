@@ -38,6 +38,10 @@ class Demand:
     state: Ints
     load: Floats
 
+    def at(self, places: Ints | slice) -> Demand:
+        """Of the samples at these places."""
+        return Demand(self.state[places], self.load[places])
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
