@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from copy import deepcopy
@@ -21,6 +23,7 @@ from simulator.nvml.stub import Stub
 from tests.agent.whole import WholeAgent, page_server
 
 ROOT = Path(__file__).resolve().parent.parent
+_COMPILER = pytest.StashKey[subprocess.Popen[bytes]]()
 IN_CI = bool(os.environ.get("CI"))
 
 
@@ -29,6 +32,21 @@ def _leave_out(message: str) -> None:
     if IN_CI:
         pytest.fail(message)
     pytest.skip(message)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Several workers would each compile the detectors for half a minute: another process does it once."""
+    caches = ROOT.glob("detectors/**/__pycache__/*.nbc")
+    controls = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
+    if controls and not any(caches):
+        imports = "from detectors.engine import Scoring; from telemetry.window import Window"
+        command = [sys.executable, "-c", f"{imports}; Scoring(Window()).warm()"]
+        config.stash[_COMPILER] = subprocess.Popen(command, cwd=ROOT)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _COMPILER in config.stash:
+        config.stash[_COMPILER].wait()
 
 
 @pytest.fixture(scope="session")

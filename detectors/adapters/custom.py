@@ -18,10 +18,10 @@ from detectors.adapters.settings import CustomSettings
 from detectors.adapters.tail import Tail
 from detectors.contract import SCORE, Detector, State
 from model.metric import Metric, Sample
-from telemetry.bits import Ints
+from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap, Window
 
-_OWN = 1
+_OWN = 2
 """Version of the adapters: of what they keep, and of how features and scores are made."""
 METRICS = (
     Metric(
@@ -53,6 +53,8 @@ class Custom(Detector):
         half = settings.warm_up // 2
         self.features = Features(settings.max_series, settings.lags, half)
         self.tail = Tail(settings.max_series, settings.warm_up - half, settings.budget, settings.max_score)
+        self.high: Flags = np.zeros(settings.max_series, np.bool_)  # whether the last score was above 1
+        self.waits: Ints = np.zeros(settings.max_series, np.int64)  # samples until a restart counts
         self.failures = 0
         self._said = ""
 
@@ -63,17 +65,43 @@ class Custom(Detector):
     def remap(self, remap: IdRemap) -> None:
         """Follow a renumbering of the series."""
         gone = self.places.remap(remap)
-        self.features.forget(gone)
-        self.tail.forget(gone)
+        self.anew(gone)
         self.forget(gone)
+        self.high[gone], self.waits[gone] = False, 0
 
     def forget(self, places: Ints) -> None:
         """These places are free."""
+
+    def anew(self, places: Ints) -> None:
+        """These are learned anew."""
+        self.features.forget(places)
+        self.tail.forget(places)
+
+    def restart(self, places: Ints) -> None:
+        """These are learned anew, for what they are about was restarted; those with an alarm on after it.
+
+        A second model beside the first would cost as much: so the alarm has the time of a warm-up to end.
+        """
+        on = self.high[places]
+        self.anew(places[~on])
+        self.waits[places] = np.where(on, self.settings.warm_up, 0)
+
+    def scored(self, places: Ints, scores: Floats) -> None:
+        """Newest scores of distinct places."""
+        self.high[places] = scores > 1
+        waiting = places[self.waits[places] > 0]
+        if len(waiting):
+            self.waits[waiting] -= 1
+            over = waiting[~self.high[waiting] | (self.waits[waiting] == 0)]
+            self.waits[over] = 0
+            self.anew(over)
 
     def snapshot(self, size: int) -> State:
         """Copies of all that it keeps."""
         return {
             "ids": self.places.ids.copy(),
+            "high": self.high.copy(),
+            "waits": self.waits.copy(),
             **{f"features_{name}": array for name, array in self.features.snapshot().items()},
             **{f"tail_{name}": array for name, array in self.tail.snapshot().items()},
         }
@@ -81,6 +109,9 @@ class Custom(Detector):
     def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
         """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
         features, tail = self.features.snapshot(), self.tail.snapshot()
+        high, waits = np.array(state["high"], np.bool_), np.array(state["waits"], np.int64)
+        if len(high) != len(self.high) or len(waits) != len(self.waits):
+            raise ValueError("what waits for a restart does not fit")
         try:
             self.features.restore(_part("features_", state))
             self.tail.restore(_part("tail_", state))
@@ -89,6 +120,7 @@ class Custom(Detector):
             self.features.restore(features)
             self.tail.restore(tail)
             raise
+        self.high, self.waits = high, waits
 
     def samples(self) -> Iterator[Sample]:
         """Its own metrics, as METRICS declares them."""

@@ -92,6 +92,8 @@ class PyodDetector(Custom, MomentDetector):
 
     def step(self, moment: Moment) -> Results:
         """Judge the series that have a newer value than at the moment before, then learn from them."""
+        restarted = self.places.find(moment.restarted)
+        self.restart(restarted[restarted >= 0])
         used = self.places.used
         ids = self.places.ids[used]
         new = (moment.times[ids] > self._told[used]) & np.isfinite(moment.values[ids])
@@ -110,6 +112,7 @@ class PyodDetector(Custom, MomentDetector):
         scores = np.full(len(at), np.nan)
         there = np.isfinite(raw)
         scores[there] = self.tail.step(at[there], times[there], raw[there])
+        self.scored(at, scores)
         return Results(times, ids, scores.reshape(-1, 1))
 
     def jobs(self) -> list[Job]:

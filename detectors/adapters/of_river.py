@@ -66,6 +66,8 @@ class RiverDetector(Custom, StreamDetector):
         watched = places >= 0
         if not watched.any():
             return nothing(1)
+        if len(columns.restarted):
+            self.restart(places[columns.restarted & watched])
         places, times, ids = places[watched], columns.times[watched], columns.ids[watched]
         features = self.features.step(places, columns.values[watched])
         known = ~np.isnan(features).any(axis=1)
@@ -76,10 +78,12 @@ class RiverDetector(Custom, StreamDetector):
             scores = np.full(len(raw), np.nan)
             there = np.isfinite(raw)
             scores[there] = self.tail.step(places[there], times[there], raw[there])
+        self.scored(places, scores)
         return Results(times, ids, scores.reshape(-1, 1))
 
-    def forget(self, places: Ints) -> None:
-        """These places are free."""
+    def anew(self, places: Ints) -> None:
+        """These are learned anew, models and all."""
+        super().anew(places)
         for place in places.tolist():
             self._models[place], self._bytes[place], self._many[place] = None, b"", 0
 

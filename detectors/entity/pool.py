@@ -49,8 +49,8 @@ class Told(NamedTuple):
 class Pool:
     """Its entities have dense numbers; `print` says which is which, over restarts."""
 
-    ARRAYS = ("print", "last", "run", "told", "shown", "row", "scores", "depths")
-    _EMPTY = (0, 0, 0, False, False, np.nan, np.nan, np.nan)
+    ARRAYS = ("print", "last", "run", "told", "shown", "row", "scores", "depths", "waits")
+    _EMPTY = (0, 0, 0, False, False, np.nan, np.nan, np.nan, 0)
 
     def __init__(self, key: PoolKey, kind: Kind, settings: EntitySettings, seed: int) -> None:
         width = len(kind.features)
@@ -68,6 +68,7 @@ class Pool:
         self.row: Floats = np.empty((0, width))
         self.scores: Floats = np.empty((0, 2))
         self.depths: Floats = np.empty((0, len(MODELS)))
+        self.waits: Ints = np.zeros(0, np.int64)  # rows until a restart counts, of one with an alarm on
 
     def admit(self, print_: int) -> int:
         """The number of one more entity."""
@@ -90,11 +91,27 @@ class Pool:
         self.row[numbers] = rows
         self.scores[numbers, 0], self.scores[numbers, 1] = state, change
         self.depths[numbers] = verdict.depths
+        self._wait(numbers)
         self.told[numbers] |= ~np.isnan(state)
         shares = self._named(numbers, state > 1.0)
         dropped = self.shown[numbers] & np.isnan(shares)
         self.shown[numbers] = ~np.isnan(shares)
         return Told(state, change, shares, dropped)
+
+    def restart(self, numbers: Ints) -> None:
+        """These warm up again; those with an alarm on when that is over, at most a warm-up later."""
+        on = (self.scores[numbers] > 1.0).any(axis=1)
+        self.ensemble.anew(numbers[~on])
+        self.waits[numbers] = np.where(on, self.ensemble.warm_up, 0)
+
+    def _wait(self, numbers: Ints) -> None:
+        waiting = numbers[self.waits[numbers] > 0]
+        if len(waiting):
+            self.waits[waiting] -= 1
+            on = (self.scores[waiting] > 1.0).any(axis=1)
+            over = waiting[~on | (self.waits[waiting] == 0)]
+            self.waits[over] = 0
+            self.ensemble.anew(over)
 
     def silence(self, numbers: Ints) -> Flags:
         """Nothing is said of these any more; returns the features that were named, `[m, features]`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detectors.contract import Moment
+from detectors.contract import EMPTY, Moment
 from detectors.entity.identity import Key, class_of, key_of, labels_of, place_of, print_of
 from detectors.entity.kinds import Kind
 from detectors.entity.layout import Layout
@@ -38,6 +38,7 @@ class Roster:
         self._shared: dict[Key, list[tuple[int, int]]] = {}  # by place: part and series
         self._at: dict[Key, list[int]] = {}  # by place: entities
         self._layout: Layout | None = None
+        self._own: Ints = np.empty((0, 3), np.int64)  # of each cell entity, series, whether it is its own
 
     def notice(self, sid: int, labels: Labels) -> None:
         """Take a series in, if it is of one of the metrics of this kind."""
@@ -75,6 +76,24 @@ class Roster:
             self.kind.idle_parts, moment.times, moment.values, moment.at - within, len(self.members)
         )
         return np.asarray(told & ~(known & (load != 0.0)).any(axis=1))
+
+    def restarted(self, moment: Moment) -> Ints:
+        """The entities of which at least half of the series of their own have begun anew.
+
+        Half of those with a sample as new as that of a series that has: one counter alone is no restart.
+        """
+        if not len(moment.restarted):
+            return EMPTY
+        if len(self._own) != len(self._cells):
+            own = [(entity, sid, not self.kind.parts[part].shared) for part, entity, sid in self._cells]
+            self._own = np.array(own, np.int64).reshape(-1, 3)
+        entity, sid, alone = self._own.T
+        begun = np.isin(sid, moment.restarted) & (alone > 0)
+        since = int(moment.times[moment.restarted].min())
+        count = len(self.members)
+        told = np.bincount(entity[(alone > 0) & (moment.times[sid] >= since)], minlength=count)
+        anew = np.bincount(entity[begun], minlength=count)
+        return np.flatnonzero((anew > 0) & (2 * anew >= told))
 
     def find(self, labels: Mapping[str, str]) -> int | None:
         """The entity that a label set speaks of."""

@@ -93,6 +93,12 @@ class StateDetector(MomentDetector):
 
     # What the hub asks.
 
+    def warm(self) -> None:
+        """Compile what judges rows, or load what was compiled before."""
+        from detectors.entity.models.rehearsal import rehearse
+
+        rehearse()
+
     def notice(self, window: Window, known: int) -> None:
         """Look at the series from id `known` on: they are new; from 0 after a renumbering or a restart."""
         self._window = window
@@ -212,9 +218,11 @@ class StateDetector(MomentDetector):
         rows, newest = roster.features(moment, FRESH)
         idle = roster.idle(rows, moment, FRESH)
         places = self._placed(kind, (~np.isnan(rows)).sum(axis=1) >= LEAST_FEATURES)
+        restarted = roster.restarted(moment)
         for place in np.unique(places.pool[places.pool >= 0]).tolist():
             entities = np.flatnonzero(places.pool == place)
             pool, numbers = self.pools[place], places.number[entities]
+            pool.restart(numbers[np.isin(entities, restarted)])
             fresh = (newest[entities] > pool.last[numbers]) & ~idle[entities]
             chosen = entities[fresh]
             if len(chosen):

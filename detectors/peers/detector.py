@@ -43,6 +43,9 @@ class PeerDetector(MomentDetector):
     from being told apart by a last digit, and half of the usual level as a divisor lets a group that idles
     say nothing. Usual deviations and spreads are learned over hours, slower by far while they are anomalous.
 
+    A member that is restarted warms up anew, unheard; one that was anomalous stays judged by what was known
+    until then.
+
     When it fails: where half of the group or more is ill, the healthy look odd; members that only seem to do
     the same work (a balancer that prefers one) are flagged after each change of their shares; what has been
     less than `large` off from the first sample on is taken for the member's nature; one pod with several
@@ -66,6 +69,11 @@ class PeerDetector(MomentDetector):
                 "counts": Field(np.int32, 0),
                 "seen": Field(np.int64, 0),
                 "told": Field(np.bool_, False),
+                "last": Field(np.float32, 0.0),  # the newest result
+                "silent": Field(np.int32, 0),  # samples after a restart of which nothing is said
+                "fresh": Field(np.int32, 0),  # samples until what is learned beside takes over
+                "fresh_offset": Field(np.float32, 0.0),
+                "fresh_spread": Field(np.float32, 0.0),
             },
             {
                 "narrow": Field(np.int64, _NO_GROUP),
@@ -111,8 +119,12 @@ class PeerDetector(MomentDetector):
         starts, rows = self._layout = self._layout or self._arranged()
         if not len(rows):
             return nothing(1)
-        deviations = self._deviations(moment, starts, rows)
         slots = self._slots
+        restarted = slots.place[moment.restarted[moment.restarted < len(slots.place)]]
+        self._restart(restarted[restarted >= 0])
+        offsets = slots["offset"].copy() if slots["fresh"].any() else slots["offset"]
+        judged, deviations = self._deviations(moment, starts, rows)
+        self._warm_up(judged, deviations, offsets)
         ended = np.flatnonzero((deviations == -np.inf) & slots["told"])
         new = np.flatnonzero(np.isfinite(deviations))
         slots["told"][new] = True
@@ -121,8 +133,42 @@ class PeerDetector(MomentDetector):
         values = deviations[new, None].astype(np.float64)
         return Results(moment.times[ids], ids, values, slots.ids[ended], np.full(len(ended), moment.at))
 
-    def _deviations(self, moment: Moment, starts: Ints, rows: Ints) -> NDArray[np.float32]:
-        """By row: of members with a new sample; -inf where there are too few peers, else NaN."""
+    def _restart(self, rows: Ints) -> None:
+        """These members begin anew; those with an alarm on learn it beside what judges them."""
+        slots, warm_up = self._slots, self.settings.warm_up
+        on = np.abs(slots["last"][rows]) > 1
+        slots["fresh"][rows[on]] = warm_up
+        slots["silent"][rows[~on]] = warm_up
+        slots["fresh"][rows[~on]] = 0
+        for name in ("fresh_offset", "fresh_spread"):
+            slots[name][rows] = 0.0
+        for name in (*_MEMORY[1:], "counts"):  # the level is the group's
+            slots[name][rows[~on]] = 0
+
+    def _warm_up(self, new: Flags, told: NDArray[np.float32], offsets: NDArray[np.float32]) -> None:
+        """What restarts do to members with a new sample: silence, or a second memory that takes over."""
+        slots = self._slots
+        slots["last"][new] = np.nan_to_num(told[new], neginf=0.0)
+        silent = np.flatnonzero(new & (slots["silent"] > 0))
+        told[silent] = -np.inf
+        slots["silent"][silent] -= 1
+        rows = np.flatnonzero(new & (slots["fresh"] > 0))
+        if not len(rows):
+            return
+        weight = 1.0 / (self.settings.warm_up + 1 - slots["fresh"][rows])
+        off = self._asked[0, rows] + offsets[rows] - slots["fresh_offset"][rows]  # from the kernel: RESIDUAL
+        slots["fresh_offset"][rows] += weight * off
+        slots["fresh_spread"][rows] += weight * (np.abs(off) - slots["fresh_spread"][rows])
+        slots["fresh"][rows] -= 1
+        over = rows[slots["fresh"][rows] == 0]
+        for name in _MEMORY[3:]:
+            slots[name][over] = 0.0
+        for name in ("offset", "spread"):
+            slots[name][over] = slots[f"fresh_{name}"][over]
+        slots["counts"][over] = self.settings.warm_up
+
+    def _deviations(self, moment: Moment, starts: Ints, rows: Ints) -> tuple[Flags, NDArray[np.float32]]:
+        """By row whether there is a new sample, and its deviation; -inf where there are too few peers."""
         from detectors.peers.kernel import ASKED, compare, judge
 
         slots, params = self._slots, self._params
@@ -137,7 +183,7 @@ class PeerDetector(MomentDetector):
         )  # fmt: skip
         judge(asked, memory, slots["counts"], new, told, params)
         told[new & (slots["counts"] < _LEAST)] = np.nan
-        return told
+        return new, told
 
     def snapshot(self, size: int) -> State:
         """Copies of all that it keeps of its members."""

@@ -118,6 +118,15 @@ class Ensemble:
         """
         self._forget(entities[~calibration.alarmed(self._own[entities], self._params)])
 
+    def anew(self, entities: Ints) -> None:
+        """These warm up again, alarm or not."""
+        self._forget(entities)
+
+    @property
+    def warm_up(self) -> int:
+        """Rows of an entity before its first score."""
+        return self._warm_up
+
     def _forget(self, entities: Ints) -> None:
         self._baseline.restart(entities)
         self._own[entities] = calibration.blank(len(entities))

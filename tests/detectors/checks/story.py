@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from detectors import restarts
 from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, PEER_DEVIATION, SCORE, TREND_ETA
 from detectors.engine import Scoring
 from detectors.settings import DetectorSettings
@@ -72,6 +73,7 @@ class Variation:
     gaps: bool = False
     odd_values: bool = False
     reset_at: int = -1
+    restarted_at: int = -1  # everything: GPUs, engine and host
     fault: bool = True
 
 
@@ -113,6 +115,8 @@ class Telling:
             now = START + tick * STEP
             self.window.advance(now)
             self._scrape(tick, now)
+            if tick == variation.restarted_at:  # what tells of a restart has tests of its own
+                self.scoring._cleaning.restarts.pending[:] = restarts.JUDGED | restarts.PLAIN
             if tick % variation.cadence == variation.cadence - 1:
                 self.scoring.step(now)
             if tick in variation.restart_at:

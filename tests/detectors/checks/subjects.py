@@ -10,6 +10,8 @@ from detectors.settings import DetectorSettings
 SETTINGS = DetectorSettings(entities=EntitySettings(warm_up="10m", sample=256, trees=16))
 WARM: dict[str, int] = {"level": 130}
 """Ticks after which no false alarm is forgiven, by detector."""
+QUIET = 20
+"""Ticks after a restart that are part of every warm-up."""
 CUSTOM: dict[str, dict[str, Any]] = {
     "trees": {"use": "river.anomaly.HalfSpaceTrees", "arguments": {"n_trees": 5, "window_size": 40}},
     "adwin": {"use": "river.drift.ADWIN", "arguments": {"clock": 4, "delta": 0.05}},

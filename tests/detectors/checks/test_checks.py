@@ -14,6 +14,8 @@ from telemetry.window import Window
 from tests.detectors.checks.story import (
     FAULT,
     PLAIN,
+    START,
+    STEP,
     TICKS,
     History,
     Telling,
@@ -21,7 +23,7 @@ from tests.detectors.checks.story import (
     of,
     scores,
 )
-from tests.detectors.checks.subjects import CUSTOM, SETTINGS, WARM, with_custom
+from tests.detectors.checks.subjects import CUSTOM, QUIET, SETTINGS, WARM, with_custom
 
 DETECTORS: dict[str, Detector] = {one.name: one for one in Scoring(Window(), SETTINGS).detectors}
 
@@ -120,6 +122,31 @@ def test_a_reset_is_no_anomaly(name: str) -> None:
         if key[2] == "vllm:generation_tokens_total" and abs(value) > 1 and 150 <= tick < 155
     ]
     assert of_counter == []
+
+
+def test_after_a_restart_of_what_is_watched_nothing_is_said_for_a_warm_up(name: str) -> None:
+    if TREND_ETA in DETECTORS[name].results:
+        return  # what fills up goes on where it was; what is given back is seen by its fall
+    said = of(told(Variation(ticks=180, restarted_at=150, fault=False), name), name)
+    ticks = [(time - START) // STEP for rows in said.values() for time, _ in rows]
+    assert any(tick < 150 for tick in ticks)
+    assert [tick for tick in ticks if 150 <= tick < 150 + QUIET] == []
+
+
+def test_a_restart_of_what_is_watched_ends_no_alarm(name: str) -> None:
+    at = 210
+    known = {(key, tick): value for key, tick, value in scores(told(PLAIN, name), name)}
+    after = {
+        (key, tick): value
+        for key, tick, value in scores(told(Variation(ticks=at + 6, restarted_at=at), name), name)
+    }
+    on = {key for (key, tick), value in known.items() if tick == at - 1 and abs(value) > 1}
+    assert on or name in ("cusum", "trend", *CUSTOM)
+    for key in on:
+        assert abs(after[key, at]) > 1, "judged by what was known"
+        assert math.copysign(1, after[key, at]) == math.copysign(1, known[key, at])
+    if name != "cusum":  # it goes on where level does
+        assert {key for key, tick in after if tick >= at} <= on, "all others are silent"
 
 
 def test_a_restart_in_the_middle_changes_nothing(name: str) -> None:

@@ -66,7 +66,7 @@ def test_each_step_is_the_recipes(seed: int) -> None:
         time = START + place * STEP
         core = StreamingCore(own)
         if place:
-            core.restore({"state": packed(states, ids, time - STEP, 40)}, 40)
+            core.restore({**core.snapshot(40), "state": packed(states, ids, time - STEP, 40)}, 40)
         found = told(core, row[None], ids, place)[0]
         hour = time // 3_600_000 % 24
         wanted = [recipe.step(state, hour, value, params) for state, value in zip(states, row, strict=True)]
