@@ -19,6 +19,7 @@ import numpy as np
 from detectors.contract import Columns
 from detectors.engine import Scoring
 from detectors.streaming.core import StreamingCore
+from detectors.streaming.vector import HOT
 from model.labels import Labels
 from telemetry.bits import Floats
 from telemetry.window import Window
@@ -81,7 +82,7 @@ def kernel(series: int, rounds: int, bandwidth: float) -> None:
         play(round_)
     spent = [timed(lambda: play(WARM + round_)) for round_ in range(rounds)]  # noqa: B023
     rate, bytes_ = series / median(spent), core.bytes / series
-    touched = 2 * (bytes_ - 23 * 4) + 3 * 8 + 4 * 8  # all but 23 slots of the season; what comes and goes
+    touched = 2 * 4 * (len(HOT) + 1) + 3 * 8 + 4 * 8  # what is hot, and the time; what comes and goes
     limit = bandwidth * 1e9 / touched
     more = f", {bytes_:.0f} bytes a series; memory alone would allow {limit / 1e6:.0f} M ({rate / limit:.0%})"
     show("whole recipe", series, rate, more)

@@ -36,7 +36,7 @@ class LevelDetector(StreamDetector):
     """
 
     name = "level"
-    version = 2
+    version = 3
     fails = "A slow drift is learned as normal, and a shift that lasts stops being anomalous."
     results = (SCORE, EXPECTED_LOW, EXPECTED_HIGH)
 
@@ -83,7 +83,7 @@ class CusumDetector(StreamDetector):
     """
 
     name = "cusum"
-    version = 2
+    version = 3
     fails = (
         "A drift that the level follows is not seen, and neighbouring values that resemble each other add up."
     )

@@ -1,9 +1,10 @@
 """The compiled pass over samples: gathers what belongs together, judges it, and puts the state back.
 
-The state lies in *blocks* of LANES series: row by row, each row one number of each series, first what KEPT
-names, then the time of the last sample (as bits of an unsigned 32-bit number of ms) and the 24 slots of the
-season. Of a block every sample touches KEPT, the time and one slot. Samples of one block that follow one
-another are judged in one go; a lane without a sample is computed and thrown away.
+The state lies in *blocks* of LANES series: row by row, each row one number of each series, first what HOT
+names, then the time of the last sample (as bits of an unsigned 32-bit number of ms), the moments of the tails
+and the 24 slots of the season, two in a number. Every sample reads and writes what is HOT and the time. The
+rest is read where a cluster has ended or another hour has begun, lane by lane. Samples of one block that
+follow one another are judged in one go; a lane without a sample is computed and thrown away.
 """
 
 from __future__ import annotations
@@ -24,11 +25,18 @@ from detectors.streaming.choose import larger, smaller
 from detectors.streaming.vector import (
     AFTER,
     ELAPSED,
-    KEPT,
+    ENDED,
+    FORM,
+    HOT,
+    HOUR,
     LANES,
+    RARE,
     SCORE,
-    SEASON,
     SHEET,
+    SLOT,
+    TAIL,
+    TAILS,
+    TOP,
     VALUE,
     judge,
 )
@@ -38,9 +46,10 @@ log = logging.getLogger("fleetowl.detectors")
 _HOUR = 3_600_000  # ms
 _SHIFT = LANES.bit_length() - 1
 _LANE = LANES - 1
-_TIME = len(KEPT) * LANES
-_SLOTS = _TIME + LANES
-BLOCK = _SLOTS + 24 * LANES
+_TIME = len(HOT) * LANES
+_MOMENTS = _TIME + LANES
+_SEASON = _MOMENTS + 2 * len(recipe.STATISTICS) * LANES
+BLOCK = _SEASON + 12 * LANES
 """Numbers of a block."""
 _LARGEST = 1e30  # float32 ends at 3e38; a few sums and products must still fit
 
@@ -82,24 +91,54 @@ def _take_some(times, ids, values, start, sheet, clock, lanes):  # type: ignore[
 
 
 @njit(error_model="numpy")
-def _judge_block(block, bits, slot, sheet, clock, params):  # type: ignore[no-untyped-def]
-    for place in range(SEASON):
-        sheet[place] = block[place]
-    for lane in range(LANES):
-        sheet[SEASON + lane] = block[slot + lane]
+def _turn(block, bits, lane, hour):  # type: ignore[no-untyped-def]
+    """Put the season of the hour that is over into its place and take the next; see recipe._turn."""
+    before = int(block[HOUR + lane]) % 24
+    place, shift = _SEASON + before // 2 * LANES + lane, np.uint32(before % 2 * 16)
+    kept = bits[place] & (np.uint32(0xFFFF0000) >> shift)
+    block[SLOT + lane] = choose.short(block[SLOT + lane])
+    bits[place] = kept | ((bits[SLOT + lane] >> np.uint32(16)) << shift)
+    place, shift = _SEASON + hour % 24 // 2 * LANES + lane, np.uint32(hour % 24 % 2 * 16)
+    bits[SLOT + lane] = (bits[place] >> shift) << np.uint32(16)
+    block[HOUR + lane] = hour
+
+
+@njit(error_model="numpy")
+def _judge_block(block, bits, sheet, clock, params):  # type: ignore[no-untyped-def]
     for lane in range(LANES):
         sheet[ELAPSED + lane] = np.float32(np.int32(clock[lane] - bits[_TIME + lane]))
     budget, warm_up, hold, floor, max_score = params[0], params[1], params[2], params[3], params[4]
     for lane in range(len(clock)):  # a number that the compiler does not know: else it unrolls, scalar
-        judge(sheet, lane, budget, warm_up, hold, floor, max_score)
+        judge(block, sheet, lane, budget, warm_up, hold, floor, max_score)
 
 
 @njit(error_model="numpy")
-def _store_all(block, bits, slot, sheet, clock, out):  # type: ignore[no-untyped-def]
-    for place in range(SEASON):
-        block[place] = sheet[AFTER + place]
+def _settle(block, sheet, lane):  # type: ignore[no-untyped-def]
+    """Clusters have ended in this lane: what recipe.settle says of their tails."""
+    ended, count = int(sheet[ENDED + lane]), float(block[lane])
+    for statistic in range(len(recipe.STATISTICS)):
+        if ended >> statistic & 1:
+            at, moments = TAILS + statistic * TAIL + lane, _MOMENTS + 2 * statistic * LANES + lane
+            edge, rare, top = float(block[at]), float(block[at + RARE]), float(block[at + TOP])
+            excess, record = float(block[moments]), float(block[moments + LANES])
+            rare, excess, record, width, shape = recipe.settle(
+                statistic, edge, rare, top, excess, record, count
+            )
+            sheet[at + RARE], sheet[at + FORM] = rare, choose.joined(width, shape)
+            block[moments], block[moments + LANES] = excess, record
+
+
+@njit(error_model="numpy")
+def _store_all(block, bits, sheet, clock, out):  # type: ignore[no-untyped-def]
+    ended = np.float32(0)
     for lane in range(LANES):
-        block[slot + lane] = sheet[AFTER + SEASON + lane]
+        ended += sheet[ENDED + lane]
+    if ended > 0:
+        for lane in range(LANES):
+            if sheet[ENDED + lane] > 0:
+                _settle(block, sheet, lane)
+    for place in range(AFTER):
+        block[place] = sheet[place]
     for lane in range(LANES):
         bits[_TIME + lane] = clock[lane]
     for column in range(4):
@@ -108,10 +147,10 @@ def _store_all(block, bits, slot, sheet, clock, out):  # type: ignore[no-untyped
 
 
 @njit(error_model="numpy")
-def _store_one(block, bits, slot, sheet, clock, lane, place, out):  # type: ignore[no-untyped-def]
-    for row in range(0, SEASON, LANES):
-        block[row + lane] = sheet[AFTER + row + lane]
-    block[slot + lane] = sheet[AFTER + SEASON + lane]
+def _store_one(block, bits, sheet, clock, lane, place, out):  # type: ignore[no-untyped-def]
+    _settle(block, sheet, lane)
+    for row in range(0, AFTER, LANES):
+        block[row + lane] = sheet[row + lane]
     bits[_TIME + lane] = clock[lane]
     for column in range(4):
         out[column, place] = sheet[SCORE + column * LANES + lane]
@@ -125,17 +164,27 @@ def _score(times, ids, values, blocks, all_bits, params, out):  # type: ignore[n
     start, end = 0, len(ids)
     while start < end:
         block, bits = blocks[ids[start] >> _SHIFT], all_bits[ids[start] >> _SHIFT]
-        slot = _SLOTS + times[start] // _HOUR % 24 * LANES
+        hour = times[start] // _HOUR % 168
         stop = start + LANES
         if stop <= end and _take_run(times[start:stop], ids[start:stop], values[start:stop], sheet, clock):
-            _judge_block(block, bits, slot, sheet, clock, params)
-            _store_all(block, bits, slot, sheet, clock, out[:, start:stop])
+            other = np.float32(0)
+            for lane in range(LANES):
+                other += abs(block[HOUR + lane] - np.float32(hour))
+            if other > 0:
+                for lane in range(LANES):
+                    if block[HOUR + lane] != hour:
+                        _turn(block, bits, lane, hour)
+            _judge_block(block, bits, sheet, clock, params)
+            _store_all(block, bits, sheet, clock, out[:, start:stop])
             start = stop
             continue
         held = _take_some(times, ids, values, start, sheet, clock, lanes)
-        _judge_block(block, bits, slot, sheet, clock, params)
         for taken in range(held):
-            _store_one(block, bits, slot, sheet, clock, lanes[taken], start + taken, out)
+            if block[HOUR + lanes[taken]] != hour:
+                _turn(block, bits, lanes[taken], hour)
+        _judge_block(block, bits, sheet, clock, params)
+        for taken in range(held):
+            _store_one(block, bits, sheet, clock, lanes[taken], start + taken, out)
         start += held
 
 
@@ -143,9 +192,27 @@ def fresh(count: int) -> NDArray[np.float32]:
     """Blocks of series that have had no sample."""
     start = np.zeros(len(recipe.STATE), np.float32)
     recipe._start(start, 0.0)
-    block = np.zeros(BLOCK, np.float32)
-    block[: recipe.SEASON * LANES] = np.repeat(start[: recipe.SEASON], LANES)
-    return np.tile(block, (count, 1))
+    return np.tile(np.repeat(packed(start[None], 0, 0)[0].view(np.float32), LANES), (count, 1))
+
+
+def packed(states: NDArray[np.float32], interval: float, time: int) -> NDArray[np.uint32]:
+    """The numbers of blocks, `[n, BLOCK / LANES]`, of the recipe's states `[n, STATE]` at the time `time`."""
+    bits = np.ascontiguousarray(states, np.float32).view(np.uint32)
+    tails = bits[:, recipe.TAILS : recipe.EXCESSES].reshape(len(bits), -1, recipe.WIDTH)
+    forms = (tails[..., 3:4] & 0xFFFF0000) | (tails[..., 4:5] >> 16)
+    season = bits[:, recipe.SEASON :]
+    few = np.array([np.float32(interval).view(np.uint32), time & 0xFFFFFFFF], np.uint32)
+    few = np.tile(few, (len(bits), 1))
+    return np.hstack(
+        [
+            bits[:, : recipe.TAILS],
+            few[:, :1],
+            np.concatenate([tails[..., :3], forms], axis=-1).reshape(len(bits), -1),
+            few[:, 1:],
+            bits[:, recipe.EXCESSES : recipe.SEASON],
+            (season[:, ::2] >> 16) | (season[:, 1::2] & 0xFFFF0000),
+        ]
+    )
 
 
 def _stamp() -> int:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from detectors.streaming.choose import short
 from detectors.streaming.settings import StreamingSettings
 from telemetry.bits import Floats, Ints
 
@@ -19,12 +20,16 @@ _HOUR = 3_600_000
 
 TAIL_STATE: tuple[str, ...] = (
     "edge",  # where the tail begins: what 5 % of all samples exceed
-    "excess",  # mean height of the clusters above it
-    "rate",  # clusters per sample
+    "rare",  # -log of the clusters per sample above it
     "top",  # the highest value of the cluster that is on; 0: none is
+    "width",  # of the tail and
+    "shape",  # by what was known when the last cluster ended; 16 bits each
+)
+MOMENTS: tuple[str, ...] = (
+    "excess",  # mean height of the clusters above the edge
     "record",  # the highest cluster ever, above the edge
 )
-STATISTICS: tuple[str, ...] = ("spike", "fast", "slow", "far", "drift", "shift")
+STATISTICS: tuple[str, ...] = ("spike", "slow", "far", "drift", "shift")
 STATE: tuple[str, ...] = (
     "count",  # values learned from
     "level",
@@ -36,8 +41,7 @@ STATE: tuple[str, ...] = (
     "season_error",  # and with it
     "quantum",  # the smallest move that was ever seen
     "last",  # the value before
-    "fast",  # the residual over the last few samples, in scales
-    "slow",  # and over some more
+    "slow",  # the residual over the last few samples, in scales
     "drift",  # distance from the far level over the last 15 samples, in far scales
     "rise",  # CUSUM; -1: a change was said, and the level has not come to it yet
     "fall",
@@ -45,18 +49,21 @@ STATE: tuple[str, ...] = (
     "since",  # samples that it has been said for; negative: samples that it has been silent for
     "run",  # samples since the last move
     "longest",  # the longest run before
+    "hour",  # of the week, that `slot` is of
+    "slot",  # the season of this hour, which is in its place below when the hour is over
     *(f"{statistic}_{field}" for statistic in STATISTICS for field in TAIL_STATE),
-    *(f"season_{hour}" for hour in range(24)),
+    *(f"{statistic}_{field}" for statistic in STATISTICS for field in MOMENTS),
+    *(f"season_{hour}" for hour in range(24)),  # 16 bits each
 )
 (
     COUNT, LEVEL, SEASONAL, SCALE, FAR_LEVEL, FAR_SCALE, PLAIN_ERROR, SEASON_ERROR, QUANTUM, LAST,
-    FAST, SLOW, DRIFT, RISE, FALL, PEAK, SINCE, RUN, LONGEST, SPIKE_TAIL,
-) = range(20)  # fmt: skip
-_WIDTH = len(TAIL_STATE)
-FAST_TAIL, SLOW_TAIL, FAR_TAIL, DRIFT_TAIL, SHIFT_TAIL, SEASON = range(
-    SPIKE_TAIL + _WIDTH, SPIKE_TAIL + 7 * _WIDTH, _WIDTH
-)
-_EXCESS, _RATE, _TOP, _RECORD = 1, 2, 3, 4  # places in a tail; its edge is the first
+    SLOW, DRIFT, RISE, FALL, PEAK, SINCE, RUN, LONGEST, HOUR, SLOT, TAILS,
+) = range(21)  # fmt: skip
+WIDTH = len(TAIL_STATE)
+SPIKE, SLOWLY, FAR, DRIFTING, SHIFT = range(len(STATISTICS))
+EXCESSES = TAILS + WIDTH * len(STATISTICS)
+SEASON = EXCESSES + 2 * len(STATISTICS)
+_RARE, _TOP, _WIDE, _SHAPE = 1, 2, 3, 4  # places in a tail; its edge is the first
 
 PARAMS: tuple[str, ...] = (
     "target",  # nats of a score of 1
@@ -73,14 +80,13 @@ TARGET, CHANGE_TARGET, WARM_UP, FLOOR, MAX_SCORE, HOLD, PER_DAY = range(7)
 _LEVEL_WEIGHT = 0.02
 _SCALE_WEIGHT = 0.01
 _FAR_WEIGHT = 1 / 4_000
-_FAST = 0.3  # a step of 3 sigma shows within 4 samples
-_SLOW = 0.06
+_SLOW = 0.15
 _DRIFT = 0.06
 _SEASON_WEIGHT = 0.1  # of a day: what happens once moves an hour of the season by a tenth
 _SEASON_GAIN = 0.9  # the season is used when it leaves less than this part of the error
 # Robustness, in scales. What is beyond says "far" and no more.
 _CLIP = 5.0  # of updates of level and scale
-_REACH = 8.0  # of the fast and slow residual
+_REACH = 8.0  # of the slow residual
 _FAR_REACH = 20.0
 _NEAR_REACH = 3.0  # of CUSUM: no single sample makes a change
 _ALLOWANCE = 1.0  # of CUSUM
@@ -96,13 +102,14 @@ _OUTLIER_RECORD = 15.0  # for the record 15; or a third of it more than the reco
 _MEMORY = 20_000.0  # samples that a record can be the highest of
 # The shape of a tail grows with how far its record is beyond what an exponential tail would give. Of what
 # the smoothed statistics reach only a part counts, for they are cut at a reach.
-_HEAVY, _EXPECTED = 0.1, 0.0
-_HEAVY_CUT, _EXPECTED_CUT = 0.2, 0.8
-_HEAVIEST = 0.4
+_HEAVY = (0.1, 0.2, 0.1, 0.1, 0.2)
+_EXPECTED = (0.0, 0.8, 0.0, 0.0, 0.8)
+_LIGHTEST, _HEAVIEST = 0.02, 0.4
 _RECORD_SHARE = 0.4
-_LEAST_EXCESS = 0.05
+_LEAST_WIDTH = 0.05
+_RAREST = 13.8  # one cluster in a million samples
 _INDEPENDENT = 4.0  # of the statistics: they largely see the same
-_START = ((2.5, 0.7), (1.2, 0.3), (0.6, 0.2), (3.0, 0.8), (1.5, 0.5), (3.0, 1.5))  # edges, excesses
+_START = ((2.5, 0.7), (0.6, 0.2), (3.0, 0.8), (1.5, 0.5), (3.0, 1.5))  # edges, excesses
 # Gate.
 _OVER = 0.7  # an excursion is over when the score was below this
 _REST = 12.0  # for so many samples; until then only a new height is told:
@@ -151,55 +158,64 @@ def _within(value, bound):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _shape(at, record):  # type: ignore[no-untyped-def]
-    """Of the tail at `at`, whose record is in parts of what an exponential tail would give."""
-    if at in (FAST_TAIL, SLOW_TAIL, SHIFT_TAIL):
-        return min(_HEAVY_CUT * (record - _EXPECTED_CUT), _HEAVIEST)
-    return min(_HEAVY * (record - _EXPECTED), _HEAVIEST)
+def settle(statistic, edge, rare, top, excess, record, count):  # type: ignore[no-untyped-def]
+    """A cluster is over: rare, excess, record, width and shape of the tail by what is known now.
+
+    Heights above the edge have a generalised Pareto tail with the mean excess as its scale. Its shape comes
+    from the record: the highest of N exponential heights is about log(N) mean excesses; the further the
+    record is, the heavier is the tail. Source: Siffer et al., "Anomaly detection in streams with extreme
+    value theory" (2017), with declustering (Leadbetter, 1991), and moments instead of likelihoods.
+    """
+    weight = max(_RATE_WEIGHT, 1.0 / (count + 30.0))
+    rare = -math.log(math.exp(-rare) * (1.0 - weight) + weight)
+    height = max(top - edge, 0.0)
+    weight = max(_EXCESS_WEIGHT, 1.0 / (5.0 + _TAIL * count))
+    excess = max(excess + weight * (min(height, _OUTLIER * excess) - excess), 1e-6)
+    record = max(record, min(height, _OUTLIER_RECORD * max(excess, record / 3.0)))
+    width, shape = _form(statistic, rare, excess, record, count)
+    return rare, excess, record, width, shape
 
 
 @njit(cache=True)
-def _nats(state, at, value):  # type: ignore[no-untyped-def]
-    """How rare a statistic is: -log of the rate of clusters (per sample) that reach it.
+def _form(statistic, rare, excess, record, count):  # type: ignore[no-untyped-def]
+    clusters = max(math.log(min(count + 2.0, _MEMORY)) - rare, 0.5)
+    shape = _HEAVY[statistic] * (record / (excess * clusters) - _EXPECTED[statistic])
+    shape = min(max(shape, _LIGHTEST), _HEAVIEST)
+    width = max(excess, _RECORD_SHARE * record / clusters) * (1.0 - shape)
+    return short(width), short(shape)
 
-    Peaks over threshold: clusters above the edge come at a rate, and their heights have a generalised
-    Pareto tail with the mean excess as its scale. Its shape comes from the record: the highest of N
-    exponential heights is about log(N) mean excesses; the further the record is, the heavier is the tail.
-    Source: Siffer et al., "Anomaly detection in streams with extreme value theory" (2017), with
-    declustering (Leadbetter, 1991), and moments instead of likelihoods.
+
+@njit(cache=True)
+def _nats(state, statistic, value):  # type: ignore[no-untyped-def]
+    """How rare a value is: -log of the rate of clusters (per sample) that reach it, by peaks over threshold.
+
+    Clusters above the edge come at a rate, and their heights have the tail that `settle` knows.
     """
-    edge = state[at]
-    rare = -math.log(max(state[at + _RATE], 1e-6))
+    at = TAILS + statistic * WIDTH
+    edge, rare, shape = state[at], state[at + _RARE], state[at + _SHAPE]
     if value <= edge:
         return rare * value / edge
-    clusters = max(math.log(min(state[COUNT] + 2.0, _MEMORY)) - rare, 0.5)
-    excess, record = state[at + _EXCESS], state[at + _RECORD]
-    shape = _shape(at, record / (excess * clusters))
-    height = (value - edge) / max(excess, _RECORD_SHARE * record / clusters)
-    if shape < 0.01:
-        return rare + height
-    return rare + math.log(1.0 + shape / (1.0 - shape) * height) / shape
+    return rare + math.log(1.0 + shape * (value - edge) / state[at + _WIDE]) / shape
 
 
 @njit(cache=True)
-def _learn_tail(state, at, value, count):  # type: ignore[no-untyped-def]
-    edge, excess, top = state[at], state[at + _EXCESS], state[at + _TOP]
-    pace = max(_EDGE_STEP, 2.0 / (count + 1.0)) * max(excess, _LEAST_EXCESS)
-    over = 0.0
+def _learn_tail(state, statistic, value, count):  # type: ignore[no-untyped-def]
+    at, moments = TAILS + statistic * WIDTH, EXCESSES + 2 * statistic
+    edge, rare, top, width = state[at], state[at + _RARE], state[at + _TOP], state[at + _WIDE]
+    pace = max(_EDGE_STEP, 2.0 / (count + 1.0)) * max(width, _LEAST_WIDTH)
     if value > edge:
         state[at] = edge + pace * (1.0 - _TAIL)
         state[at + _TOP] = max(top, value)
     else:
-        state[at] = max(edge - pace * _TAIL, 0.1 * excess)
+        state[at] = max(edge - pace * _TAIL, 0.1 * width)
     if top > 0.0 and value < _HYSTERESIS * edge:
-        over = 1.0
-        height = max(top - edge, 0.0)
-        record = state[at + _RECORD]
-        weight = max(_EXCESS_WEIGHT, 1.0 / (5.0 + _TAIL * count))
-        state[at + _EXCESS] = max(excess + weight * (min(height, _OUTLIER * excess) - excess), 1e-6)
-        state[at + _RECORD] = max(record, min(height, _OUTLIER_RECORD * max(excess, record / 3.0)))
         state[at + _TOP] = 0.0
-    state[at + _RATE] += max(_RATE_WEIGHT, 1.0 / (count + 30.0)) * (over - state[at + _RATE])
+        excess, record = state[moments], state[moments + 1]
+        rare, excess, record, width, shape = settle(statistic, edge, rare, top, excess, record, count)
+        state[at + _RARE], state[moments], state[moments + 1] = rare, excess, record
+        state[at + _WIDE], state[at + _SHAPE] = width, shape
+    else:  # log(1 - weight) is nearly -weight
+        state[at + _RARE] = min(rare + max(_RATE_WEIGHT, 1.0 / (count + 30.0)), _RAREST)
 
 
 @njit(cache=True)
@@ -208,25 +224,36 @@ def _start(state, value):  # type: ignore[no-untyped-def]
     for field in (LEVEL, SEASONAL, FAR_LEVEL, LAST):
         state[field] = value
     state[SINCE] = -_REST
-    for kind in range(6):
-        at = SPIKE_TAIL + kind * _WIDTH
-        state[at], state[at + _EXCESS], state[at + _RATE] = _START[kind][0], _START[kind][1], _TAIL
+    for statistic in range(len(_START)):
+        at, (edge, excess) = TAILS + statistic * WIDTH, _START[statistic]
+        state[at], state[at + _RARE], state[EXCESSES + 2 * statistic] = edge, -math.log(_TAIL), excess
+        state[at + _WIDE], state[at + _SHAPE] = _form(statistic, -math.log(_TAIL), excess, 0.0, 0.0)
 
 
 @njit(cache=True)
-def step(state, hour_of_day, value, params):  # type: ignore[no-untyped-def]
+def _turn(state, hour):  # type: ignore[no-untyped-def]
+    """Put the season of the hour that is over into its place, and take that of the hour which begins."""
+    if state[HOUR] != hour:
+        state[SEASON + int(state[HOUR]) % 24] = short(state[SLOT])
+        state[HOUR], state[SLOT] = hour, state[SEASON + hour % 24]
+
+
+@njit(cache=True)
+def step(state, hour, value, params):  # type: ignore[no-untyped-def]
     """Score one value by what was known before it, then learn from it.
 
-    `state` holds the fields of STATE (all 0 before the first value) and is changed in place, `hour_of_day`
-    is 0-23 (UTC), `params` come from `params_of`. Returns score, low, high, change: NaN in warm-up, or if the
-    value is not finite, which leaves the state alone.
+    `state` holds the fields of STATE (all 0 before the first value) and is changed in place, `hour`
+    is that of the week (0-167, UTC, from Thursday on, as the epoch), `params` come from `params_of`. Returns
+    score, low, high, change: NaN in warm-up, or if the value is not finite, which leaves the state alone.
     """
     if not math.isfinite(value):
         return math.nan, math.nan, math.nan, math.nan
     count = state[COUNT]
     if count == 0.0:
         _start(state, value)
-    season = state[SEASON + hour_of_day]
+        state[HOUR] = hour
+    _turn(state, hour)
+    season = state[SLOT]
     seasonal = count > 2.0 * params[PER_DAY] and state[SEASON_ERROR] < _SEASON_GAIN * state[PLAIN_ERROR]
     centre = state[SEASONAL] + season if seasonal else state[LEVEL]
     least = max(0.5 * state[QUANTUM], params[FLOOR] * max(abs(centre), abs(value)), 1e-30)
@@ -235,28 +262,27 @@ def step(state, hour_of_day, value, params):  # type: ignore[no-untyped-def]
     residual = value - centre
     z = _within(residual / scale, _UTMOST)
     far = _within((value - state[FAR_LEVEL] - (season if seasonal else 0.0)) / far_scale, _UTMOST)
-    fast = state[FAST] + _FAST * (_within(z, _REACH) - state[FAST])
     slow = state[SLOW] + _SLOW * (_within(z, _REACH) - state[SLOW])
     drift = state[DRIFT] + _DRIFT * (_within(far, _FAR_REACH) - state[DRIFT])
     moved = abs(value - state[LAST])
     run = 0.0 if moved > _STILL * state[FAR_SCALE] else state[RUN] + 1.0
 
     rarest = _stuck(state, run)
-    for kind, statistic in enumerate((z, fast, slow, far, drift)):
-        rarest = max(rarest, _nats(state, SPIKE_TAIL + kind * _WIDTH, abs(statistic)))
+    for place, statistic in enumerate((z, slow, far, drift)):
+        rarest = max(rarest, _nats(state, place, abs(statistic)))
     raw = min(rarest / params[TARGET], params[MAX_SCORE])
-    half = scale * _reach_of(state, SPIKE_TAIL, params[TARGET])
+    half = scale * _reach_of(state, SPIKE, params[TARGET])
     change = _learn_shift(state, _within(z, _NEAR_REACH), slow, params)
     if count >= 10.0:
-        for kind, statistic in enumerate((z, fast, slow, far, drift)):
-            _learn_tail(state, SPIKE_TAIL + kind * _WIDTH, abs(statistic), count)
-        state[FAST], state[SLOW], state[DRIFT] = fast, slow, drift
+        for place, statistic in enumerate((z, slow, far, drift)):
+            _learn_tail(state, place, abs(statistic), count)
+        state[SLOW], state[DRIFT] = slow, drift
     _learn_run(state, run, moved)
     warm = count >= params[WARM_UP]
     bound, far_bound = (_CLIP * scale, _CLIP * far_scale) if warm else (_NONE, _NONE)
     _learn_level(state, residual, value, bound, params)
     _learn_far(state, value, season if seasonal else 0.0, far_bound)
-    _learn_season(state, hour_of_day, value, bound, far_bound, params)
+    _learn_season(state, value, bound, far_bound, params)
     state[LAST] = value
     state[COUNT] = count + 1.0
     if not warm:
@@ -265,19 +291,13 @@ def step(state, hour_of_day, value, params):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _reach_of(state, at, target):  # type: ignore[no-untyped-def]
+def _reach_of(state, statistic, target):  # type: ignore[no-untyped-def]
     """The value of a statistic at which its score is 1: `_nats`, the other way round."""
-    edge = state[at]
-    rare = -math.log(max(state[at + _RATE], 1e-6))
+    at = TAILS + statistic * WIDTH
+    edge, rare, shape = state[at], state[at + _RARE], state[at + _SHAPE]
     if target <= rare:
         return edge * target / rare
-    clusters = max(math.log(min(state[COUNT] + 2.0, _MEMORY)) - rare, 0.5)
-    excess, record = state[at + _EXCESS], state[at + _RECORD]
-    shape = _shape(at, record / (excess * clusters))
-    height = target - rare
-    if shape >= 0.01:
-        height = (math.exp(shape * height) - 1.0) * (1.0 - shape) / shape
-    return edge + height * max(excess, _RECORD_SHARE * record / clusters)
+    return edge + (math.exp(shape * (target - rare)) - 1.0) / shape * state[at + _WIDE]
 
 
 @njit(cache=True)
@@ -310,15 +330,15 @@ def _learn_shift(state, z, slow, params):  # type: ignore[no-untyped-def]
     One change is said once: after it CUSUM waits until the level has come to the new one.
     """
     if state[RISE] < 0.0:
-        if abs(slow) < 0.5 * state[SLOW_TAIL]:
+        if abs(slow) < 0.5 * state[TAILS + SLOWLY * WIDTH]:
             state[RISE] = state[FALL] = 0.0
         return 0.0
     rise = max(0.0, state[RISE] + z - _ALLOWANCE)
     fall = max(0.0, state[FALL] - z - _ALLOWANCE)
     height = max(rise, fall)
-    change = _nats(state, SHIFT_TAIL, height) / params[CHANGE_TARGET]
+    change = _nats(state, SHIFT, height) / params[CHANGE_TARGET]
     if state[COUNT] >= 10.0:
-        _learn_tail(state, SHIFT_TAIL, height, state[COUNT])
+        _learn_tail(state, SHIFT, height, state[COUNT])
         state[RISE], state[FALL] = rise, fall
         if change > 1.0:
             state[RISE] = -1.0
@@ -349,10 +369,10 @@ def _learn_far(state, value, season, bound):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _learn_season(state, hour_of_day, value, bound, far_bound, params):  # type: ignore[no-untyped-def]
+def _learn_season(state, value, bound, far_bound, params):  # type: ignore[no-untyped-def]
     """The season is the distance from the far level by hour of day; the rest has a level of its own."""
     count = state[COUNT] + 1.0
-    season, lived = state[SEASON + hour_of_day], count - params[PER_DAY]
+    season, lived = state[SLOT], count - params[PER_DAY]
     rest = _within(value - season - state[SEASONAL], bound)
     state[SEASONAL] += max(_LEVEL_WEIGHT, 1.0 / count) * rest
     if lived > 0.0 and count > 1.0:
@@ -360,7 +380,7 @@ def _learn_season(state, hour_of_day, value, bound, far_bound, params):  # type:
         state[SEASON_ERROR] += weight * (abs(rest) - state[SEASON_ERROR])
     weight = max(24.0 * _SEASON_WEIGHT / params[PER_DAY], 1.0 / (1.0 + count / 24.0))
     fresh = _within(value - state[FAR_LEVEL] - season, far_bound)
-    state[SEASON + hour_of_day] += min(weight, 1.0) * fresh
+    state[SLOT] += min(weight, 1.0) * fresh
 
 
 @njit(cache=True)
@@ -411,7 +431,7 @@ def run(times: Ints, values: Floats, settings: StreamingSettings | None = None) 
     """
     settings = settings or StreamingSettings()
     interval = int(np.median(np.diff(times))) if len(times) > 1 else 60_000
-    hours = (np.asarray(times, np.int64) // _HOUR) % 24
+    hours = (np.asarray(times, np.int64) // _HOUR) % 168
     out = np.full((4, len(values)), np.nan)
     params = params_of(settings, interval)
     _run(hours, np.asarray(values, np.float64), params, np.zeros(len(STATE), np.float32), out)
