@@ -79,7 +79,7 @@ TARGET, CHANGE_TARGET, WARM_UP, FLOOR, MAX_SCORE, HOLD, PER_DAY = range(7)
 # Time constants, in samples. The level follows in 50; the scale must be slower than what it judges.
 _LEVEL_WEIGHT = 0.02
 _SCALE_WEIGHT = 0.01
-_FAR_WEIGHT = 1 / 4_000
+_FAR_WEIGHT = 1 / 2_500
 _SLOW = 0.15
 _DRIFT = 0.06
 _SEASON_WEIGHT = 0.1  # of a day: what happens once moves an hour of the season by a tenth
