@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/.peers/usr/bin:$(PATH)
 
-.PHONY: help run demo install test acceptance lint bench dist requirements peers
+.PHONY: help run demo install test acceptance lint bench detection dist requirements peers
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,10 @@ lint: $(STAMP) ## ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 bench: $(STAMP) peers ## The measurements of bench/, each beside a named peer
-	@for one in codec window rules promql tick agent alerts demo; do echo "== $$one"; $(BIN)/python -m bench.$$one || exit 1; done
+	@for one in codec window rules promql tick agent alerts detectors entities peers demo; do echo "== $$one"; $(BIN)/python -m bench.$$one || exit 1; done
+
+detection: $(STAMP) ## How well the detectors do on labelled series: make detection DATA=DIR (docs/detection.md)
+	$(BIN)/python -m bench.detection --data "$(DATA)"
 
 dist: $(STAMP) ## A wheel in dist/
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip -q
