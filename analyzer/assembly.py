@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,6 +194,12 @@ def assemble(plan: Plan, now: int, timer: Callable[[], float] = lambda: 0.0) -> 
     pipeline.links = AckLinks(ack_key(settings.analyzer.state_directory))
     restore(database, pipeline.rooms, now)
     return pipeline
+
+
+def make_ready(settings: CentralSettings) -> None:
+    """Compile the detectors of this configuration, or load what an earlier start has compiled."""
+    log.info("the detectors are made ready; the first start on a machine compiles them: up to a minute")
+    warm_up(Scoring(Window(), settings.detectors), settings.analyzer.state_directory, time.perf_counter)
 
 
 def warm_up(scoring: Scoring, state_directory: Path, timer: Callable[[], float]) -> None:

@@ -34,12 +34,25 @@ def run_agent(path: Path | None) -> int:
 
 def run_analyzer(path: Path | None) -> int:
     """`fleetowl analyzer`."""
-    return asyncio.run(_run_central(path, with_agent=False))
+    return _central(path, with_agent=False)
 
 
 def run_up(path: Path | None) -> int:
     """`fleetowl up`: the analyzer, and an agent that pushes to it."""
-    return asyncio.run(_run_central(path, with_agent=True))
+    return _central(path, with_agent=True)
+
+
+def _central(path: Path | None, *, with_agent: bool) -> int:
+    """Make the detectors ready before the loop begins: compiling blocks it, and a signal shall end that."""
+    from analyzer.assembly import make_ready
+    from fleetowl.configuration import load
+
+    try:
+        make_ready(load(path))
+    except KeyboardInterrupt:
+        log.info("ended before the detectors were ready")
+        return 130
+    return asyncio.run(_run_central(path, with_agent=with_agent))
 
 
 def on_signals(stop: Callable[[], None], reload: Callable[[], None], hold: Hold | None = None) -> None:
