@@ -21,7 +21,6 @@ STRIDE = 5
 _LEARNED = 2_000  # rows of a machine's train part that river's detectors see
 _FITTED = 8_000  # and pyod's
 _QUANTILE = 0.999
-_GATE = 24
 
 PYOD = ("ECOD", "HBOS", "COPOD", "PCA", "IForest")
 RIVER = ("HalfSpaceTrees", "OneClassSVM", "GaussianScorer")
@@ -43,18 +42,7 @@ def over_series(rival: str, values: Floats, learned: int, seed: int) -> Floats:
     else:
         scores = _streamed(_pipeline(rival, seed), rows)
     scores[:LAGS] = np.nan
-    return onsets(scores / _unit(scores[LAGS:learned]))
-
-
-def onsets(scores: Floats) -> Floats:
-    """Only what is higher than all of the last 24 rows, else 0: NAB counts every row of an excursion.
-
-    >>> onsets(np.array([0.0, 2.0, 2.0, 1.0, 3.0])).tolist()
-    [0.0, 2.0, 0.0, 0.0, 3.0]
-    """
-    padded = np.concatenate([np.full(_GATE, -np.inf), np.nan_to_num(scores)])
-    before = np.lib.stride_tricks.sliding_window_view(padded[:-1], _GATE).max(axis=1)
-    return np.where(scores > before, scores, np.where(np.isnan(scores), np.nan, 0.0))
+    return scores / _unit(scores[LAGS:learned])
 
 
 def over_machine(rival: str, train: Floats, test: Floats, seed: int) -> Floats:
