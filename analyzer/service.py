@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from aiohttp import web
 
@@ -86,8 +87,7 @@ class Analyzer:
         except BaseException:
             self._claim.release()
             raise
-        self._fits = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fits")
-        self.pipeline.scoring.jobs.beside(self._fits, time.perf_counter)
+        self.pipeline.scoring.jobs.beside(partial(ThreadPoolExecutor, 1, "fits"), time.perf_counter)
         self.reloaded = True
         self._taken_over = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -162,7 +162,7 @@ class Analyzer:
         if self._keeping is not None:
             self._keeping.cancel()
         await self.snapshots.write()
-        self._fits.shutdown(wait=False, cancel_futures=True)
+        self.pipeline.scoring.jobs.close()
         self.pipeline.database.close()
         self._claim.release()
         log.info("the analyzer has stopped")

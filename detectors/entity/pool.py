@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +14,9 @@ from detectors.contract import State
 from detectors.entity.kinds import Kind
 from detectors.entity.models.baseline import RING
 from detectors.entity.models.ensemble import Ensemble, Verdict
-from detectors.entity.models.fit import MODELS
+from detectors.entity.models.fit import MODELS, Models
 from detectors.entity.settings import EntitySettings
+from detectors.jobs import Job
 from model.moment import SECOND
 from telemetry.bits import Flags, Floats, Ints
 
@@ -58,7 +60,7 @@ class Pool:
         self.title = kind.name
         self.patience = max(FRESH, 3 * key.interval)
         self.size = 0
-        self.fitted_at = 0  # ms, the moment at which the last fit was asked for
+        self.fitted_at = 0  # ms, the moment at which the fit of the models was asked for
         self.ensemble = Ensemble(width, key.interval, settings, seed)
         self.print: Ints = np.zeros(0, np.int64)
         self.last: Ints = np.zeros(0, np.int64)  # ms, the newest sample of the last row
@@ -112,6 +114,15 @@ class Pool:
             over = waiting[~on | (self.waits[waiting] == 0)]
             self.waits[over] = 0
             self.ensemble.anew(over)
+
+    def job(self) -> Job:
+        """The fit of its models; when that is lost, another one will be due in some minutes."""
+        at = int(self.last[: self.size].max(initial=0))
+        return Job(self.title, self.ensemble.job(), partial(self._adopt, at), self.ensemble.lost)
+
+    def _adopt(self, at: int, models: Models) -> None:
+        self.ensemble.adopt(models)
+        self.fitted_at = at
 
     def silence(self, numbers: Ints) -> Flags:
         """Nothing is said of these any more; returns the features that were named, `[m, features]`."""

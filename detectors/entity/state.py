@@ -148,8 +148,7 @@ class StateDetector(MomentDetector):
         """The fits that are due."""
         for pool in self.pools:
             if pool.ensemble.due():
-                pool.fitted_at = int(pool.last[: pool.size].max(initial=0))
-                yield Job(pool.title, pool.ensemble.job(), pool.ensemble.adopt)
+                yield pool.job()
 
     def remap(self, remap: IdRemap) -> None:
         """Follow a renumbering: what is known of entities stays, their series are looked for again."""
@@ -298,12 +297,14 @@ class StateDetector(MomentDetector):
         return Pool(key, KINDS[key.kind], self.settings, self._seed)
 
     def _sweep(self, at: int) -> None:
-        """Once an hour, let go of entities that are long gone."""
+        """Once an hour, let go of entities that are long gone, and of classes that have none any more."""
         if at // HOUR == self._swept:
             return
         self._swept = at // HOUR
         gone = [pool for pool in self.pools if pool.forget(at - FORGET)]
-        if gone:
+        living = [pool for pool in self.pools if pool.size]
+        if gone or len(living) < len(self.pools):
+            self.pools = living
             self._forget_places()
 
     def _forget_places(self) -> None:

@@ -13,9 +13,12 @@ from detectors.entity.models.baseline import LATCH, RING, Baseline
 from detectors.entity.models.fit import MODELS, Models, fit
 from detectors.entity.models.sample import Sample
 from detectors.entity.settings import EntitySettings
+from model.moment import MINUTE
 from telemetry.bits import Floats, Ints
 
 _FIRST_FIT = 64  # rows of the sample before there is a fit
+_AGAIN = 5 * MINUTE  # after a fit that was lost; twice as long after the next one,
+_MOST_DOUBLED = 4  # so many times
 
 
 class Verdict(NamedTuple):
@@ -47,12 +50,16 @@ class Ensemble:
         self.models: Models | None = None
         self._memory = max(1, self.settings.memory // interval)
         self._warm_up = max(60, self.settings.warm_up // interval)
+        self._again = max(1, _AGAIN // interval)
         self.refit_rows = max(60, self.settings.refit // interval)
         self._params = calibration.params_of(self.settings, interval)
         self._baseline = Baseline(width, self._memory)
         self._sample = Sample(self.settings.sample, width, seed)
         self._own = calibration.blank(0)
         self._clock: Ints = np.zeros(3, np.int64)  # steps, the step of the last fit, fits
+        self._asked = 0  # the step at which the fit at hand was asked for
+        self._waits = False  # for that fit; not kept over a restart, which loses it
+        self._losses = 0  # fits that were lost since the last one
 
     @property
     def size(self) -> int:
@@ -91,9 +98,14 @@ class Ensemble:
         return joined(found)
 
     def due(self) -> bool:
-        """Whether to fit (again): first at the end of warm-up, then at twice the rows, then each `refit`."""
+        """Whether to fit (again): first at the end of warm-up, then at twice the rows, then each `refit`.
+
+        After a fit that was lost some minutes later, more from time to time.
+        """
         steps, last, fits = self._clock.tolist()
-        if self._sample.seen[0] < _FIRST_FIT:
+        if self._waits or self._sample.seen[0] < _FIRST_FIT:
+            return False
+        if self._losses and steps - self._asked < self._again * 2 ** min(self._losses - 1, _MOST_DOUBLED):
             return False
         return bool(
             steps - last >= (min(self.refit_rows, max(last, self._warm_up)) if fits else self._warm_up)
@@ -102,14 +114,20 @@ class Ensemble:
     def job(self) -> Callable[[], Models]:
         """The fit as a function that touches nothing of this object: for another thread."""
         sample = self._sample.taken(self._baseline)
-        self._clock[1] = self._clock[0]
-        self._clock[2] += 1
-        seed, trees = self.seed + int(self._clock[2]), self.settings.trees
+        self._asked, self._waits = int(self._clock[0]), True
+        seed, trees = self.seed + int(self._clock[2]) + 1, self.settings.trees
         return lambda: fit(sample, seed, trees)
 
     def adopt(self, models: Models) -> None:
-        """From the next row on, score with these."""
+        """From the next row on, score with these: the answer of `job`."""
         self.models = models
+        self._clock[1:] = self._asked, self._clock[2] + 1
+        self._waits, self._losses = False, 0
+
+    def lost(self) -> None:
+        """The `job` gives no answer: ask for another one in some minutes."""
+        self._waits = False
+        self._losses += 1
 
     def restart(self, entities: Ints) -> None:
         """These have been restarted or replaced: they warm up again, but for those with an alarm on.
@@ -174,6 +192,7 @@ class Ensemble:
             return False
         self._own = np.array(state["own"], np.float64)
         self._clock = np.array(state["clock"], np.int64)
+        self._asked, self._waits, self._losses = int(self._clock[1]), False, 0
         for part, names in ((self._baseline, Baseline.ARRAYS), (self._sample, Sample.ARRAYS)):
             for name in names:
                 held = state[f"{type(part).__name__.lower()}_{name}"]

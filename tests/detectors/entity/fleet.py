@@ -37,7 +37,7 @@ class Fleet:
         self.window = Window(retention=3_600_000)
         self.scoring = Scoring(self.window, settings)
         self.gpus = gpus
-        self.pod = "a"
+        self.pod, self.model, self.first = "a", "H100", 0
         self.tick = 0
 
     @property
@@ -50,7 +50,12 @@ class Fleet:
         return found
 
     def labels(self, gpu: int) -> dict[str, str]:
-        known = {"gpu": str(gpu), "UUID": f"GPU-{gpu}", "modelName": "H100", "Hostname": "n1"}
+        known = {
+            "gpu": str(gpu),
+            "UUID": f"GPU-{self.first + gpu}",
+            "modelName": self.model,
+            "Hostname": "n1",
+        }
         return {**known, "pod": self.pod, "instance": "n1:9400", "job": "dcgm"}
 
     def usual(self, gpu: int) -> Floats:

@@ -11,13 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from detectors.engine import Scoring
+from detectors.entity.models import ensemble
 from detectors.entity.models.baseline import RING
+from detectors.entity.models.fit import Models, fit
 from detectors.entity.pool import FRESH
+from detectors.entity.settings import EntitySettings
+from detectors.entity.state import MOST_CLASSES
 from detectors.jobs import Job
 from detectors.settings import DetectorSettings
 from model.labels import Labels
+from model.moment import DAY
 from tests.detectors.entity.fleet import METRICS, SETTINGS, STEP, WARM, Fleet
 
+SLOW = DetectorSettings(entities=EntitySettings(warm_up="20m", sample=256, trees=4))
 HOT = {"DCGM_FI_DEV_GPU_TEMP": 95.0, "DCGM_FI_DEV_SM_CLOCK": 900.0}
 
 
@@ -184,7 +191,7 @@ class Never(Executor):
 
 def test_the_tick_does_not_wait_for_a_fit() -> None:
     fleet = Fleet()
-    fleet.scoring.jobs.beside(Never(), lambda: 0.0)
+    fleet.scoring.jobs.beside(Never, lambda: 0.0)
     fleet.scrape(WARM)
     assert fleet.results(("fleetowl_anomaly_score",)) == []
 
@@ -205,6 +212,50 @@ def test_a_fit_that_fails_leaves_the_models_before(
     assert [record.getMessage() for record in caplog.records] == [
         "the models of gpu H100 were not fitted, those before stay: ArithmeticError: no such matrix"
     ]
+
+
+def test_a_lost_first_fit_is_asked_for_again_in_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def fitted(*given: Any) -> Models:
+        asked.append(fleet.tick)
+        if len(asked) < 3:
+            raise MemoryError
+        return fit(*given)
+
+    monkeypatch.setattr(ensemble, "fit", fitted)
+    fleet = Fleet(settings=SLOW)
+    fleet.scrape(440)
+    minutes = np.diff(asked[:3]) * STEP / 60_000
+    assert minutes.tolist() == [5, 10]
+    assert fleet.said(0)
+
+
+def test_a_fit_that_is_lost_by_a_restart_is_asked_for_again() -> None:
+    fleet = Fleet(settings=SLOW)
+    fleet.scoring.jobs.beside(Never, lambda: 0.0)
+    fleet.scrape(242)
+    state = fleet.scoring.snapshot()
+    fleet.scoring = Scoring(fleet.window, SLOW)
+    fleet.scoring.restore(state)
+    fleet.scrape(4)
+    assert fleet.said(0)
+
+
+def test_a_class_without_entities_makes_room_for_another() -> None:
+    fleet = Fleet(1)
+    for number in range(MOST_CLASSES + 1):
+        fleet.model, fleet.first = f"model-{number}", 10 * number
+        fleet.scrape(2)
+        fleet.tick += 2 * DAY // STEP
+        remap = fleet.window.compact(fleet.now, 0.0)
+        if remap is not None:
+            fleet.scoring.remap(remap)
+    fleet.scrape(2)
+    assert [pool.title for pool in fleet.state.pools] == [f"gpu model-{MOST_CLASSES}"]
+    fleet.model, fleet.first = "one more", 1000
+    fleet.scrape(2)
+    assert "gpu one more" in [pool.title for pool in fleet.state.pools]
 
 
 @pytest.mark.parametrize("broken", ["0/print", "0/row", "0/ensemble_own", "0/key"])
