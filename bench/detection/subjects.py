@@ -16,16 +16,17 @@ from bench.detection.controls import constant_alarm, random_scores
 from bench.detection.labelled.machines import Machine
 from bench.detection.labelled.series import Series
 from bench.detection.scorers.nab import probation
+from detectors.streaming.recipe import Scores
 from telemetry.bits import Floats
 
 LEVEL = "fleetowl level"
 CUSUM = "fleetowl cusum"
 ENTITY = "fleetowl entity"
-"""The higher one of its two scores, as the shipped rules alert."""
+"""The higher one of its two scores."""
 STATE = "fleetowl state"
 CHANGE = "fleetowl change"
-SEVERAL = "fleetowl level, 3 series"
-"""The streaming detector over each metric; the third highest score."""
+SEVERAL = "fleetowl 3 series"
+"""The streaming detector (level and cusum) over each metric; the third highest score."""
 RANDOM = "control: random"
 CONSTANT = "control: constant"
 CONTROLS = (RANDOM, CONSTANT)
@@ -79,7 +80,7 @@ def machine_scores(piece: OverMachine) -> dict[str, Floats]:
     if piece.subject == ENTITY:
         return _entity(machine, piece.seed)
     if piece.subject == SEVERAL:
-        return {SEVERAL: several(metric_scores(machine)[len(machine.train) :], machine.interval)}
+        return {SEVERAL: several(metric_evidence(machine)[len(machine.train) :], machine.interval)}
     if piece.subject == RANDOM:
         return {RANDOM: random_scores(rows, machine.interval, piece.seed)}
     if piece.subject == CONSTANT:
@@ -98,9 +99,18 @@ def _entity(machine: Machine, seed: int) -> dict[str, Floats]:
 
 
 def metric_scores(machine: Machine) -> Floats:
-    """The streaming detector over each metric of a machine, train and test in a row, `[n + m, d]`."""
+    """`level` over each metric of a machine, train and test in a row, `[n + m, d]`."""
+    return np.stack([one.score for one in _recipe(machine)], axis=1)
+
+
+def metric_evidence(machine: Machine) -> Floats:
+    """The higher one of `level` and `cusum`, as `metric_scores`."""
+    return np.stack([np.fmax(one.score, one.change) for one in _recipe(machine)], axis=1)
+
+
+def _recipe(machine: Machine) -> list[Scores]:
     from detectors.streaming.recipe import run
 
     rows = np.concatenate([machine.train, machine.test])
     times = np.arange(len(rows)) * machine.interval
-    return np.stack([run(times, column).score for column in rows.T], axis=1)
+    return [run(times, column) for column in rows.T]

@@ -21,7 +21,7 @@ _LEAST = 3
 _NO_GROUP = -1
 # As the kernel names them; it is not imported before somebody demands a comparison.
 _MEMORY = (
-    *("level", "offset", "spread", "slow", "slow_spread"),
+    *("level", "offset", "spread", "slow", "slow_spread", "unrest", "usual_unrest"),
     *("ring_0", "ring_1", "ring_2", "ring_3", "ring_4"),
 )
 
@@ -33,15 +33,20 @@ class PeerDetector(MomentDetector):
 
         q = (x - m) / max(|m|, l / 2)                     the deviation, as a part of the level
         r = q - o                                         without what is usual for this member
-        s = max(floor, spread of r in time, 1.4826 median |r| over the group)
-        fast = r / (threshold s),  far = q / max(large, 6 * 1.4826 median |q| over the group)
+        u = how much wider apart than usual the group has been in its last dozen samples, 1 to 4
+        s = max(floor, u * spread of r in time, 1.4826 median |r| over the group)
+        fast = r / (threshold s)
+        far = q / max(large, 6 * 1.4826 median |q| over the group, threshold u * what spread is typical)
         result = the median of the last five of the larger of fast and far: beyond 1 if three of five are,
-                 or a slow mean of r against its own spread, if that is further off
+                 or a mean of r over a dozen samples against the spread of that, if that is further off;
+                 nothing confirms it, so it must be 5.5 of its spreads, and 5.5 % of the level
 
     The median of a group is not moved by fewer than half of its members; the spread in time makes up for
-    that across only three, where a MAD is often nearly 0 by chance. The floor keeps identical peers
-    from being told apart by a last digit, and half of the usual level as a divisor lets a group that idles
-    say nothing. Usual deviations and spreads are learned over hours, slower by far while they are anomalous.
+    that across only three, where a MAD is often nearly 0 by chance. The floor keeps identical peers from
+    being told apart by a last digit, and half of the usual level as a divisor lets a group that idles say
+    nothing. What belongs to the whole group is nobody's fault: when its load falls, noise that does not
+    fall with it sets all of them further apart, and u makes up for that. Usual deviations and spreads are
+    learned over hours, slower by far while they are anomalous.
 
     A member that is restarted warms up anew, unheard; one that was anomalous stays judged by what was known
     until then.
@@ -56,7 +61,7 @@ class PeerDetector(MomentDetector):
     """
 
     name = "peer"
-    version = 1
+    version = 2
     fails = "Where half of a group is ill the healthy look odd, and unequal work looks like unequal health."
     results = (PEER_DEVIATION,)
 
@@ -179,7 +184,7 @@ class PeerDetector(MomentDetector):
         memory = tuple(slots[name] for name in _MEMORY)
         compare(
             starts, rows, slots.ids, moment.times, moment.values, moment.at, params, memory, slots["seen"],
-            new, asked, told,
+            slots["counts"], new, asked, told,
         )  # fmt: skip
         judge(asked, memory, slots["counts"], new, told, params)
         told[new & (slots["counts"] < _LEAST)] = np.nan

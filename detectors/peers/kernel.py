@@ -18,6 +18,8 @@ MEMORY = (
     "spread",
     "slow",
     "slow_spread",
+    "unrest",
+    "usual_unrest",
     "ring_0",
     "ring_1",
     "ring_2",
@@ -26,10 +28,10 @@ MEMORY = (
 )
 """Of each member: the usual level of its group, its usual deviation and how much that varies, a slow mean of
 what is unusual and how much that varies, and the last five verdicts."""
-LEVEL, OFFSET, SPREAD, SLOW, SLOW_SPREAD, RING = range(6)
+LEVEL, OFFSET, SPREAD, SLOW, SLOW_SPREAD, UNREST, USUAL_UNREST, RING = range(8)
 # What the pass by group asks of the pass by member.
-RESIDUAL, FAR, SCATTER, SLOW_SCATTER, DRIFT, LEARN = range(6)
-ASKED = 6
+RESIDUAL, FAR, SCATTER, SLOW_SCATTER, DRIFT, LEARN, WIDER = range(7)
+ASKED = 7
 # What both are told: floor, threshold, large, time constants (ms), warm-up, freshness (ms).
 FLOOR, THRESHOLD, LARGE, OFFSET_TIME, SPREAD_TIME, WARM_UP, FRESH = range(7)
 
@@ -48,9 +50,12 @@ _CLIP = np.float32(3)  # it is learned as if it were at most this many spreads
 _MEAN_TO_SIGMA = np.float32(1.2533)  # mean absolute deviation -> standard deviation
 _ILL = np.float32(0.02)  # while anomalous, learning is that much slower
 _SLOW = np.float32(1 / 12)  # weight of a sample in the slow mean, which sees what noise hides
+_STEADY = np.float32(1.375)  # it must be that much rarer, for nothing else confirms it;
+_STEADY_FLOOR = np.float32(0.4)  # but of noise, and so of the floor, it keeps less (0.2 if that is white)
 _SETTLED = np.float32(5)  # so many warm-ups before the slow mean counts: its samples are not independent
 _YOUNG = np.float32(10)  # a spread learned from n samples is taken to be 1 + 10 / n times as wide
 _MOST = np.float32(100)
+_WIDEST = 4.0  # how much wider a restless group may be apart
 
 float32, float64, int32, int64 = types.float32, types.float64, types.int32, types.int64
 _Floats = float64[::1]
@@ -104,6 +109,31 @@ def _level(levels, there, count, middle, weight):  # type: ignore[no-untyped-def
     return max(max(abs(middle), _IDLE * usual), _TINY)
 
 
+@njit(float64(_Singles, _Singles, _Ints, int64, float64, float64), cache=True, error_model="numpy")
+def _unrest(unrests, usuals, there, count, now, weight):  # type: ignore[no-untyped-def]
+    """How much wider apart than they usually are the members of this group have been lately, at least 1."""
+    unrest = usual = 0.0
+    for place in range(count):  # a new member knows of none
+        unrest = max(unrest, unrests[there[place]])
+        usual = max(usual, usuals[there[place]])
+    unrest += max(_SLOW, weight) * (now - unrest)
+    usual += weight * (now - usual)
+    for place in range(count):
+        unrests[there[place]] = unrest
+        usuals[there[place]] = usual
+    return min(max(unrest / max(usual, _TINY), 1.0), _WIDEST)
+
+
+@njit(float64(_Singles, _Ints, int64), cache=True, error_model="numpy")
+def _typical(values, there, count):  # type: ignore[no-untyped-def]
+    """The mean without the largest, which may be of somebody ill."""
+    total = largest = 0.0
+    for place in range(count):
+        total += values[there[place]]
+        largest = max(largest, values[there[place]])
+    return (total - largest) / (count - 1)
+
+
 @njit(int64(_Ints, _Ints, _Ints, _Floats, float64, _Ints, _Ints, _Floats, _Singles), cache=True)
 def _gathered(rows, ids, times, values, after, there, seen, off, told):  # type: ignore[no-untyped-def]
     """How many members have a value newer than `after`: their rows in `there`, the values in `off`.
@@ -128,26 +158,45 @@ def _gathered(rows, ids, times, values, after, there, seen, off, told):  # type:
 
 
 @njit(
-    void(int64, _Ints, _Floats, _Floats, float64, _Singles, _Singles, _Singles, *[_Singles] * 4, _Floats),
+    void(int64, _Ints, _Floats, _Floats, float64, float64, *[_Singles] * 11, _Floats),
     cache=True,
     error_model="numpy",
 )
 def _compare(  # type: ignore[no-untyped-def]
-    count, there, off, work, weight, levels, offsets, slows, residuals, fars, scatters, slow_scatters, params
+    count,
+    there,
+    off,
+    work,
+    weight,
+    learn,
+    levels,
+    offsets,
+    slows,
+    spreads,
+    unrests,
+    usuals,
+    residuals,
+    fars,
+    scatters,
+    slow_scatters,
+    widers,
+    params,
 ):
     """One group: what there is to learn about each member. Plain arrays: tuples of them are slow."""
     for place in range(count):
         work[place] = off[place] / (1.0 + offsets[there[place]])
     middle = median(work, count)
     level = _level(levels, there, count, middle, weight)
-    widest = widest_slow = farthest = 0.0
+    widest = widest_slow = farthest = total = 0.0
     for place in range(count):
         row = there[place]
         off[place] = min(max((off[place] - middle) / level, -_REACH), _REACH)
         residuals[row] = off[place] - offsets[row]
         farthest = max(farthest, abs(off[place]))
         widest = max(widest, abs(residuals[row]))
+        total += abs(residuals[row])
         widest_slow = max(widest_slow, abs(slows[row]))
+    wider = _unrest(unrests, usuals, there, count, (total - widest) / (count - 1), learn)
     # What matters only to what is far apart is asked for only then.
     reach = params[THRESHOLD] * params[FLOOR]
     scatter = _mad(residuals, there, count, 0.0, work) if widest > reach else 0.0
@@ -160,11 +209,13 @@ def _compare(  # type: ignore[no-untyped-def]
         for place in range(count):
             work[place] = abs(off[place] - centre)
         far = max(params[LARGE], _FAR * _NORMAL * median(work, count))
+        far = max(far, params[THRESHOLD] * wider * _typical(spreads, there, count))
     for place in range(count):
         row = there[place]
         fars[row] = (off[place] - centre) / far
         scatters[row] = scatter
         slow_scatters[row] = slow_scatter
+        widers[row] = wider
 
 
 @njit(
@@ -178,6 +229,7 @@ def _compare(  # type: ignore[no-untyped-def]
         _Floats,
         _Memory,
         _Ints,
+        int32[::1],
         types.boolean[::1],
         _Table,
         _Singles,
@@ -185,7 +237,7 @@ def _compare(  # type: ignore[no-untyped-def]
     cache=True,
     error_model="numpy",
 )
-def compare(starts, rows, ids, times, values, at, params, memory, seen, new, asked, told):  # type: ignore[no-untyped-def]
+def compare(starts, rows, ids, times, values, at, params, memory, seen, counts, new, asked, told):  # type: ignore[no-untyped-def]
     """The pass by group, over a moment's `times` and `values` by id.
 
     Group g has the members `rows[starts[g]:starts[g + 1]]`, of the series `ids[row]`, of which a sample
@@ -210,8 +262,10 @@ def compare(starts, rows, ids, times, values, at, params, memory, seen, new, ask
         count = _gathered(members, ids, times, values, at - params[FRESH], there, seen, off, told)
         if count == 0:
             continue
+        samples = 0
         for place in range(count):
             row = there[place]
+            samples = max(samples, counts[row])
             since = times[ids[row]] - seen[row]
             new[row] = since > 0
             if since <= 0:
@@ -234,13 +288,18 @@ def compare(starts, rows, ids, times, values, at, params, memory, seen, new, ask
             off,
             work,
             drift,
+            max(learn, 1.0 / (1.0 + samples)),
             levels,
             offsets,
             slows,
+            memory[SPREAD],
+            memory[UNREST],
+            memory[USUAL_UNREST],
             residuals,
             fars,
             scatters,
             slow_scatters,
+            asked[WIDER],
             params,
         )
 
@@ -260,7 +319,7 @@ def judge(asked, memory, counts, new, told, params):  # type: ignore[no-untyped-
         asked[SLOW_SCATTER],
     )
     drifts, learns = asked[DRIFT], asked[LEARN]
-    _, offsets, spreads, slows, slow_spreads, ring_0, ring_1, ring_2, ring_3, ring_4 = memory
+    _, offsets, spreads, slows, slow_spreads, _, _, ring_0, ring_1, ring_2, ring_3, ring_4 = memory
     threshold, floor = np.float32(params[THRESHOLD]), np.float32(params[FLOOR])
     warm_up = np.float32(params[WARM_UP])
     for row in range(len(counts)):
@@ -268,19 +327,19 @@ def judge(asked, memory, counts, new, told, params):  # type: ignore[no-untyped-
         warm = choose(samples >= warm_up, _ONE, _ZERO)
         settled = choose(samples >= _SETTLED * warm_up, _ONE, _ZERO)
         young = _ONE / (samples + _ONE)
-        unsure = _ONE + _YOUNG * young
+        unsure = (_ONE + _YOUNG * young) * asked[WIDER][row]
         spread = larger(floor, larger(scatters[row], spreads[row] * unsure))
-        slow_spread = larger(floor, larger(slow_scatters[row], slow_spreads[row] * unsure))
+        slow_spread = larger(_STEADY_FLOOR * floor, larger(slow_scatters[row], slow_spreads[row] * unsure))
         reach = threshold * spread
         bound = larger(_CLIP * spread, _REACH * (_ONE - warm))
-        slow = slows[row] + _SLOW * (within(residual, reach + reach) - slows[row])
+        slow = slows[row] + _SLOW * (within(residual, reach) - slows[row])
         fast = warm * residual / reach
         value = within(choose(abs(fast) >= abs(far), fast, far), _MOST)
         ring_a, ring_b, ring_c, ring_d = ring_1[row], ring_2[row], ring_3[row], ring_4[row]
         low = larger(smaller(value, ring_a), smaller(ring_b, ring_c))
         high = smaller(larger(value, ring_a), larger(ring_b, ring_c))
         middle = larger(smaller(low, high), smaller(larger(low, high), ring_d))  # of the five
-        steady = settled * slow / (threshold * slow_spread)
+        steady = settled * slow / (_STEADY * threshold * slow_spread)
         result = choose(abs(middle) >= abs(steady), middle, steady)
         ease = choose(abs(result) > _ONE, _ILL, _ONE)
         offset = offsets[row] + ease * larger(drifts[row], young) * within(residual, bound)

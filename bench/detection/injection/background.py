@@ -2,7 +2,10 @@
 
 The rows are those of a machine's train part (SMD, ASD), where no anomaly is labelled, replayed as if they
 were 5 s apart. The metrics are drawn from those that move and have a level; each member follows them with a
-gain of its own (2 %) and noise of half of the metric's short-term noise at that time.
+gain of its own (2 %) and noise of half of the metric's short-term noise at that time. That is more than
+GPUs of one engine differ by: SMD's metrics move by 30 to 40 % of their level from row to row, and the noise
+does not fall with a load that falls within a minute. It is kept as the harder case: it is what showed that
+noise has to be judged by what it is now.
 """
 
 from __future__ import annotations

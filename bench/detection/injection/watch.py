@@ -23,12 +23,12 @@ START = 1_795_176_000_000
 class Seen(NamedTuple):
     """What each detector said in an episode: `[rows, members, ...]`."""
 
-    entity: Floats
-    """State and change of each member, `[rows, members, 2]`."""
+    change: Floats
+    """The change score of each member, `[rows, members]`."""
     deviations: Floats
     """Of each metric of each member from its peers, `[rows, members, d]`."""
     series: Floats
-    """The streaming score of each metric of each member, `[rows, members, d]`."""
+    """The higher one of `level` and `cusum` of each metric of each member, `[rows, members, d]`."""
 
 
 def watch(group: Group, episodes: list[Episode], seed: int) -> list[Seen]:
@@ -42,8 +42,8 @@ def watch(group: Group, episodes: list[Episode], seed: int) -> list[Seen]:
         reached = episode.begin
         own = deepcopy(pair)
         told = [own.step(reached + row, values) for row, values in enumerate(episode.values)]
-        entity, deviations = (np.stack(parts) for parts in zip(*told, strict=True))
-        seen.append(Seen(entity, deviations, _series(group, episode)))
+        change, deviations = (np.stack(parts) for parts in zip(*told, strict=True))
+        seen.append(Seen(change, deviations, _series(group, episode)))
     return seen
 
 
@@ -51,7 +51,8 @@ def _series(group: Group, episode: Episode) -> Floats:
     rows = np.concatenate([group.values[: episode.begin], episode.values])
     flat = rows.reshape(len(rows), -1)
     times = START + np.arange(len(rows), dtype=np.int64) * INTERVAL
-    scores = np.stack([run(times, column).score[episode.begin :] for column in flat.T], axis=1)
+    found = [run(times, column) for column in flat.T]
+    scores = np.stack([np.fmax(one.score, one.change)[episode.begin :] for one in found], axis=1)
     return scores.reshape(episode.values.shape)
 
 
@@ -73,7 +74,7 @@ class _Pair:
         return copy
 
     def step(self, row: int, values: Floats) -> tuple[Floats, Floats]:
-        """State and change `[members, 2]` and deviations `[members, d]` at one row `[members, d]`."""
+        """Change `[members]` and deviations `[members, d]` at one row `[members, d]`."""
         verdict = self._ensemble.step(values, self._members)
         if self._ensemble.due():
             self._ensemble.adopt(self._ensemble.job()())
@@ -82,7 +83,7 @@ class _Pair:
         results = self._peers.step(Moment(at, np.full(len(flat), at), flat))
         deviations = np.full(len(flat), np.nan)
         deviations[results.subjects] = results.values[:, 0]
-        return np.stack([verdict.state, verdict.change], axis=1), deviations.reshape(self._shape)
+        return verdict.change, deviations.reshape(self._shape)
 
 
 def _window(members: int, width: int) -> tuple[Window, list[str]]:

@@ -88,11 +88,11 @@ def _ways(piece: Piece, episode: Episode, seen: Seen) -> dict[str, Flags]:
     """By way to alert the flags `[rows, members]`."""
     rows, members, width = episode.values.shape
     ways = {
-        SHIPPED: _flags(seen.entity, seen.deviations, seen.series),
-        "entity only": _flags(seen.entity, None, None),
+        SHIPPED: _flags(seen.change, seen.deviations, seen.series),
+        "change only": _flags(seen.change, None, None),
         "peers only": _flags(None, seen.deviations, None),
-        "3 series only": _flags(None, None, seen.series),
-        "without peers": _flags(seen.entity, None, seen.series),
+        "series only": _flags(None, None, seen.series),
+        "without peers": _flags(seen.change, None, seen.series),
     }
     history = piece.group.values[: piece.group.history].reshape(-1, width)
     for rival in RIVALS:
@@ -104,8 +104,8 @@ def _ways(piece: Piece, episode: Episode, seen: Seen) -> dict[str, Flags]:
     return ways
 
 
-def _flags(entity: Floats | None, deviations: Floats | None, series: Floats | None) -> Flags:
-    parts = (entity, deviations, series)
+def _flags(change: Floats | None, deviations: Floats | None, series: Floats | None) -> Flags:
+    parts = (change, deviations, series)
     members = next(part.shape[1] for part in parts if part is not None)
     columns = [
         alerting(INTERVAL, *(None if part is None else part[:, member] for part in parts))

@@ -19,7 +19,14 @@ from bench.detection.alerting import alerting
 from bench.detection.labelled.machines import Machine, machines
 from bench.detection.labelled.series import Series, mscloud, nab
 from bench.detection.scorers.events import alarms
-from bench.detection.subjects import OverMachine, OverSeries, machine_scores, metric_scores, series_scores
+from bench.detection.subjects import (
+    OverMachine,
+    OverSeries,
+    machine_scores,
+    metric_evidence,
+    metric_scores,
+    series_scores,
+)
 from bench.detection.table import Cell, Figures, mean, number, show
 from bench.detection.workers import spread_over
 from model.moment import DAY, HOUR
@@ -61,7 +68,7 @@ def run(data: Path, seeds: list[int], jobs: int) -> Figures:
             "entities",
             "entity-days",
             "alerts/day",
-            "by entity score",
+            "by change alone",
             "by several series",
             "worst/day",
         ),
@@ -138,12 +145,12 @@ def _entity_row(name: str, found: list[Machine], seeds: list[int], jobs: int, fi
     scored = spread_over(machine_scores, pieces, jobs)
     series = [
         scores[len(one.train) :]
-        for one, scores in zip(halves, spread_over(metric_scores, halves, jobs), strict=True)
+        for one, scores in zip(halves, spread_over(metric_evidence, halves, jobs), strict=True)
     ]
-    entity = [np.stack([one[subjects.STATE], one[subjects.CHANGE]], axis=1) for one in scored]
+    change = [one[subjects.CHANGE] for one in scored]
     count = len(halves)
-    both = [_alerts(halves[k % count], entity[k], series[k % count]) for k in range(len(pieces))]
-    alone = [_alerts(halves[k % count], entity[k], None) for k in range(len(pieces))]
+    both = [_alerts(halves[k % count], change[k], series[k % count]) for k in range(len(pieces))]
+    alone = [_alerts(halves[k % count], change[k], None) for k in range(len(pieces))]
     several = [_alerts(one, None, series[k]) for k, one in enumerate(halves)]
     rate: Callable[[list[int]], float] = lambda counts: sum(counts) / days / (len(counts) / count)  # noqa: E731
     figures[f"quiet_{name}_alerts_per_entity_day"] = number(rate(both))
@@ -152,8 +159,8 @@ def _entity_row(name: str, found: list[Machine], seeds: list[int], jobs: int, fi
     return [f"{name} train", count, days, rate(both), rate(alone), rate(several), worst]
 
 
-def _alerts(machine: Machine, entity: Floats | None, series: Floats | None) -> int:
+def _alerts(machine: Machine, change: Floats | None, series: Floats | None) -> int:
     """Alerts an hour or more apart: the rules' alerts stay up for as long."""
-    alert = alerting(machine.interval, entity=entity, series=series)
+    alert = alerting(machine.interval, change, series=series)
     times = np.arange(len(alert), dtype=np.int64) * machine.interval
     return len(alarms(times, alert.astype(np.float64), 0.5))

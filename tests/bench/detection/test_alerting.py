@@ -1,4 +1,4 @@
-"""What alerts: an entity's scores, its peers, or three of its series; never one series alone."""
+"""What alerts: peers, an entity's change with several of its series, or a third of its series."""
 
 import numpy as np
 
@@ -9,19 +9,31 @@ STEP = 5 * SECOND
 
 
 def test_two_series_alert_nobody_and_three_do() -> None:
-    series = np.zeros((30, 8))
+    series = np.zeros((90, 8))
     series[10, :2] = 50.0
     assert not alerting(STEP, series=series).any()
     series[15, 2] = 1.2
     alert = alerting(STEP, series=series)
-    assert np.flatnonzero(alert).tolist() == list(range(15, 22))  # within a minute of the first two
+    assert np.flatnonzero(alert).tolist() == list(range(15, 70))  # within five minutes of the first two
     assert several(series, STEP)[15] == 1.2
 
 
-def test_any_of_the_three_ways_is_enough() -> None:
+def test_of_many_series_a_third_is_needed_or_three_and_a_change() -> None:
+    series = np.zeros((20, 30))
+    series[10:, :9] = 2.0
+    change = np.zeros(20)
+    assert not alerting(STEP, change, series=series).any()
+    change[12] = 1.1
+    assert np.flatnonzero(alerting(STEP, change, series=series)).tolist() == list(range(12, 20))
+    assert not alerting(STEP, change, series=series[:, 7:]).any()
+    series[10:, 9] = 2.0
+    assert alerting(STEP, series=series)[10:].all()
+
+
+def test_any_of_the_ways_is_enough_and_a_change_alone_must_be_large() -> None:
     nothing = np.zeros((4, 3))
     off = nothing.copy()
     off[2, 1] = -1.5
-    assert alerting(STEP, entity=nothing, deviations=off, series=nothing).tolist() == [0, 0, 1, 0]
-    assert alerting(STEP, entity=np.abs(off), deviations=nothing).tolist() == [0, 0, 1, 0]
-    assert not alerting(STEP, entity=np.full((4, 2), np.nan)).any()
+    assert alerting(STEP, nothing[:, 0], off, nothing).tolist() == [0, 0, 1, 0]
+    change = np.array([0.0, 2.9, 3.1, np.nan])
+    assert alerting(STEP, change, nothing, nothing).tolist() == [0, 0, 1, 0]

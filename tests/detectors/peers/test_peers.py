@@ -94,6 +94,25 @@ def test_identical_peers_are_not_told_apart_by_a_last_digit() -> None:
     assert (Pod(4).tell(values)[153:, 3] < -1).all()
 
 
+def test_noise_that_does_not_fall_with_the_load_sets_nobody_apart() -> None:
+    """The noise of a member is 15 % of a usual load and stays when the load falls to a third."""
+    rng = np.random.default_rng(5)
+    load = np.where(np.arange(2_400) % 1_600 < 1_200, 400.0, 130.0)
+    values = load[:, None] + 60 * rng.normal(size=(2_400, 8))
+    assert np.nanmax(np.abs(Pod(8).tell(values))) < 1
+    values[2_000:, 3] *= 0.5
+    assert (Pod(8).tell(values)[2_060:, 3] < -1).mean() > 0.9
+
+
+def test_a_small_loss_that_lasts_is_found_in_a_minute_and_one_of_two_samples_is_not() -> None:
+    values = shared(900, 8, noise=0.005)
+    values[800:, 2] *= 0.91
+    told = Pod(8).tell(values)
+    assert (told[816:, 2] < -1).all()
+    values[802:, 2] /= 0.91
+    assert np.nanmax(np.abs(Pod(8).tell(values))) < 1
+
+
 def test_groups_of_fewer_than_three_fresh_members_say_nothing() -> None:
     assert np.isnan(Pod(2).tell(shared(50, 2))).all()
     pod, values = Pod(3), shared(100, 3)
