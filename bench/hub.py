@@ -95,6 +95,7 @@ def main() -> None:
     asked = parser.parse_args()
     window = Window(retention=12 * STEP, limits=WindowLimits(memory=8 << 30, series=2 * asked.series))
     scoring = Scoring(window, DetectorSettings())
+    scoring.warm()
     begun = time.process_time()
     targets = fill(window, asked.series, asked.per_target, asked.roles)
     made = time.process_time() - begun

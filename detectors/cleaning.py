@@ -97,14 +97,14 @@ class Cleaning:
 
     def notice(self, window: Window, known: int) -> None:
         """Give the series from id `known` on their kind."""
-        for sid in range(known, window.size):
-            name = window.labels(sid).name
+        names = [window.labels(sid).name for sid in range(known, window.size)]
+        for sid, name in enumerate(names, known):
             key = name, window.type_of(name)
             if key not in self._kind_of:
                 self._kind_of[key] = kind_of(*key)
             self._kinds[sid] = self._kind_of[key]
-        self.workload.notice(window, known)
-        self.restarts.notice(window, known)
+        self.workload.notice(window, known, names)
+        self.restarts.notice(window, known, names)
         numbers = self.workload.signals.number, self.restarts.signals.number
         self._telling = (numbers[0][: window.size] >= 0) | (numbers[1][: window.size] >= 0)
 

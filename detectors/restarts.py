@@ -8,7 +8,7 @@ booted. A process of which neither is known is taken for another one after five 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,19 +61,18 @@ class Restarts:
         self.pending = grown(self.pending, size, 0)
         self._owner = grown(self._owner, size, -1)
 
-    def notice(self, window: Window, known: int) -> None:
-        """Look at the series from id `known` on: they are new; from 0 after a renumbering or a restart."""
+    def notice(self, window: Window, known: int, names: Sequence[str]) -> None:
+        """Look at the series from id `known` on, of these metrics: they are new; from 0 all are looked at."""
         if known == 0:
             self._owners = {}
             self._started, self._counted = self._started[:0], self._counted[:0]
-        for sid in range(known, window.size):
-            labels = window.labels(sid)
-            name = labels.name
+        for sid, name in enumerate(names, known):
             if name not in self._of_host:
                 self._of_host[name] = None if _OTHER.fullmatch(name) else bool(_HOST.fullmatch(name))
             of_host = self._of_host[name]
             if of_host is None:
                 continue
+            labels = window.labels(sid)
             owner = self._owner[sid] = self._owner_of(labels, of_host)
             if name in _STARTED:
                 self._started[owner] = self.signals.add(sid)
@@ -83,7 +82,10 @@ class Restarts:
 
     def _owner_of(self, labels: Labels, of_host: bool) -> int:
         key = of_host, *[pair for pair in labels.pairs if pair[0] in _OWNER]
-        owner = self._owners.setdefault(key, len(self._owners))
+        found = self._owners.get(key)
+        if found is not None:
+            return found
+        owner = self._owners[key] = len(self._owners)
         self._started = grown(self._started, owner + 1, -1)
         self._counted = grown(self._counted, owner + 1, -1)
         return owner

@@ -92,7 +92,10 @@ class Labels(Mapping[str, str]):
     @property
     def name(self) -> str:
         """The metric name, empty where there is none."""
-        return next((value for name, value in self.pairs if name == NAME), "")
+        for name, value in self.pairs:
+            if name == NAME:
+                return value
+        return ""
 
     def only(self, names: Collection[str]) -> Labels:
         """These labels and no others: `by (...)`, `on (...)`."""

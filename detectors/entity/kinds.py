@@ -47,7 +47,8 @@ class Kind:
         return parts_of([self.features[place] for place in self.idle_columns])
 
     @cached_property
-    def _by_metric(self) -> Mapping[str, Sequence[tuple[int, Mapping[str, str]]]]:
+    def by_metric(self) -> Mapping[str, Sequence[tuple[int, Mapping[str, str]]]]:
+        """By metric the numbers of the parts that its series may belong to, and the labels they need."""
         found: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
         for place, part in enumerate(self.parts):
             found.setdefault(part.metric, []).append((place, {}))
@@ -58,11 +59,11 @@ class Kind:
     @property
     def metrics(self) -> Sequence[str]:
         """Names of all metrics that are looked at, those of other engines included."""
-        return list(self._by_metric)
+        return list(self.by_metric)
 
     def places(self, metric: str, labels: Mapping[str, str]) -> Iterator[int]:
         """The parts that a series belongs to, by their numbers."""
-        for place, needed in self._by_metric.get(metric, ()):
+        for place, needed in self.by_metric.get(metric, ()):
             if all(labels.get(name) == value for name, value in needed.items()) and self.parts[place].takes(
                 labels
             ):

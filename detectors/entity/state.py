@@ -106,8 +106,10 @@ class StateDetector(MomentDetector):
             self._forget_series()
         for sid in range(known, window.size):
             labels = window.labels(sid)
+            name = labels.name
             for roster in self._rosters:
-                roster.notice(sid, labels)
+                if name in roster.kind.by_metric:
+                    roster.notice(sid, labels)
         self._watched = np.empty(0, np.bool_)
 
     def watched(self, size: int) -> Flags:

@@ -67,7 +67,10 @@ class Domains:
         table[domain, free[0]] = number
 
     def _domain(self, key: Key) -> int:
-        domain = self._domains.setdefault(key, len(self._domains))
+        found = self._domains.get(key)
+        if found is not None:
+            return found
+        domain = self._domains[key] = len(self._domains)
         self.pods = grown(self.pods, domain + 1, -1)
         for signal, table in self.sources.items():
             if domain >= len(table):

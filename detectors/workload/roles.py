@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import lru_cache
 
 from wire.aliases import canonical
 
@@ -86,14 +87,23 @@ def role_of(name: str, labels: Mapping[str, str]) -> Role:
     'NONE'
     """
     if name.startswith("DCGM_"):
-        for role, names in ((Role.GPU_WORK, _GPU_WORK), (Role.GPU_HEAT, _GPU_HEAT), (Role.GPU, _GPU)):
-            if names.fullmatch(name):
-                return role
-        return Role.NONE
+        return _of_gpu(name)
     if not _ENGINE.fullmatch(name):
         return Role.NONE
-    known = plain(name, labels)
     bad_end = labels.get("finished_reason") in _BAD_ENDS or labels.get("status", "2")[:1] in "45"
+    return _of_engine(plain(name, labels), bad_end)
+
+
+@lru_cache(maxsize=4096)
+def _of_gpu(name: str) -> Role:
+    for role, names in ((Role.GPU_WORK, _GPU_WORK), (Role.GPU_HEAT, _GPU_HEAT), (Role.GPU, _GPU)):
+        if names.fullmatch(name):
+            return role
+    return Role.NONE
+
+
+@lru_cache(maxsize=4096)
+def _of_engine(known: str, bad_end: bool) -> Role:
     if (_FAILURES.fullmatch(known) and not known.startswith("vllm:request_num_preemptions")) or bad_end:
         return Role.NONE
     if _PROGRESS.fullmatch(known):

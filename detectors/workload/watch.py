@@ -8,7 +8,7 @@ many requests (or, of a GPU, at such a utilisation); a high value is no anomaly,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,15 +81,17 @@ class Workload:
             setattr(self, name, grown(getattr(self, name), size, 0))
         self._domain = grown(self._domain, size, -1)
 
-    def notice(self, window: Window, known: int) -> None:
-        """Look at the series from id `known` on: they are new; from 0 after a renumbering or a restart."""
+    def notice(self, window: Window, known: int, names: Sequence[str]) -> None:
+        """Look at the series from id `known` on, of these metrics: they are new; from 0 all are looked at."""
         if known == 0:
             self._domains = Domains()
-        for sid in range(known, window.size):
-            labels = window.labels(sid)
-            name = labels.name
-            if self._plain.setdefault(name, not concerned(name)):
+        for sid, name in enumerate(names, known):
+            plain = self._plain.get(name)
+            if plain is None:
+                plain = self._plain[name] = not concerned(name)
+            if plain:
                 continue
+            labels = window.labels(sid)
             role = role_of(name, labels)
             signal = signal_of(name, labels)
             if signal is not None:
