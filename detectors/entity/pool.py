@@ -28,6 +28,8 @@ _LOYALTY = 1.5
 """A named feature stays named until another has so many times its share: names must not flicker."""
 _LEAST = 0.05
 """A smaller share explains nothing."""
+_MOST = 1e30
+"""No quantity of a machine is larger; to the squares of larger ones no model can be fitted."""
 _ENSEMBLE = "ensemble_"
 
 
@@ -82,6 +84,7 @@ class Pool:
 
     def step(self, numbers: Ints, rows: Floats, times: Ints) -> Told:
         """Judge a row each of distinct entities, whose newest samples are of these times (ms)."""
+        rows = np.clip(rows, -_MOST, _MOST)
         away = times - self.last[numbers] > self.patience
         self.run[numbers] = np.where(away, 1, self.run[numbers] + 1)
         # The rows before it was away stand in its lags: what they say of the first rows since is nothing.

@@ -23,8 +23,8 @@ from telemetry.window import Window
 
 START = 1_700_000_100_000
 STEP = 5_000
-TICKS = 240
-FAULT = 200
+TICKS = 220
+FAULT = 180
 """From this tick on, GPU 3 is hot, weak and slow, and memory leaks faster."""
 RESULTS = (SCORE, EXPECTED_LOW, EXPECTED_HIGH, PEER_DEVIATION, TREND_ETA, "fleetowl_anomaly_contribution")
 GPU = {"job": "dcgm", "instance": "n1:9400", "Hostname": "n1", "modelName": "H100", "pod": "llama-0"}
