@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 
 from detectors.adapters.settings import CustomSettings
@@ -15,6 +17,8 @@ from model.settings import Duration, Settings
 
 class DetectorSettings(Settings):
     """The section `detectors`."""
+
+    renamed: ClassVar = {"level": "streaming"}
 
     streaming: StreamingSettings = Field(
         default=StreamingSettings(), description="The detectors of single series: level and cusum."

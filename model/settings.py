@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -19,8 +19,16 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
 from model.moment import format_duration, parse_duration
+
+
+class _Milliseconds(int):
+    """A duration as it was written, so that an error can show it as people write it."""
+
+    def __repr__(self) -> str:
+        return format_duration(self)
 
 
 def _to_milliseconds(value: object) -> int:
@@ -29,8 +37,8 @@ def _to_milliseconds(value: object) -> int:
     if isinstance(value, int):
         if value:
             raise ValueError(f"{value} has no unit: write {value}s or {value}m")
-        return 0
-    return parse_duration(value)
+        return _Milliseconds(0)
+    return _Milliseconds(parse_duration(value))
 
 
 Duration = Annotated[
@@ -111,6 +119,9 @@ class Settings(BaseModel):
 
     Defaults are given in milliseconds where the field is a Duration (they are not validated).
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """Keys that a section no longer has, and what each of them is called now."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -196,9 +207,9 @@ def problems_of(error: ValidationError, model: type[BaseModel], file: str, prefi
     for found in error.errors():
         path = tuple(part for part in found["loc"] if not _NAMES_OF_UNIONS.fullmatch(str(part)))
         key = ".".join(filter(None, [prefix, *map(str, path)]))
-        message, hint = _message(found["type"], found["msg"], found["input"]), ""
+        message, hint = _message(found["type"], _said(found), found["input"]), ""
         if found["type"] == "extra_forbidden":
-            message, hint = "unknown key", _key_hint(model, path)
+            message, hint = "unknown key", _key_hint(model, path, key)
         if problems and path != found["loc"] and problems[-1].key == key:
             message = _either(problems.pop().message, message)
         problems.append(Problem(file, key, message, hint))
@@ -222,6 +233,15 @@ def _message(kind: str, said: str, value: object) -> str:
             return "must not be empty"
         return f"must have {count[1]}, got {count[3] or shown(value)}"
     return f"{said.replace('Input should', 'must', 1)}, got {shown(value)}"
+
+
+def _said(found: ErrorDetails) -> str:
+    """What pydantic says, with the bound of a duration as people write it."""
+    said = found["msg"]
+    if isinstance(found["input"], _Milliseconds):
+        for bound in found.get("ctx", {}).values():
+            said = said.replace(f" {bound}", f" {format_duration(bound)}")
+    return said
 
 
 def _either(one: str, other: str) -> str:
@@ -258,7 +278,7 @@ def shown(value: object) -> str:
     return text if len(text) <= 2 * _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _key_hint(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
+def _key_hint(model: type[BaseModel], path: tuple[int | str, ...], key: str) -> str:
     known: list[str] = []
     current: Any = model
     for part in path[:-1]:
@@ -267,6 +287,9 @@ def _key_hint(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
             current = _model_in(fields[part].annotation) if part in fields else None
     if isinstance(current, type) and issubclass(current, BaseModel):
         known = [field.alias or name for name, field in current.model_fields.items()]
+        now = current.renamed.get(str(path[-1])) if issubclass(current, Settings) else None
+        if now is not None:
+            return f"it is now {key.removesuffix(str(path[-1]))}{now}"
     return did_you_mean(str(path[-1]), known, "keys")
 
 

@@ -18,7 +18,9 @@ class EntitySettings(Settings):
         description="False alarms that are accepted per entity and day; a score of 1 is as rare as that.",
     )
     warm_up: Duration = Field(
-        default=HOUR, ge=MINUTE, description="Rows of an entity before its first score; at least 60."
+        default=HOUR,
+        ge=MINUTE,
+        description="Time of an entity before its first score; at least 60 rows of it, whatever that takes.",
     )
     memory: Duration = Field(
         default=60 * DAY, ge=HOUR, description="How long normal behaviour is remembered (time constant)."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from detectors.trends.settings import TrendLimit
 
 _FB_TOTAL = ["DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE"]
 
 
-def _runs_out(kind: str) -> TrendLimit:
+def _runs_out(kind: Literal["leak", "exhaustion"]) -> TrendLimit:
     return TrendLimit(limit=0.0, rising=False, kind=kind)
 
 
@@ -34,14 +35,5 @@ KNOWN: Mapping[str, TrendLimit] = {
 
 
 def limits_of(own: Mapping[str, TrendLimit]) -> dict[str, TrendLimit]:
-    """The known limits, with one's own over them.
-
-    Raises ValueError where one has no end, or more than one.
-    """
-    for metric, limit in own.items():
-        ends = [limit.limit is not None, limit.multiple is not None, bool(limit.total_of)]
-        if sum(ends) != 1:
-            raise ValueError(
-                f"detectors.trends.limits[{metric!r}] needs exactly one of limit, multiple and total_of"
-            )
+    """The known limits, with one's own over them."""
     return {**KNOWN, **own}

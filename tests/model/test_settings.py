@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from model.settings import ConfigurationError, Settings, format_size, load_section, parse_listen, parse_size
+from model.settings import (
+    ConfigurationError,
+    Duration,
+    Settings,
+    format_size,
+    load_section,
+    parse_listen,
+    parse_size,
+)
 
 
 @given(st.integers(0, 1 << 50) | st.integers(0, 1 << 20).map(lambda count: count << 20))
@@ -61,6 +69,9 @@ class Outer(Settings):
     name: str = Field("x", min_length=1)
     count: int = 0
     level: int = Field(0, ge=0)
+    wait: Duration = Field(1000, ge=1000, lt=5_400_000)
+
+    renamed: ClassVar = {"mode": "inner"}
     either: InnerSettings | Literal["none"] = "none"
 
 
@@ -77,6 +88,10 @@ class Outer(Settings):
         ({"name": ""}, "name: must not be empty"),
         ({"count": "9" * 2000 + "x"}, f"count: must be a whole number, got '{'9' * 80}'..."),
         ({"level": -1}, "level: must be greater than or equal to 0, got -1"),
+        ({"wait": "500ms"}, "wait: must be greater than or equal to 1s, got 500ms"),
+        ({"wait": "2h"}, "wait: must be less than 1h30m, got 2h"),
+        ({"wait": 0}, "wait: must be greater than or equal to 1s, got 0s"),
+        ({"mode": {}}, "mode: unknown key (it is now inner)"),
         ({"either": "nine"}, "either: must be a mapping or 'none', got a text"),
     ],
 )

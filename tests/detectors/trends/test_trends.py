@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from detectors.contract import Moment
 from detectors.trends.detector import TrendDetector
-from detectors.trends.limits import limits_of
 from detectors.trends.settings import TrendLimit, TrendSettings
 from model.labels import Labels
+from model.settings import ConfigurationError, load_section
 from telemetry.bits import Floats
 from telemetry.window import Window
 
@@ -129,9 +130,27 @@ def test_ones_own_limit_goes_before_the_known_one() -> None:
     assert told[-1] == pytest.approx((300 - 199) * 60, rel=0.05)
 
 
-def test_a_limit_needs_one_end() -> None:
-    with pytest.raises(ValueError, match=r"limits\['x'\] needs exactly one"):
-        limits_of({"x": TrendLimit()})
+@pytest.mark.parametrize(
+    ("metric", "limit", "says"),
+    [
+        (
+            "x",
+            {"limit": 3, "multiple": 2},
+            "x: needs exactly one of limit, multiple and total_of, got limit",
+        ),
+        ("x", {}, "x: needs exactly one of limit, multiple and total_of, got none of them"),
+        ("x", {"limit": math.nan}, "x.limit: must be a finite number, got nan"),
+        ("x", {"multiple": math.inf}, "x.multiple: must be a finite number, got inf"),
+        ("x", {"limit": 1, "kind": "rot"}, "x.kind: must be 'leak', 'exhaustion' or 'decay', got 'rot'"),
+        ("x", {"total_of": ["a", "b", "c"]}, "x.total_of: must have at most 2 items, got 3"),
+        ("x y", {"limit": 1}, "x y: 'x y' is not the name of a metric"),
+        ("fleetowl_x", {"limit": 1}, "fleetowl_x: fleetowl_x is Fleetowl's own"),
+    ],
+)
+def test_what_is_wrong_with_a_limit_is_said_at_load(metric: str, limit: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_section(TrendSettings, {"limits": {metric: limit}}, "fleetowl.yml", "detectors.trends")
+    assert str(caught.value).startswith(f"fleetowl.yml: detectors.trends.limits.{says}")
 
 
 def test_a_metric_without_a_limit_is_not_followed() -> None:
