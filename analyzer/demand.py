@@ -1,7 +1,8 @@
 """Which results of the detectors are kept as series: what rules select, and for a while what queries do.
 
 A rule's demand lasts as long as the rule. A query's demand ends KEEP after it was last asked, and queries
-together may demand MOST_ASKED metrics: anybody may ask, and each demand costs up to three series a source.
+together may demand MOST_ASKED metrics of MOST_SOURCES series, and never take the last tenth of the window:
+anybody may ask, and each demand costs a few series a source.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from telemetry.window import Window
 
 KEEP = 15 * MINUTE
 MOST_ASKED = 100
+MOST_SOURCES = 20_000
+SHARE = 0.9  # of the window's series: what queries make is not to push out what is measured
 _SELECTING = (Op.EQUAL, Op.MATCHES)
 RESULTS = (SCORE, EXPECTED_LOW, EXPECTED_HIGH, PEER_DEVIATION, TREND_ETA)
 
@@ -60,6 +63,7 @@ class Demand:
         self._rules: set[Wanted] = set()
         self._ruled: set[Held] = set()
         self._asked: dict[Held, int] = {}
+        self._sources: dict[str, int] = {}  # by metric that queries ask for, its series
         self._generation = -1  # of the window, when it was last asked for its metrics
         self._names: list[str] = []
 
@@ -76,28 +80,50 @@ class Demand:
 
     def ask(self, expression: Expression, now: int) -> list[str]:
         """Keep what a query selects for a while; a sentence for each metric whose results are not kept."""
-        refused = set()
-        for held in self._held(wanted_by(expression)):
-            if held in self._ruled or not self._exists(held.metric):
-                continue
-            asked = {each.metric for each in self._asked}
-            if held.metric not in asked and len(asked) >= MOST_ASKED:
-                refused.add(held.metric)
-                continue
+        refused = {}
+        for held in sorted(self._held(wanted_by(expression)), key=lambda held: held.metric):
+            sources = self._count(held.metric)
+            if held in self._ruled or not sources:
+                continue  # a name that is no metric costs nobody anything, so it takes no place
             if held not in self._asked:
+                if why := self._too_much(held, sources):
+                    refused[held.metric] = why
+                    continue
                 self._scoring.demand(held.metric, held.result, held.detector)
             self._asked[held] = now
-        return [
-            f"the scores of {metric} are not kept: queries ask for {MOST_ASKED} metrics already, "
-            f"each until {format_duration(KEEP)} after it was last asked for"
-            for metric in sorted(refused)
-        ]
+            self._sources[held.metric] = sources
+        return [f"the scores of {metric} are not kept: {why}" for metric, why in refused.items()]
+
+    def _too_much(self, held: Held, sources: int) -> str:
+        """Why this one goes too far; empty if it does not."""
+        until = f"each until {format_duration(KEEP)} after it was last asked for"
+        if held.metric not in self._sources:
+            if len(self._sources) >= MOST_ASKED:
+                return f"queries ask for {MOST_ASKED} metrics already, {until}"
+            asked = sum(self._sources.values())
+            if asked + sources > MOST_SOURCES:
+                return (
+                    f"it has {sources} series, and queries ask for {asked} of at most {MOST_SOURCES}, "
+                    f"{until}; name its metric in a rule to keep them all"
+                )
+        made = sum(self._cost(each, self._sources[each.metric]) for each in self._asked)
+        most = int(SHARE * self._window.limits.series)
+        if self._window.series_count + made + self._cost(held, sources) > most:
+            return (
+                f"the window would hold more than {most} series, and the last tenth is for what is measured"
+            )
+        return ""
+
+    def _cost(self, held: Held, sources: int) -> int:
+        return sources * self._scoring.cost(held.result, held.detector)
 
     def step(self, now: int) -> None:
         """End what nobody has asked for lately; see which new metrics the rules' patterns match."""
         for held in [held for held, asked_at in self._asked.items() if now - asked_at >= KEEP]:
             del self._asked[held]
             self._scoring.release(held.metric, now, held.result, held.detector)
+            if all(each.metric != held.metric for each in self._asked):
+                del self._sources[held.metric]
         if self._window.generation != self._generation:
             self._generation = self._window.generation
             names = self._window.metric_names()
@@ -119,9 +145,8 @@ class Demand:
             for metric in each.metrics(self._names)
         }
 
-    def _exists(self, metric: str) -> bool:
-        """A name that is no metric costs nobody anything, so it takes no place."""
-        return bool(len(self._window.search([Matcher(NAME, Op.EQUAL, metric)])[0]))
+    def _count(self, metric: str) -> int:
+        return len(self._window.search([Matcher(NAME, Op.EQUAL, metric)])[0])
 
 
 def wanted_by(expression: Expression) -> Iterator[Wanted]:

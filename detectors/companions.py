@@ -1,34 +1,72 @@
-"""Results as series of the window, beside what they are about: made at the first result, ended with it."""
+"""Results as series of the window, beside what they are about: made at the first result, ended with it.
+
+To make one takes Python tens of microseconds, so a step makes no more than MOST_MADE over all detectors, and
+looks no more than MOST_SOUGHT up: when many are demanded at once the rest follows with later samples.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.contract import Detector
-from telemetry.bits import STALE_NAN, Flags, Floats, Ints
-from telemetry.window import LimitExceeded, Window
+from detectors.arrays import remapped
+from detectors.contract import EMPTY, Detector
+from telemetry.bits import STALE_NAN, Flags, Floats, Ints, is_stale
+from telemetry.window import IdRemap, LimitExceeded, Window
 
+MOST_MADE = 2_000
+MOST_SOUGHT = 6_000
+MOST_REFUSED = 8
+"""Tries in a step that the window refuses; it is full then, and each further one would cost an exception."""
+FORGOTTEN = 60_000
+"""ms without a result after which what a renumbering left without a subject ends."""
 _UNKNOWN = -2  # not looked for yet
 _NONE = -1
 log = logging.getLogger("fleetowl.detectors")
 
 
+@dataclass(slots=True)
+class Effort:
+    """What may still be done in this step, by all detectors together."""
+
+    made: int = MOST_MADE
+    sought: int = MOST_SOUGHT
+    refused: int = MOST_REFUSED
+
+    def begin(self) -> None:
+        """A step begins."""
+        self.made, self.sought, self.refused = MOST_MADE, MOST_SOUGHT, MOST_REFUSED
+
+
 class Companions:
     """For each subject of one detector the ids of its result series, `[subjects, results]`."""
 
-    def __init__(self, window: Window, detector: Detector) -> None:
+    def __init__(self, window: Window, detector: Detector, effort: Effort) -> None:
         self.refused = 0
         self._window = window
         self._detector = detector
+        self._effort = effort
         self._ids: Ints = np.empty((0, len(detector.results)), np.int64)
+        self._orphans: Ints = EMPTY  # of subjects that were numbered otherwise; nobody has asked for them yet
         self._said: set[str] = set()
 
-    def renumbered(self) -> None:
-        """The window's ids are others now: what there is already is looked for again."""
-        self._ids = np.empty((0, len(self._detector.results)), np.int64)
+    def renumbered(self, remap: IdRemap) -> None:
+        """The window's ids are others now. What is no series is numbered anew: its results are sought again.
+
+        Those that nobody finds again, for their entity's series moved to another target, end.
+        """
+        held = self._ids
+        known = held >= 0
+        held[known] = np.where(remap.new_ids[held[known]] >= 0, remap.new_ids[held[known]], _UNKNOWN)
+        if self._detector.by_source:
+            self._ids = remapped(held, remap.new_ids, remap.size, _UNKNOWN)
+            return
+        orphans = remap.new_ids[self._orphans]
+        self._orphans = np.union1d(orphans[orphans >= 0], held[held >= 0])
+        self._ids = np.empty((0, held.shape[1]), np.int64)
 
     def write(self, times: Ints, subjects: Ints, values: Floats) -> None:
         """Store `values` `[n, results]` at `times` (ms), one row a subject; NaN is not stored."""
@@ -37,44 +75,48 @@ class Companions:
         if not len(told):
             return
         times, subjects, values, there = times[told], subjects[told], values[told], there[told]
-        ids = self._made(subjects, there)
-        there &= ids >= 0
+        self._seek(subjects, self._effort.sought)
+        self._make(subjects, there)
+        ids = self._ids[subjects]
+        there &= self._living(ids)
         self._append(np.repeat(times, there.sum(axis=1)), ids[there], values[there])
+        if len(self._orphans):
+            self._end_orphans(int(times.max()))
 
     def end(self, times: Ints, subjects: Ints) -> None:
         """The results of these subjects end at these times (ms)."""
         if not len(subjects):
             return
-        ids = self._found(subjects)
-        there = ids >= 0
-        each = np.broadcast_to(times[:, None], ids.shape)[there]
-        ids = ids[there]
-        alive = self._window.alive(ids)
-        each, ids = each[alive], ids[alive]
-        self._append(np.maximum(self._window.last(ids)[0] + 1, each), ids, np.full(len(ids), STALE_NAN))
-
-    def _found(self, subjects: Ints) -> Ints:
-        """Their ids as far as they are there: after a restart they are."""
-        if len(subjects):
-            self._ids = _rows(self._ids, int(subjects.max()) + 1)
+        self._seek(subjects, len(subjects) * self._ids.shape[1])
         ids = self._ids[subjects]
-        for row in np.flatnonzero((ids == _UNKNOWN).any(axis=1)).tolist():
-            subject = int(subjects[row])
+        there = self._living(ids)
+        self._stop(np.broadcast_to(times[:, None], ids.shape)[there], ids[there])
+
+    def _seek(self, subjects: Ints, most: int) -> None:
+        """Look at most so many up of those of which it is not known whether they are there."""
+        self._ids = _rows(self._ids, int(subjects.max()) + 1)
+        unknown = np.flatnonzero((self._ids[subjects] == _UNKNOWN).any(axis=1))
+        columns = self._ids.shape[1]
+        for subject in subjects[unknown[: max(0, most) // columns]].tolist():
             for column, result in enumerate(self._detector.results):
                 sid = self._window.find(self._detector.labels(self._window, subject, result))
                 self._ids[subject, column] = _NONE if sid is None else sid
-        found: Ints = self._ids[subjects]
-        return found
+            self._effort.sought -= columns
 
-    def _made(self, subjects: Ints, there: Flags) -> Ints:
-        ids = self._found(subjects)
-        lacking = there & ((ids < 0) | ~self._window.alive(np.maximum(ids, 0)))
-        for row in np.flatnonzero(lacking.any(axis=1)).tolist():
-            self._make(int(subjects[row]), np.flatnonzero(lacking[row]).tolist())
-        made: Ints = self._ids[subjects]
-        return made
+    def _make(self, subjects: Ints, there: Flags) -> None:
+        """The series that these results lack, as far as this step goes."""
+        ids = self._ids[subjects]
+        lacking = there & (ids != _UNKNOWN) & ~self._living(ids)
+        rows = np.flatnonzero(lacking.any(axis=1))
+        for place, row in enumerate(rows.tolist()):
+            if self._effort.made <= 0:
+                return
+            if self._effort.refused <= 0:
+                self.refused += len(rows) - place
+                return
+            self._make_one(int(subjects[row]), np.flatnonzero(lacking[row]).tolist())
 
-    def _make(self, subject: int, columns: Sequence[int]) -> None:
+    def _make_one(self, subject: int, columns: Sequence[int]) -> None:
         home = self._detector.home(subject)
         if not self._window.alive(np.array([home]))[0]:
             return  # its target was dropped while the sample waited
@@ -83,11 +125,29 @@ class Companions:
             for column in columns:
                 labels = self._detector.labels(self._window, subject, self._detector.results[column])
                 self._ids[subject, column] = self._window.series(target, labels, "gauge")
+                self._effort.made -= 1
         except LimitExceeded as error:
             self.refused += 1
+            self._effort.refused -= 1
             if str(error) not in self._said:
                 self._said.add(str(error))
                 log.warning("not all results of the detector %s are kept: %s", self._detector.name, error)
+
+    def _living(self, ids: Ints) -> Flags:
+        living: Flags = (ids >= 0) & self._window.alive(np.maximum(ids, 0))
+        return living
+
+    def _end_orphans(self, now: int) -> None:
+        orphans = self._orphans[~np.isin(self._orphans, self._ids)]
+        self._orphans = orphans[self._window.alive(orphans)]
+        times, values = self._window.last(self._orphans)
+        silent = now - times >= FORGOTTEN
+        forgotten = silent & ~is_stale(values)
+        self._stop(np.full(int(forgotten.sum()), now), self._orphans[forgotten])
+        self._orphans = self._orphans[~silent]
+
+    def _stop(self, times: Ints, ids: Ints) -> None:
+        self._append(np.maximum(self._window.last(ids)[0] + 1, times), ids, np.full(len(ids), STALE_NAN))
 
     def _append(self, times: Ints, ids: Ints, values: Floats) -> None:
         if len(ids):

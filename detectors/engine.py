@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from detectors.assembly import detectors_of
 from detectors.cleaning import Admitted, Cleaning
+from detectors.companions import Effort
 from detectors.contract import Columns, MomentDetector, State, StreamDetector
 from detectors.explanation import Explanation
 from detectors.jobs import Jobs
@@ -59,7 +60,8 @@ class Scoring:
         self._moments = Moments(settings.moment_interval, settings.moment_grace)
         self.detectors = detectors_of(settings)
         self.jobs = Jobs()
-        self._lanes = [Lane(window, detector) for detector in self.detectors]
+        self._effort = Effort()
+        self._lanes = [Lane(window, detector, self._effort) for detector in self.detectors]
         self._seen: Flags = np.empty(0, np.bool_)  # series that gave a sample to learn from
         self._noticed = 0  # ids below this are known to all
 
@@ -83,6 +85,11 @@ class Scoring:
         for lane in self._chosen(result, detector):
             lane.release(metric, now)
 
+    def cost(self, result: str | None = None, detector: str | None = None) -> int:
+        """How many series such a demand makes of one source, at most."""
+        lanes = self._chosen(result, detector)
+        return sum(len(lane.detector.results) for lane in lanes if lane.detector.by_source)
+
     def step(self, now: int) -> int:
         """Score what has arrived since the last step; returns how many samples were learned from."""
         lengths = self._journal.lengths
@@ -90,6 +97,7 @@ class Scoring:
         if not self._enabled:
             return 0
         self.jobs.collect()
+        self._effort.begin()
         self._notice()
         before = self.stats.samples
         watched = self._watched()
@@ -113,7 +121,7 @@ class Scoring:
         self._moments.remap(remap)
         for lane in self._lanes:
             lane.detector.remap(remap)
-            lane.renumbered()
+            lane.renumbered(remap)
         old = np.flatnonzero(remap.new_ids >= 0)
         seen = np.zeros(remap.size, np.bool_)
         seen[remap.new_ids[old]] = self._seen[old]

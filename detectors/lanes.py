@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 
 from detectors.arrays import grown
-from detectors.companions import Companions
+from detectors.companions import Companions, Effort
 from detectors.contract import EMPTY, Detector, MomentDetector, Results
 from model.labels import NAME
 from model.matcher import Matcher, Op
 from telemetry.bits import Flags, Ints
-from telemetry.window import Window
+from telemetry.window import IdRemap, Window
 
 
 class Lane:
     """Hands on the results of demanded metrics; those of entities always, for they are few."""
 
-    def __init__(self, window: Window, detector: Detector) -> None:
+    def __init__(self, window: Window, detector: Detector, effort: Effort | None = None) -> None:
         self.detector = detector
-        self.companions = Companions(window, detector)
+        self.companions = Companions(window, detector, effort or Effort())
         self.metrics: dict[str, int] = {}  # how often each is demanded
         self._window = window
         self._wanted: Flags = np.empty(0, np.bool_)
@@ -56,10 +56,10 @@ class Lane:
                 self._wanted[sid] = self._window.labels(sid).name in self.metrics
         self.detector.notice(self._window, known)
 
-    def renumbered(self) -> None:
+    def renumbered(self, remap: IdRemap) -> None:
         """The window's ids are others now; `notice(0)` must follow."""
         self._wanted = np.empty(0, np.bool_)
-        self.companions.renumbered()
+        self.companions.renumbered(remap)
 
     def write(self, results: Results) -> None:
         """Make series of what is demanded."""

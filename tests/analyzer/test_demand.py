@@ -115,6 +115,29 @@ def test_queries_demand_no_more_than_a_limit_and_no_names_without_series(
     assert (fleet.scored("a"), fleet.scored("asked")) == (True, False)
 
 
+def test_queries_demand_no_more_than_so_many_series(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_SOURCES", 2)
+    assert fleet.ask("a") == fleet.ask("b") == fleet.ask("a") == []
+    (sentence,) = fleet.ask("asked")
+    assert sentence.startswith(
+        "the scores of asked are not kept: it has 1 series, and queries ask for 2 of at most 2"
+    )
+    fleet.run(KEEP + 30_000)
+    assert fleet.ask("asked") == []
+
+
+def test_queries_leave_the_last_tenth_of_the_window_alone(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = fleet.pipeline.window
+    cost = fleet.pipeline.scoring.cost("fleetowl_anomaly_score")
+    limits = window.limits.model_copy(update={"series": int((window.series_count + cost) / 0.9) + 2})
+    monkeypatch.setattr(window, "limits", limits)
+    assert fleet.ask("a") == []
+    (sentence,) = fleet.ask("asked")
+    assert "the last tenth is for what is measured" in sentence
+
+
 def test_a_rule_that_comes_later_takes_a_querys_demand_over(fleet: Fleet, tmp_path: Path) -> None:
     fleet.ask("asked")
     rules = tmp_path / "later.rules.yml"
