@@ -25,10 +25,11 @@ from detectors.moments import Moments
 from detectors.settings import DetectorSettings
 from model.metric import Metric, Sample
 from telemetry.admission import distinct, rounds
-from telemetry.bits import Flags, Ints, is_stale
+from telemetry.bits import Flags, Floats, Ints, is_stale
 from telemetry.window import IdRemap, Window
 
 _PIECE = 16_384
+_RATE, _MOMENTS = "rate@1", "moments@1"  # a snapshot of another version has other keys
 METRICS = (
     Metric("fleetowl_detector_series", "gauge", "Series that are scored."),
     Metric("fleetowl_detector_bytes", "gauge", "Memory of what a detector keeps.", ("detector",)),
@@ -136,8 +137,8 @@ class Scoring:
         return {
             "size": np.array([size]),
             "seen": self._seen[:size].copy(),
-            **_prefixed("rate", self._cleaning.snapshot(size)),
-            **_prefixed("moments", self._moments.snapshot(size)),
+            **_prefixed(_RATE, self._cleaning.snapshot(size)),
+            **_prefixed(_MOMENTS, self._moments.snapshot(size)),
             **{
                 key: array
                 for detector in self.detectors
@@ -154,30 +155,39 @@ class Scoring:
         """
         size = self._window.size
         self._notice()
-        nothing = "The detectors' state does not fit the window: they start from nothing."
         try:
-            if int(state["size"][0]) != size or len(state["seen"]) != size:
-                return nothing
-            self._cleaning.restore(_part("rate", state), size)
-            self._moments.restore(_part("moments", state), size)
-            pending = Columns(*(state[f"pending_{name}"] for name in ("times", "ids", "values")))
-            ends = np.cumsum(state["pending_lengths"])
-            if int(ends[-1] if len(ends) else 0) != len(pending.ids):
-                return nothing
-        except (KeyError, ValueError, TypeError):
-            return nothing
+            pending = self._taken_over(state, size)
+        except Exception:  # damaged in whatever way: half a state is worse than none
+            self._cleaning = Cleaning()
+            self._moments = Moments(self._moments.interval, self._moments.grace)
+            self._noticed = 0
+            self._notice()
+            return "The detectors' state does not fit the window: they start from nothing."
         fresh = [detector.name for detector in self.detectors if not _restored(detector, state, size)]
         self._seen[:size] = state["seen"]
         self._journal.drain()
-        for end, length in zip(ends.tolist(), state["pending_lengths"].tolist(), strict=True):
-            batch = slice(end - length, end)
-            self._journal.record(
-                np.array(pending.times[batch], np.int64),
-                np.array(pending.ids[batch], np.int64),
-                np.array(pending.values[batch]),
-            )
+        for times, ids, values in pending:
+            self._journal.record(times, ids, values)
         but = f"; from nothing start: {', '.join(fresh)}" if fresh else ""
         return f"The detectors go on with {int(self._seen.sum())} series{but}."
+
+    def _taken_over(self, state: Mapping[str, NDArray[Any]], size: int) -> list[tuple[Ints, Ints, Floats]]:
+        """What is kept here, not in a detector; returns the batches that waited. Raises what it likes."""
+        if int(state["size"][0]) != size or state["seen"].shape != (size,):
+            raise ValueError("it is of another window")
+        times, ids = (np.array(state[f"pending_{name}"], np.int64) for name in ("times", "ids"))
+        values, lengths = np.array(state["pending_values"], np.float64), state["pending_lengths"]
+        if not len(times) == len(ids) == len(values) == int(lengths.sum()) or (lengths < 0).any():
+            raise ValueError("what waited does not fit")
+        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < size:
+            raise ValueError("what waited is of no series")
+        self._cleaning.restore(_part(_RATE, state), size)
+        self._moments.restore(_part(_MOMENTS, state), size)
+        ends = np.cumsum(lengths)
+        parts = [
+            slice(end - length, end) for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)
+        ]
+        return [(times[part], ids[part], values[part]) for part in parts]
 
     def explain(self, labels: Mapping[str, str]) -> Explanation | None:
         """What a detector knows of the subject that these labels (of an alert, say) speak of."""
@@ -256,7 +266,7 @@ def _restored(
 ) -> bool:
     try:
         detector.restore(_part(_key(detector), state), size)
-    except (KeyError, ValueError):
+    except Exception:  # damaged: whatever it stumbles over
         return False
     return True
 

@@ -107,6 +107,11 @@ class Moments:
         """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
         waiting = Columns(*(np.array(state[f"waiting_{name}"]) for name in COLUMNS))
         restarted, closed = np.array(state["restarted"], np.int64), int(state["closed"][0])
+        if len({len(getattr(waiting, name)) for name in COLUMNS}) > 1:
+            raise ValueError("what waits is not of one length")
+        for ids in (waiting.ids, restarted):
+            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < size:
+                raise ValueError("what waits is of no series")
         taken_over(self, self.ARRAYS, state, size)
         self.closed, self._restarted = closed, restarted
         self._waiting = [waiting] if len(waiting.ids) else []

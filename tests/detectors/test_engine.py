@@ -395,3 +395,25 @@ def test_samples_are_those_that_are_declared() -> None:
     names = {sample.name for sample in fleet.scoring.samples()}
     assert names <= {metric.name for metric in (*METRICS, *jobs.METRICS, *entities.METRICS)}
     assert names >= {metric.name for metric in METRICS}
+
+
+def test_damaged_state_is_no_state() -> None:
+    fleet = Fleet()
+    for tick in range(8):
+        fleet.scrape(5_000 * tick, load(tick), 40, tick)
+        fleet.step(5_000 * tick)
+    good = fleet.scoring.snapshot()
+    huge = np.array([2**40])
+    for key, damaged in (
+        ("moments@1/waiting_ids", np.full_like(good["moments@1/waiting_ids"], 2**40)),
+        ("moments@1/waiting_times", good["moments@1/waiting_times"][:-1]),
+        ("moments@1/closed", huge[:0]),
+        ("pending_lengths", huge),
+        ("rate@1/value", good["rate@1/value"][:-1]),
+        ("size", huge[:0]),
+    ):
+        fleet.scoring = Scoring(fleet.window, QUICK)
+        said = fleet.scoring.restore({**good, key: damaged})
+        assert said == "The detectors' state does not fit the window: they start from nothing.", key
+        assert fleet.scoring._moments.closed == 0, "not half of it"
+        fleet.step(10**6)

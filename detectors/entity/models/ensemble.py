@@ -190,6 +190,9 @@ class Ensemble:
         own, models = self._state(), [name for name in state if name.startswith("models_")]
         if not all(name in state and _alike(state[name], own[name]) for name in own if name not in models):
             return False
+        entities = {len(state["own"]), *(len(state[f"baseline_{name}"]) for name in Baseline.ARRAYS)}
+        if len(entities) > 1 or any(len(state[name]) != len(own[name]) for name in ("clock",)):
+            return False
         self._own = np.array(state["own"], np.float64)
         self._clock = np.array(state["clock"], np.int64)
         self._asked, self._waits, self._losses = int(self._clock[1]), False, 0
