@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 from detectors.adapters.settings import CustomSettings
 from detectors.entity.settings import EntitySettings
@@ -39,11 +41,37 @@ class DetectorSettings(Settings):
         default=(), description="Detectors of river and pyod, each for each series of some metrics."
     )
 
-    @field_validator("custom")
+    @field_validator("custom", mode="wrap")
     @classmethod
-    def _distinct(cls, custom: tuple[CustomSettings, ...]) -> tuple[CustomSettings, ...]:
-        names = [one.name for one in custom]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two detectors have the name {twice!r}: give each another one")
-        return custom
+    def _distinct(cls, custom: Any, check: ValidatorFunctionWrapHandler) -> tuple[CustomSettings, ...]:
+        """Names that are there twice are said together with what else is wrong."""
+        twice = list(_twice(custom)) if isinstance(custom, list | tuple) else []
+        found: list[InitErrorDetails] = []
+        checked: tuple[CustomSettings, ...] = ()
+        try:
+            checked = check(custom)
+        except ValidationError as error:
+            found = [_again(one) for one in error.errors()]
+        if found or twice:
+            raise ValidationError.from_exception_data(cls.__name__, [*found, *twice])
+        return checked
+
+
+def _twice(custom: Iterable[Any]) -> Iterator[InitErrorDetails]:
+    first: dict[str, int] = {}
+    for number, one in enumerate(custom):
+        name = one.get("name") if isinstance(one, dict) else getattr(one, "name", None)
+        if not isinstance(name, str) or not name:
+            continue
+        if first.setdefault(name, number) != number:
+            said = f"{name!r} is the name of custom.{first[name]} already: give this one another"
+            yield {
+                "type": "value_error",
+                "loc": (number, "name"),
+                "input": name,
+                "ctx": {"error": ValueError(said)},
+            }
+
+
+def _again(one: ErrorDetails) -> InitErrorDetails:
+    return {"type": one["type"], "loc": one["loc"], "input": one["input"], "ctx": one.get("ctx", {})}

@@ -6,12 +6,18 @@ Nothing else may be named: a configuration must not be a way to run whatever can
 from __future__ import annotations
 
 import inspect
+import io
 import re
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from enum import Enum
 from importlib import import_module
 from importlib.metadata import version
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, cast
+
+from model.settings import did_you_mean
 
 LIBRARIES = ("river", "pyod")
 _PATH = re.compile(r"(river|pyod)(\.[A-Za-z]\w*)+")
@@ -93,20 +99,29 @@ def version_of(path: str) -> str:
 
 def _found(path: str) -> Any:
     """What stands at a path: a module, as far as there is one, and names in it."""
-    parts = path.split(".")
+    parts, said = path.split("."), io.StringIO()
     for end in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:end])
         try:
-            found = import_module(module)
+            found = _imported(module, said)
         except ModuleNotFoundError as error:
             missing = str(error.name)
             if module == missing or module.startswith(f"{missing}."):
                 if missing == parts[0]:
                     raise ValueError(f"{path} needs {missing}, which is not installed: {_INSTALL}") from error
                 continue  # the last part is no module but a class in one
-            raise ValueError(f"{path} needs the module {missing}, which is not installed") from error
+            raise ValueError(
+                f"{path} needs the module {missing}, which is not installed{_words(said)}"
+            ) from error
         except Exception as error:
-            raise ValueError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+            raise ValueError(
+                f"{path} cannot be loaded: {type(error).__name__}: {error}{_words(said)}"
+            ) from error
+        if end < len(parts) - 1 and not hasattr(found, parts[end]):
+            places = getattr(found, "__path__", ())
+            modules = [one.name for one in iter_modules(places) if not one.name.startswith("_")]
+            hint = did_you_mean(parts[end], modules, "modules there")
+            raise ValueError(f"there is no such module: {module}.{parts[end]}" + (hint and f"; {hint}"))
         for name in parts[end:]:
             if not hasattr(found, name):
                 near = [known for known in dir(found) if inspect.isclass(getattr(found, known))]
@@ -116,12 +131,21 @@ def _found(path: str) -> Any:
     raise ValueError(f"there is no {path}")
 
 
+def _imported(module: str, said: io.StringIO) -> ModuleType:
+    """The module; what its import prints goes to `said`: the output is not the library's."""
+    with redirect_stdout(said), redirect_stderr(said):
+        return import_module(module)
+
+
+def _words(said: io.StringIO) -> str:
+    words = " ".join(said.getvalue().split())
+    return f": it says {words!r}" if words else ""
+
+
 _INSTALL = "install Fleetowl with what its analyzer needs, fleetowl[analyzer]"
 
 
 def _one_of(name: str, near: list[str]) -> str:
-    from model.settings import did_you_mean
-
     return did_you_mean(name, near, "classes there") or "it holds no classes"
 
 

@@ -210,8 +210,16 @@ class PyodDetector(Custom, MomentDetector):
     def _job(self, name: str, metric: Metric) -> Job:
         rows = metric.sample()
         return Job(
-            f"{self.name} of {name}", partial(self._fit, rows), partial(metric.answered, rows), metric.gave_up
+            f"{self.name} of {name}",
+            partial(self._fit, rows),
+            partial(metric.answered, rows),
+            partial(self._gave_up, metric),
         )
+
+    def _gave_up(self, metric: Metric) -> None:
+        """A fit failed, which the jobs have said; the model before stays."""
+        self.failures += 1
+        metric.gave_up()
 
     def _fit(self, rows: Floats) -> Any:
         """A model of these rows, in any thread. Raises what the library raises, as of a singular matrix."""

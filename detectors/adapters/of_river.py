@@ -14,10 +14,10 @@ from detectors.adapters.custom import Custom
 from detectors.adapters.library import Way
 from detectors.adapters.pickled import dumped, loaded
 from detectors.adapters.settings import CustomSettings
+from detectors.adapters.trial import ask
 from detectors.contract import Columns, Results, State, StreamDetector, nothing
 from telemetry.bits import Floats, Ints
 
-_DRIFTED = 2.0
 _NEARLY_1 = 1.0 - 1e-9
 _KEPT = 256
 """Rows of a series since its model was last made bytes: a snapshot is those bytes, and these rows again."""
@@ -137,7 +137,7 @@ class RiverDetector(Custom, StreamDetector):
                 model = self._keep(place, model)
             self._rows[place, self._many[place]] = row
             self._many[place] += 1
-            raw = _ask(self._way, model, row)
+            raw = ask(self._way, model, row)
             # A score that ends at 1 has no tail; -log(1 - score) has, and of a probability it is the rarity.
             return -math.log1p(-min(raw, _NEARLY_1)) if self._bounded else raw
         # The library's own errors are its own; one series that it fails at must not stop the others.
@@ -154,18 +154,3 @@ class RiverDetector(Custom, StreamDetector):
         self._bytes[place] = dumped(model)
         self._many[place] = 0
         return model
-
-
-def _ask(way: Way, model: Any, row: Floats) -> float:
-    newest = float(row[-1])
-    if way is Way.DRIFT:
-        model.update(newest)
-        return _DRIFTED if model.drift_detected else 0.0
-    if way is Way.OF_VALUE:
-        score = model.score_one({}, newest)
-        model.learn_one({}, newest)
-        return float(score)
-    features = dict(enumerate(row.tolist()))
-    score = model.score_one(features)
-    model.learn_one(features)
-    return float(score)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -12,17 +11,24 @@ from model.settings import Duration, Settings
 
 BUILT_IN = ("level", "cusum", "peer", "trend", "state", "change")
 """Names that Fleetowl's own detectors have."""
+_OWN = b"fleetowl_"
 
 
 class CustomSettings(Settings):
     """A detector of river or pyod, run for each series of some metrics."""
 
     name: str = Field(
-        pattern=r"[a-z][a-z0-9_]*", max_length=64, description="The label `detector` of its scores; unique."
+        min_length=1,
+        pattern=r"[a-z][a-z0-9_]*",
+        max_length=64,
+        description="The label `detector` of its scores; unique.",
     )
     use: str = Field(
         description="Class of the detector: one of `river.anomaly` or `river.drift`, or of `pyod.models`, "
         "for example `river.anomaly.HalfSpaceTrees` or `pyod.models.ecod.ECOD`."
+    )
+    lags: int = Field(
+        default=4, ge=1, le=64, description="So many last values of a series are the features of a sample."
     )
     arguments: dict[str, Any] = Field(
         default_factory=dict,
@@ -32,10 +38,7 @@ class CustomSettings(Settings):
     )
     metrics: str = Field(
         min_length=1,
-        description="Regular expression for the names of the metrics it watches, anchored at both ends.",
-    )
-    lags: int = Field(
-        default=4, ge=1, le=64, description="So many last values of a series are the features of a sample."
+        description="Regular expression (RE2) for the names of the metrics it watches; it is anchored.",
     )
     budget: float = Field(
         default=0.05,
@@ -77,12 +80,21 @@ class CustomSettings(Settings):
     @field_validator("metrics")
     @classmethod
     def _is_expression(cls, metrics: str) -> str:
+        import re2
+
         try:
-            re.compile(metrics)
-        except re.error as error:
+            first, last = re2.compile(f"^(?:{metrics})$").possiblematchrange(16)
+        except re2.error as error:
+            said = error.args[0].decode() if isinstance(error.args[0], bytes) else error
             raise ValueError(
-                f"{metrics!r} is not a regular expression: {error}; write for example node_load1|node_load5"
+                f"{metrics!r} is not a regular expression (RE2): {said}; write for example "
+                "node_load1|node_load5"
             ) from error
+        if first.startswith(_OWN) and last.startswith(_OWN):
+            raise ValueError(
+                f"{metrics!r} names only series of Fleetowl's own, which no detector sees: name metrics of "
+                "the fleet"
+            )
         return metrics
 
     @field_validator("use")
@@ -96,8 +108,8 @@ class CustomSettings(Settings):
     @field_validator("arguments")
     @classmethod
     def _fit(cls, arguments: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        from detectors.adapters.library import built
+        from detectors.adapters.trial import try_out
 
-        if "use" in info.data:  # else there is an error about that one already
-            built(info.data["use"], arguments, 0)
+        if {"use", "lags"} <= info.data.keys():  # else there is an error about that one already
+            try_out(info.data["use"], arguments, info.data["lags"])
         return arguments

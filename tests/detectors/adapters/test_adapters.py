@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -65,12 +66,71 @@ def test_names_are_free_metrics_are_expressions_and_keys_are_known() -> None:
     assert "did you mean lags?" in said
 
 
-def test_two_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+class Fake:
+    """A detector that takes any argument and fits none."""
+
+    def fit(self, rows: np.ndarray) -> None:
+        raise ValueError("n_bins is set to -4")
+
+
+def test_what_only_a_fit_dislikes_is_said_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "way_of", lambda use: library.Way.ROWS)
+    monkeypatch.setattr(library, "built", lambda use, arguments, seed: Fake())
+    said = problems(use="pyod.models.hbos.HBOS", arguments={"n_bins": -4})
+    assert said.startswith(
+        "fleetowl.yml: detectors.custom.0.arguments: pyod.models.hbos.HBOS with n_bins: -4"
+    )
+    assert said.endswith("ValueError: n_bins is set to -4")
+
+
+def test_what_an_import_prints_is_part_of_the_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(module: str) -> None:
+        print("please install torch first")
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(library, "import_module", load)
+    said = problems(use="pyod.models.auto_encoder.AutoEncoder")
+    assert said.endswith(
+        "needs the module torch, which is not installed: it says 'please install torch first'"
+    )
+    assert capsys.readouterr() == ("", "")
+
+
+def test_two_of_one_name_are_said_with_what_else_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "way_of", lambda use: library.Way.DRIFT)
-    monkeypatch.setattr(library, "built", lambda use, arguments, seed: None)
+    monkeypatch.setattr(library, "built", lambda use, arguments, seed: MagicMock())
     one = {"name": "mine", "use": "river.drift.ADWIN", "metrics": "m"}
-    with pytest.raises(ConfigurationError, match=r"detectors\.custom: two detectors have the name 'mine'"):
-        load_section(DetectorSettings, {"custom": [one, one]}, "fleetowl.yml", "detectors")
+    custom = [one, {**one, "lags": 0, "lgs": 1, "refit_interval": "1s"}, {**one, "name": ""}]
+    with pytest.raises(ConfigurationError) as caught:
+        load_section(DetectorSettings, {"custom": custom}, "fleetowl.yml", "detectors")
+    assert [
+        str(problem).removeprefix("fleetowl.yml: detectors.custom.") for problem in caught.value.problems
+    ] == [
+        "1.lags: must be greater than or equal to 1, got 0",
+        "1.refit_interval: must be greater than or equal to 1m, got 1s",
+        "1.lgs: unknown key (did you mean lags?)",
+        "2.name: must not be empty",
+        "1.name: 'mine' is the name of custom.0 already: give this one another",
+    ]
+
+
+def test_a_module_of_a_library_that_is_not_there_is_said() -> None:
+    assert "there is no such module: river.drft; did you mean drift?" in problems(use="river.drft.ADWIN")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ("a(?=b)", "is not a regular expression (RE2): "),
+        ("fleetowl_.*", "names only series of Fleetowl's own"),
+        ("fleetowl_a|fleetowl_b", "names only series of Fleetowl's own"),
+    ],
+)
+def test_a_pattern_that_finds_nothing_is_said(metrics: str, says: str) -> None:
+    assert f"detectors.custom.0.metrics: {metrics!r} {says}" in problems(use="os.x", metrics=metrics)
+    assert ".metrics: " not in problems(use="os.x", metrics="fleetowl_a|b")
 
 
 def test_without_custom_detectors_no_library_is_loaded() -> None:
