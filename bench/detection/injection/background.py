@@ -3,9 +3,9 @@
 The rows are those of a machine's train part (SMD, ASD), where no anomaly is labelled, replayed as if they
 were 5 s apart. The metrics are drawn from those that move and have a level; each member follows them with a
 gain of its own (2 %) and noise of half of the metric's short-term noise at that time. That is more than
-GPUs of one engine differ by: SMD's metrics move by 30 to 40 % of their level from row to row, and the noise
-does not fall with a load that falls within a minute. It is kept as the harder case: it is what showed that
-noise has to be judged by what it is now.
+GPUs of one engine should differ by: most of SMD's metrics move by 15 to 35 % of their level from row to row,
+so their members differ by a tenth of it or more, and that noise follows the load over five minutes, not from
+row to row. It is kept as the harder case, for others may make peers so.
 """
 
 from __future__ import annotations
