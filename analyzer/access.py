@@ -64,7 +64,8 @@ def require_token(
             request,
             401,
             "unauthorized",
-            "this needs the analyzer's token: send Authorization: Bearer TOKEN",
+            f"this needs the analyzer's token, and {'another' if sent else 'none'} was sent: send "
+            "Authorization: Bearer TOKEN, or name its file by --token-file",
             WWW_Authenticate="Bearer",
         )
 

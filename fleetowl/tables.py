@@ -98,6 +98,7 @@ def feedback(data: Any) -> str:
     rows = [
         [
             str(mark["id"]),
+            str(mark["batch"]),
             mark["verdict"],
             f"{mark['weight']:g}",
             mark["at"],
@@ -107,7 +108,7 @@ def feedback(data: Any) -> str:
         ]
         for mark in data["feedback"]
     ]
-    head = ["ID", "VERDICT", "WEIGHT", "SINCE", "WHO", "ANOMALY", "WHY"]
+    head = ["ID", "BATCH", "VERDICT", "WEIGHT NOW", "SINCE", "WHO", "ANOMALY", "WHY"]
     return table(head, rows, "nobody has marked an anomaly")
 
 

@@ -17,10 +17,12 @@ from incidents.people.acknowledgement import readable_name, readable_reason
 from model.decision import Decision
 from model.labels import Labels, format_fingerprint
 from model.matcher import Matcher
+from model.settings import did_you_mean
 
 LARGEST_BODY = 16_384
 LONGEST_REASON = 500
 WAYS = ("matchers", "alert", "incident")
+KEYS = ("verdict", "who", "why", "dry_run", *WAYS)
 
 
 class FeedbackApi:
@@ -35,6 +37,7 @@ class FeedbackApi:
         yield "GET", "/api/v1/feedback", self.show
         yield "POST", "/api/v1/feedback", self.add
         yield "DELETE", "/api/v1/feedback/{id}", self.undo
+        yield "DELETE", "/api/v1/feedback/batch/{id}", self.undo_batch
 
     async def show(self, request: web.Request) -> web.Response:
         """What was said, the newest first, with the weight of the series; `state=all` for undone too."""
@@ -50,30 +53,50 @@ class FeedbackApi:
     async def add(self, request: web.Request) -> web.Response:
         """`verdict` noise or real, of what `matchers`, an `alert` or an `incident` names; `who`, `why`."""
         given = await _given(request)
+        unknown = next((name for name in given if name not in KEYS), None)
+        if unknown is not None:
+            hint = did_you_mean(unknown, KEYS, "keys")
+            raise ApiError(400, "bad_data", f'unknown key "{unknown}": {hint}')
         verdict, who = str(given.get("verdict", "")), readable_name(str(given.get("who", "")))
         if verdict not in VERDICTS:
             raise ApiError(400, "bad_data", f'verdict is "{verdict}": it must be noise or real')
         if not who:
             raise ApiError(400, "bad_data", "say who marks it: a name of at least one letter")
         why = readable_reason(str(given.get("why", "")))[:LONGEST_REASON]
-        series = self._meant(given)
-        return self._kept(self._pipeline().feedback.marked(series, verdict, who, self._now(), why))
+        series, book = self._meant(given), self._pipeline().feedback
+        if given.get("dry_run"):
+            said = f"would mark {len(series)} anomaly series as {verdict}"
+            return success({"said": said, "marks": [{"labels": dict(labels)} for labels in series]})
+        decision = book.marked(series, verdict, who, self._now(), why)
+        self._keep(decision)
+        batch = book.marks()[0].batch
+        marks = [mark.shown() for mark in book.batch(batch)]
+        return success({"said": decision.why, "batch": batch, "marks": marks})
 
     async def undo(self, request: web.Request) -> web.Response:
         """Take one mark back: `who` does so."""
+        return self._undone(request, self._pipeline().feedback.undo)
+
+    async def undo_batch(self, request: web.Request) -> web.Response:
+        """Take all marks of one request back: `who` does so."""
+        return self._undone(request, self._pipeline().feedback.undo_batch)
+
+    def _undone(self, request: web.Request, undo: Callable[[int, str, int], Decision]) -> web.Response:
         who = readable_name(request.query.get("who", ""))
         if not who:
             raise ApiError(400, "bad_data", "say who takes it back: a name of at least one letter")
         asked = request.match_info["id"]
         if not (asked.isascii() and asked.isdigit() and len(asked) < 16):
             raise ApiError(404, "not_found", f"there is no feedback {asked}")
-        return self._kept(self._pipeline().feedback.undo(int(asked), who, self._now()))
+        decision = undo(int(asked), who, self._now())
+        self._keep(decision)
+        return success(decision.why)
 
     def _meant(self, given: dict[str, Any]) -> list[Labels]:
         """The anomaly series that somebody means."""
         ways = [name for name in WAYS if given.get(name)]
         if len(ways) != 1:
-            raise ApiError(400, "bad_data", "name what you mean by one of matchers, alert and incident")
+            raise ApiError(400, "bad_data", "name what you mean by only one of matchers, alert and incident")
         book, asked = self._pipeline().feedback, given[ways[0]]
         if ways[0] == "matchers":
             return book.find(_matchers(asked))
@@ -103,7 +126,8 @@ class FeedbackApi:
             raise ApiError(404, "not_found", f"there is no incident {asked}")
         return [member.labels for member in incident.members.values()]
 
-    def _kept(self, decision: Decision) -> web.Response:
+    def _keep(self, decision: Decision) -> None:
+        """What was decided is on disk, or an error says why not."""
         if not decision:
             missing = decision.why.startswith("there is no")
             raise ApiError(404 if missing else 409, "not_found" if missing else "conflict", decision.why)
@@ -111,7 +135,6 @@ class FeedbackApi:
         pipeline.keep()
         if not pipeline.kept:
             raise ApiError(503, "unavailable", f"{decision.why}, but {pipeline.kept.why}")
-        return success(decision.why)
 
 
 def _matchers(asked: Any) -> list[Matcher]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from bench.detection.labelled.source import BadData
 from bench.detection.suites import injected, machines, mscloud, nab, quiet
 from bench.detection.table import Figures
+from bench.detection.workers import MOST
 
 Suite = Callable[[Path, list[int], int], Figures]
 SUITES: dict[str, Suite] = {
@@ -47,7 +48,9 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="the last line is all figures as one object")
     parser.add_argument("--seed", type=int, default=1, help=f"the first of {SEEDS}")
-    parser.add_argument("--jobs", type=int, default=2, help="processes, at most 2")
+    parser.add_argument(
+        "--jobs", type=int, default=2, choices=range(1, MOST + 1), help=f"processes, at most {MOST}"
+    )
     asked = parser.parse_args()
     print(f"host: {os.cpu_count()} CPUs {platform.machine()}, Python {platform.python_version()}")
     figures: Figures = {}

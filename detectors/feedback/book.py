@@ -84,11 +84,29 @@ class Feedback:
         self._make_room(len(series))
         if len(self._marks) + len(series) > MOST:
             return refuse(f"{MOST} marks are kept already: undo some first")
+        before, batch = [self.weight(labels) for labels in series], self._next
         for labels in series:
-            self._put(Mark(self._next, labels, verdict, who, now, why))
+            self._put(Mark(self._next, labels, verdict, who, now, why, batch=batch))
         what = format_labels(series[0]) if len(series) == 1 else f"{len(series)} anomaly series"
-        weights = sorted({self.weight(labels) for labels in series})
-        return allow(f"{who} marked {what} as {verdict}: weight {_span(weights)}")
+        after = [self.weight(labels) for labels in series]
+        said = f"{who} marked {what} as {verdict}: weight {_span(sorted(set(after)))}"
+        return allow(said if after != before else f"{said}, as before: more of this changes nothing")
+
+    def batch(self, id: int) -> list[Mark]:
+        """The marks that were made at once, the first of which has this id."""
+        return [mark for _, mark in sorted(self._marks.items()) if mark.batch == id]
+
+    def undo_batch(self, id: int, who: str, now: int) -> Decision:
+        """Take all marks back that were made at once and still count."""
+        marks = self.batch(id)
+        if not marks:
+            return refuse(f"there is no batch {id} of feedback")
+        counting = [mark for mark in marks if mark.counts]
+        if not counting:
+            return refuse(f"batch {id} of feedback was undone already")
+        for mark in counting:
+            self.undo(mark.id, who, now)
+        return allow(f"{who} took batch {id} of feedback back: {len(counting)} marks")
 
     def undo(self, id: int, who: str, now: int) -> Decision:
         """Take one mark back; it stays to be seen."""

@@ -27,6 +27,7 @@ class Mark:
     why: str = ""
     undone_at: int | None = None
     undone_by: str = ""
+    batch: int = 0  # id of the first mark that was made along with it
 
     @property
     def counts(self) -> bool:
@@ -42,6 +43,7 @@ class Mark:
         )
         return {
             "id": self.id,
+            "batch": self.batch,
             "verdict": self.verdict,
             "labels": dict(self.labels),
             "who": self.who,

@@ -24,9 +24,10 @@ _MARKS = Table(
     Column("why", Text, nullable=False),
     Column("undone_at", Moment),
     Column("undone_by", Text, nullable=False),
+    Column("batch", Moment, nullable=False),
 )
 SCHEMA = Schema("feedback", 1, _METADATA)
-_AS_THEY_ARE = ("verdict", "who", "at", "why", "undone_at", "undone_by")
+_AS_THEY_ARE = ("verdict", "who", "at", "why", "undone_at", "undone_by", "batch")
 
 
 def kept_marks() -> Kept[int, Mark]:

@@ -52,10 +52,12 @@ async def ask(analyzer: Analyzer, method: str, path: str, token: str = TOKEN, **
 
 async def test_marked_listed_and_taken_back(scored: Analyzer) -> None:
     body: dict[str, Any] = {"verdict": "noise", "who": "ada", "why": "it is\nsummer", "matchers": ['gpu="3"']}
-    assert (await ask(scored, "POST", "", token="", **body))[0] == 401
+    for token, says in (("", "and none was sent"), ("x", "and another was sent")):
+        status, answer = await ask(scored, "POST", "", token=token, **body)
+        assert (status, says in answer["error"]) == (401, True)
     status, answer = await ask(scored, "POST", "", **body)
     assert status == 200
-    assert answer["data"].endswith("as noise: weight 0.5")
+    assert answer["data"]["said"].endswith("as noise: weight 0.5")
     status, answer = await ask(scored, "GET", "", token="")
     (mark,) = answer["data"]["feedback"]
     assert (mark["id"], mark["who"], mark["why"], mark["labels"]) == (1, "ada", "it is summer", HOT)
@@ -75,6 +77,7 @@ async def test_marked_listed_and_taken_back(scored: Analyzer) -> None:
     [
         ({"verdict": "loud", "who": "a", "matchers": ["gpu=3"]}, 400, "it must be noise or real"),
         ({"verdict": "noise", "who": " ", "matchers": ["gpu=3"]}, 400, "say who marks it"),
+        ({"verdict": "noise", "who": "a", "reason": "x", "matchers": ["gpu=3"]}, 400, 'unknown key "reason"'),
         ({"verdict": "noise", "who": "a"}, 400, "one of matchers, alert and incident"),
         ({"verdict": "noise", "who": "a", "matchers": ["gpu=3"], "alert": "x"}, 400, "one of matchers"),
         ({"verdict": "noise", "who": "a", "matchers": ["gpu=~("]}, 400, "matchers"),
@@ -116,15 +119,23 @@ async def test_by_the_command_line(scored: Analyzer, tmp_path: Path) -> None:
         return done.output
 
     said = await run("noise", "gpu=3", "--why", "summer", "--who", "ada")
-    assert said.strip().endswith("as noise: weight 0.5")
+    first, second = said.splitlines()
+    assert first.endswith("as noise: weight 0.5")
+    assert second.startswith("  1  {")
     listed = (await run("list", changes=False)).splitlines()
-    assert listed[0].split() == ["ID", "VERDICT", "WEIGHT", "SINCE", "WHO", "ANOMALY", "WHY"]
-    assert listed[1].startswith("1   noise    0.5     ")
+    assert listed[0].split() == ["ID", "BATCH", "VERDICT", "WEIGHT", "NOW", "SINCE", "WHO", "ANOMALY", "WHY"]
+    assert listed[1].startswith("1   1      noise    0.5         ")
     assert listed[1].endswith("summer")
     assert '"verdict": "noise"' in await run("list", "-o", "json", changes=False)
     assert "took feedback 1 back" in await run("undo", "1", "--who", "bob")
     assert "undone by bob" in await run("list", "--all", changes=False)
     assert (await run("list", changes=False)).strip() == "nobody has marked an anomaly"
+    assert "would mark 2 anomaly series as noise" in await run("noise", "gpu=~.", "--dry-run")
+    assert (await run("list", changes=False)).strip() == "nobody has marked an anomaly"
+    assert (await run("noise", "gpu=~.")).endswith("fleetowl feedback undo --batch 2\n")
+    assert "took batch 2 of feedback back: 2 marks" in await run("undo", "--batch", "2")
+    await run("noise", "gpu=~.")
+    assert len((await run("undo", "4", "5")).splitlines()) == 2
 
 
 def test_the_command_line_wants_one_way_of_naming(tmp_path: Path) -> None:
