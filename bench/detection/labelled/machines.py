@@ -47,4 +47,6 @@ def _machine(path: Path, interval: int) -> Machine:
         raise BadData(path, shapes, "train [n, d], test [m, d] and label [m]")
     if not len(train) or not len(test):
         raise BadData(path, f"train has {len(train)} rows, test {len(test)}", "rows in both")
+    if not (train != train[0]).any():  # neither a covariance nor a neighbour can be had of that
+        raise BadData(path, "every row of train is the same", "metrics that vary in train")
     return Machine(path.stem, train, test, label > 0, interval)

@@ -95,3 +95,10 @@ def test_what_is_wrong_is_said_with_its_path(labelled: Path, tmp_path: Path, spo
 def _write(root: Path, text: str) -> None:
     with gzip.open(root / "mscloud" / "g" / "m.csv.gz", "wt") as file:
         file.write(text)
+
+
+def test_a_machine_that_never_moves_in_training_is_said(tmp_path: Path) -> None:
+    (tmp_path / "asd").mkdir()
+    np.savez(tmp_path / "asd" / "a.npz", train=np.zeros((5, 2)), test=np.zeros((9, 2)), label=np.zeros(9))
+    with pytest.raises(BadData, match="every row of train is the same"):
+        machines(tmp_path, "asd")
