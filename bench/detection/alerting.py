@@ -1,5 +1,8 @@
 """What would alert: the shipped anomaly rules, as one function of the scores of one entity.
 
+As EngineAnomalous, EngineStraggler and GpuStraggler have it. GpuAnomalous and NodeAnomalous do without what
+asks for series: of thousands of GPUs their scores would be ten times the series of the GPUs themselves.
+
 An entity alerts where
 
 - one of its series deviates from its peers beyond 1 or below -1, or
