@@ -19,9 +19,9 @@ are no older than {FRESH // SECOND} s; without one for so long its scores end. E
 of GPU, a served model; {MOST_CLASSES} classes a kind at most, the rest together) share their models. Models
 are fitted beside the tick. Counters are rates per second. Other engines' names: see [engines](engines.md).
 
-`fleetowl alerts explain NAME` and `/api/v1/explain/alert/...` answer of an alert about an entity, in `anomaly` and at the
-end of the verdict, which features are most unusual now: their value, what is usual for this very entity, and
-how many robust deviations lie between; then how far each model sees it in its tail.
+`fleetowl alerts explain NAME` and `/api/v1/explain/alert/...` answer of an alert about an entity, in
+`anomaly` and at the end of the verdict, which features are most unusual now: their value, what is usual for
+this very entity, and how many robust deviations lie between; then how far each model sees it in its tail.
 """
 
 
