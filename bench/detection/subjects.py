@@ -22,9 +22,8 @@ from telemetry.bits import Floats
 LEVEL = "fleetowl level"
 CUSUM = "fleetowl cusum"
 ENTITY = "fleetowl entity"
-"""The higher one of its two scores."""
+"""Its change score, on which the shipped rules alert."""
 STATE = "fleetowl state"
-CHANGE = "fleetowl change"
 SEVERAL = "fleetowl 3 series"
 """The streaming detector (level and cusum) over each metric; the third highest score."""
 RANDOM = "control: random"
@@ -53,6 +52,8 @@ class OverMachine:
     subject: str
     machine: Machine
     seed: int
+    budget: float | None = None
+    """False alarms a day that the entity models are configured for; None for the default."""
 
 
 def series_scores(piece: OverSeries) -> dict[str, Floats]:
@@ -78,7 +79,7 @@ def machine_scores(piece: OverMachine) -> dict[str, Floats]:
     machine = piece.machine
     rows = len(machine.test)
     if piece.subject == ENTITY:
-        return _entity(machine, piece.seed)
+        return _entity(machine, piece.seed, piece.budget)
     if piece.subject == SEVERAL:
         return {SEVERAL: several(metric_evidence(machine)[len(machine.train) :], machine.interval)}
     if piece.subject == RANDOM:
@@ -89,12 +90,14 @@ def machine_scores(piece: OverMachine) -> dict[str, Floats]:
     return {piece.subject: rivals.over_machine(rival, machine.train, machine.test, piece.seed)}
 
 
-def _entity(machine: Machine, seed: int) -> dict[str, Floats]:
+def _entity(machine: Machine, seed: int, budget: float | None) -> dict[str, Floats]:
     from detectors.entity.models.fit import MODELS
     from detectors.entity.models.replay import replay
+    from detectors.entity.settings import EntitySettings
 
-    found = replay(machine.train, machine.test, machine.interval, seed=seed)
-    scores = {ENTITY: np.fmax(found.state, found.change), STATE: found.state, CHANGE: found.change}
+    settings = EntitySettings() if budget is None else EntitySettings(budget=budget)
+    found = replay(machine.train, machine.test, machine.interval, settings, seed)
+    scores = {ENTITY: found.change, STATE: found.state}
     return scores | {f"model {name}": depth for name, depth in zip(MODELS, found.depths.T, strict=True)}
 
 

@@ -20,13 +20,15 @@ class ChangeDetector(MomentDetector):
 
     It keeps nothing of its own.
 
+    A change is unlike lately and unlike all that was normal: the end of a fault is none.
+
     When it fails: what is slower than the time constant `detectors.entities.recent` is no change; a fault
-    that lasts is a change only at its beginning and at its end.
+    that lasts is a change only at its beginning.
     """
 
     name = "change"
     version = 1
-    fails = "What comes slowly is no change, and a fault that lasts is one only at its beginning and its end."
+    fails = "What comes slowly is no change, and a fault that lasts is one only at its beginning."
     results = (SCORE,)
     by_source = False
 

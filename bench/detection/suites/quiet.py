@@ -147,7 +147,7 @@ def _entity_row(name: str, found: list[Machine], seeds: list[int], jobs: int, fi
         scores[len(one.train) :]
         for one, scores in zip(halves, spread_over(metric_evidence, halves, jobs), strict=True)
     ]
-    change = [one[subjects.CHANGE] for one in scored]
+    change = [one[subjects.ENTITY] for one in scored]
     count = len(halves)
     both = [_alerts(halves[k % count], change[k], series[k % count]) for k in range(len(pieces))]
     alone = [_alerts(halves[k % count], change[k], None) for k in range(len(pieces))]

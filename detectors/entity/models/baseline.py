@@ -16,8 +16,8 @@ RING = 10
 _CLIP = 5.0  # an update moves location and scale as if the row were at most this many scales away
 _SOFT = 10.0  # further away than this counts by its logarithm
 _RELATIVE = 0.002  # the scale is at least this part of the location,
-_SPAN = 0.01  # and this part of the range that was ever seen
-_LEAST = 1e-3
+_SPAN = 0.02  # and this part of the range that was ever seen
+_LEAST = 1e-9  # of any unit: bytes, shares, seconds
 LATCH = 64
 """Every so many rows of an entity it is looked at whether it is calm enough to learn from."""
 _FAST, _FAST_SCALE = 0.05, 0.01  # weights of the moving baseline of `change`
@@ -87,6 +87,8 @@ def advance(rows, entities, state, memory, out):  # type: ignore[no-untyped-def]
                 _LEAST,
             )
             off = value - middle
+            if high[who, feature] == low[who, feature]:  # never moved: news, whatever its unit, no more
+                scale = max(scale, abs(off) / _SOFT)
             own[0, feature] = soft(off / scale)
             edge = _CLIP * scale if seen > 60 else math.inf
             held = min(max(off, -edge), edge)

@@ -8,63 +8,84 @@ import numpy as np
 from numba import njit
 
 from detectors.entity.models.fit import MODELS, TAIL
+from detectors.entity.models.maxima import BLOCK, PRIORS, learn, level_of, nats_of
 from detectors.entity.settings import EntitySettings
 from telemetry.bits import Flags, Floats
 
-_DAY = 86_400_000  # ms
 SEEN = len(MODELS) + 1
 """What is calibrated: each model, and the move against the moving baseline."""
 
 PARAMS = (
-    "smooth",  # weight of a new row in both smoothed scores
     "slow",  # rows: time constant of the tails of `state`
     "recent",  # and of `change`
     "patience",  # rows in which an anomaly becomes the new normal of `state`
-    "state_target",  # excess that is a score of 1
-    "change_target",
+    "block",  # rows of which the largest score is learned
+    "blocks",  # time constant of these
+    "nats",  # by which an alarm is rarer than a block
+    "state_mean",
+    "state_deviation",
+    "state_level",  # of an entity of which nothing is known
+    "change_mean",
+    "change_deviation",
+    "change_level",
     "max_score",
 )
-SMOOTH, SLOW, RECENT, PATIENCE, STATE_TARGET, CHANGE_TARGET, MAX_SCORE = range(len(PARAMS))
+SLOW, RECENT, PATIENCE, _BLOCK, _BLOCKS, _NATS, _PRIOR, _, _, _, _, _, MAX_SCORE = range(len(PARAMS))
 
 FIELDS = (
     *(f"state_edge_{name}" for name in MODELS),
     *(f"state_excess_{name}" for name in MODELS),
     *(f"change_edge_{name}" for name in (*MODELS, "jump")),
     *(f"change_excess_{name}" for name in (*MODELS, "jump")),
-    "state",
-    "change",
+    *(f"state_{part}" for part in ("mean", "deviation", "level", "highest")),
+    *(f"change_{part}" for part in ("mean", "deviation", "level", "highest")),
+    "brief",
+    "lasting",
+    "lately",
     "since",
+    "judged",
+    "rows",
 )
-"""The state of an entity; `since` counts the rows of an anomaly that lasts."""
+"""The state of an entity. Maxima of blocks: mean, mean deviation and the level that is a score of 1;
+`highest` is that of the block at hand; there were so many `rows`. `brief` and `lasting` are the excess of
+`state` smoothed over few and many rows, `lately` that of `change`; `since` counts the rows of an anomaly
+that lasts, `judged` those that the tails were learned from."""
 _LAST = len(FIELDS)
-_STATE, _CHANGE, _SINCE = _LAST - 3, _LAST - 2, _LAST - 1
+_STATE, _CHANGE = _LAST - 14, _LAST - 10
+_BRIEF, _LASTING, _LATELY, _SINCE, _JUDGED, _ROWS = range(_LAST - 6, _LAST)
+_LEVEL, _HIGHEST = 2, 3
 _CLIP = 5.0  # an excess counts for the mean excess as if it were at most this many of it
 _LEAST, _MOST = 0.2, 5.0  # the mean excess of an entity, in those of the sample
-_SMOOTH = 0.2
-_LEARNS = 0.15  # a state up to this is learned from
+_BRIEF_WEIGHT, _LASTING_WEIGHT = 0.3, 0.05
+"""Of a new row: a short strong anomaly and a long weak one both show, in the larger of two means."""
+_LATELY_WEIGHT = 0.2
+_VOTE = 10.0  # nats: the most that one model has to say
+_LEARNS = 0.5  # nats: a smoothed excess up to this is learned from
 _YOUNG = 500.0  # rows: no tail is learned faster than that
-_STATE_SHARE, _CHANGE_SHARE = 0.28, 0.09
-"""Of the nats that the budget asks for: the mean excess of several models, smoothed, is that much smaller."""
+_BARELY = 0.5  # a score up to this is learned from by who is young
+_SHARE = 0.25  # what is unlike lately must be so unlike all that was, too: nothing else is an alarm
 _CALM = 4.0  # an anomaly is forgotten so many times faster than it lasts
 
 
 def params_of(settings: EntitySettings, interval: int) -> Floats:
     """What `judge` needs to know, as PARAMS names it, for rows every `interval` ms."""
-    rarity = math.log(max(TAIL * _DAY / interval / settings.budget, 10.0))
+    nats = nats_of(settings.budget)
+    prior = [value for pair in PRIORS for value in (*pair, level_of(*pair, nats))]
     return np.array(
         [
-            _SMOOTH,
             settings.memory / interval,
             settings.recent / interval,
             settings.patience / interval,
-            _STATE_SHARE * rarity,
-            _CHANGE_SHARE * rarity,
+            max(BLOCK // interval, 1),
+            settings.memory / BLOCK,
+            nats,
+            *prior,
             settings.max_score,
         ]
     )
 
 
-def blank(size: int) -> Floats:
+def blank(size: int, params: Floats) -> Floats:
     """The state of entities that nothing is known of: as the sample is, `[size, len(FIELDS)]`."""
     state = np.zeros((size, _LAST))
     models = len(MODELS)
@@ -72,6 +93,8 @@ def blank(size: int) -> Floats:
     state[:, 2 * models + SEEN : 2 * models + 2 * SEEN] = 1.0
     state[:, 2 * models + SEEN - 1] = math.log(3.0)
     state[:, 2 * models + 2 * SEEN - 1] = 0.5
+    state[:, _STATE : _STATE + 3] = params[_PRIOR : _PRIOR + 3]
+    state[:, _CHANGE : _CHANGE + 3] = params[_PRIOR + 3 : _PRIOR + 6]
     return state
 
 
@@ -81,9 +104,11 @@ def lasts(own: Floats, params: Floats) -> Flags:
     return long
 
 
-def alarmed(own: Floats, params: Floats) -> Flags:
+def alarmed(own: Floats) -> Flags:
     """Which entities have a score above 1, `[m]` of `[m, FIELDS]`."""
-    on: Flags = (own[:, _STATE] > params[STATE_TARGET]) | (own[:, _CHANGE] > params[CHANGE_TARGET])
+    state = np.fmax(own[:, _BRIEF], own[:, _LASTING])
+    change = np.fmin(own[:, _LATELY], _SHARE * state)
+    on: Flags = (state > own[:, _STATE + _LEVEL]) | (change > own[:, _CHANGE + _LEVEL])
     return on
 
 
@@ -93,7 +118,7 @@ def _excess(own, at, width, seen):  # type: ignore[no-untyped-def]
     for model in range(width):
         over = seen[model] - own[at + model]
         if over > 0.0:
-            total += over / own[at + width + model]
+            total += min(over / own[at + width + model], _VOTE)
     return total / width
 
 
@@ -127,17 +152,35 @@ def judge(depths, jumps, ages, entities, own, params, out, calm):  # type: ignor
         mine = own[entities[at]]
         seen[:models] = depths[at]
         seen[models] = jumps[at]
-        mine[_STATE] += params[SMOOTH] * (_excess(mine, 0, models, seen) - mine[_STATE])
-        mine[_CHANGE] += params[SMOOTH] * (_excess(mine, 2 * models, models + 1, seen) - mine[_CHANGE])
-        state = mine[_STATE] / params[STATE_TARGET]
-        out[at, 0] = min(state, params[MAX_SCORE])
-        out[at, 1] = min(mine[_CHANGE] / params[CHANGE_TARGET], params[MAX_SCORE])
-        if state > _LEARNS:
-            mine[_SINCE] += 1.0
-        else:
-            mine[_SINCE] = max(0.0, mine[_SINCE] - _CALM)
+        excess = _excess(mine, 0, models, seen)
+        mine[_BRIEF] += _BRIEF_WEIGHT * (excess - mine[_BRIEF])
+        mine[_LASTING] += _LASTING_WEIGHT * (excess - mine[_LASTING])
+        excess = _excess(mine, 2 * models, models + 1, seen)
+        mine[_LATELY] += _LATELY_WEIGHT * (excess - mine[_LATELY])
+        state = max(mine[_BRIEF], mine[_LASTING])
+        change = min(mine[_LATELY], _SHARE * state)
+        out[at, 0] = min(state / mine[_STATE + _LEVEL], params[MAX_SCORE])
+        out[at, 1] = min(change / mine[_CHANGE + _LEVEL], params[MAX_SCORE])
         calm[at] = state <= _LEARNS
-        age = max(_YOUNG, float(ages[at]))
-        if calm[at]:
-            _learn(mine, 0, models, seen, min(age, params[SLOW]))
-        _learn(mine, 2 * models, models + 1, seen, min(age, params[RECENT]))
+        mine[_SINCE] = max(0.0, mine[_SINCE] - _CALM) if calm[at] else mine[_SINCE] + 1.0
+        if calm[at] or (mine[_JUDGED] < _YOUNG and out[at, 0] < _BARELY):
+            _learn(mine, 0, models, seen, min(max(_YOUNG, mine[_JUDGED]), params[SLOW]))
+            mine[_JUDGED] += 1.0
+        _learn(mine, 2 * models, models + 1, seen, min(max(_YOUNG, float(ages[at])), params[RECENT]))
+        mine[_STATE + _HIGHEST] = max(mine[_STATE + _HIGHEST], state)
+        mine[_CHANGE + _HIGHEST] = max(mine[_CHANGE + _HIGHEST], change)
+        mine[_ROWS] += 1.0
+        if mine[_ROWS] % params[_BLOCK] == 0.0:
+            _block(mine, params)
+
+
+@njit(cache=True)
+def _block(mine, params):  # type: ignore[no-untyped-def]
+    """A block is over: learn its maxima; not those of a `state` that was anomalous all along."""
+    blocks = mine[_ROWS] / params[_BLOCK] - 1.0
+    for score in range(2):
+        at = _STATE + 4 * score
+        prior = params[_PRIOR + 3 * score + 2]
+        if score == 1 or mine[_SINCE] < params[_BLOCK]:
+            learn(mine[at : at + 3], mine[at + _HIGHEST], prior, params[_NATS], blocks, params[_BLOCKS])
+        mine[at + _HIGHEST] = 0.0

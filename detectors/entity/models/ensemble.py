@@ -55,7 +55,7 @@ class Ensemble:
         self._params = calibration.params_of(self.settings, interval)
         self._baseline = Baseline(width, self._memory)
         self._sample = Sample(self.settings.sample, width, seed)
-        self._own = calibration.blank(0)
+        self._own = calibration.blank(0, self._params)
         self._clock: Ints = np.zeros(3, np.int64)  # steps, the step of the last fit, fits
         self._asked = 0  # the step at which the fit at hand was asked for
         self._waits = False  # for that fit; not kept over a restart, which loses it
@@ -70,7 +70,7 @@ class Ensemble:
         """Make room for the entities below `size`."""
         if size > self.size:
             self._baseline.reserve(size)
-            more = calibration.blank(len(self._baseline.count) - self.size)
+            more = calibration.blank(len(self._baseline.count) - self.size, self._params)
             self._own = np.concatenate((self._own, more))
 
     def step(self, rows: Floats, entities: Ints) -> Verdict:
@@ -134,7 +134,7 @@ class Ensemble:
 
         A restart ends no alarm: these go on being judged by what was known, as long as our patience lasts.
         """
-        self._forget(entities[~calibration.alarmed(self._own[entities], self._params)])
+        self._forget(entities[~calibration.alarmed(self._own[entities])])
 
     def anew(self, entities: Ints) -> None:
         """These warm up again, alarm or not."""
@@ -147,7 +147,7 @@ class Ensemble:
 
     def _forget(self, entities: Ints) -> None:
         self._baseline.restart(entities)
-        self._own[entities] = calibration.blank(len(entities))
+        self._own[entities] = calibration.blank(len(entities), self._params)
 
     def contributions(self, entities: Ints, top: int = 3) -> tuple[Ints, Floats]:
         """Numbers and shares of the features that make the newest row unusual: `[m, top]`, largest first.
@@ -160,7 +160,7 @@ class Ensemble:
 
     def settled(self, entities: Ints) -> None:
         """These have been back for some rows: what their first rows added to the scores says nothing."""
-        for name in ("state", "change"):
+        for name in ("brief", "lasting", "lately"):
             self._own[entities, calibration.FIELDS.index(name)] = 0.0
 
     def usual(self, entities: Ints) -> tuple[Floats, Floats]:
@@ -176,7 +176,7 @@ class Ensemble:
         """Follow a renumbering of the entities: `new[old]`, -1 = gone, `size` of them."""
         self._sample.remap(new)
         self._baseline.remap(new, size)
-        own = calibration.blank(size)
+        own = calibration.blank(size, self._params)
         old = np.flatnonzero(new[: self.size] >= 0)
         own[new[old]] = self._own[old]
         self._own = own

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from detectors.entity.models import baseline, calibration, fit, forest, sample
 from detectors.entity.models.ensemble import Ensemble
+from detectors.entity.models.rehearsal import rehearse
 from detectors.entity.models.replay import replay
 from detectors.entity.settings import EntitySettings
 from model.moment import MINUTE
@@ -13,6 +17,7 @@ from telemetry.bits import Floats
 
 SETTINGS = EntitySettings(warm_up="1h", sample=256, trees=4)
 WIDTH = 6
+KERNELS: tuple[Any, ...] = (baseline.advance, calibration.judge, fit._tops, forest._walk, sample._draw)
 
 
 def background(rows: int, seed: int = 1) -> Floats:
@@ -162,3 +167,30 @@ def test_memory_of_an_entity_is_bounded(history: Floats) -> None:
     held = ensemble.snapshot()
     own = sum(array.nbytes for name, array in held.items() if name.startswith(("own", "baseline")))
     assert own / ensemble.size < 4096
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e9])
+def test_a_feature_that_never_moved_and_does_once_is_no_anomaly_whatever_its_unit(
+    history: Floats, unit: float
+) -> None:
+    rows = np.concatenate((history, background(20, seed=11)))
+    rows[:, 0] = 7.0 * unit
+    ensemble = trained(rows[:600])
+    rows[610, 0] = 9.0 * unit
+    assert (ensemble.run(rows[600:611]).state < 1).all()
+
+
+def test_the_end_of_an_anomaly_is_no_alarm(history: Floats) -> None:
+    ensemble = trained(history)
+    rows = background(100, seed=12)
+    assert (ensemble.run(rows[:30] + 60).change > 1).any()
+    assert (ensemble.run(rows[30:])[1][30:] < 1).all()
+
+
+def test_what_is_compiled_beforehand_is_all_that_a_step_needs(history: Floats) -> None:
+    rehearse()
+    compiled = [kernel for kernel in KERNELS if kernel.signatures]
+    before = [len(kernel.signatures) for kernel in KERNELS]
+    trained(history).run(background(20, seed=13))
+    assert len(compiled) == len(KERNELS)
+    assert [len(kernel.signatures) for kernel in KERNELS] == before
