@@ -88,11 +88,11 @@ def _ways(piece: Piece, episode: Episode, seen: Seen) -> dict[str, Flags]:
     """By way to alert the flags `[rows, members]`."""
     rows, members, width = episode.values.shape
     ways = {
-        SHIPPED: _flags(seen.change, seen.deviations, seen.series),
+        SHIPPED: _flags(seen.change, seen.deviations, None),
         "change only": _flags(seen.change, None, None),
         "peers only": _flags(None, seen.deviations, None),
         "series only": _flags(None, None, seen.series),
-        "without peers": _flags(seen.change, None, seen.series),
+        "with a third of the series": _flags(seen.change, seen.deviations, seen.series),
     }
     history = piece.group.values[: piece.group.history].reshape(-1, width)
     for rival in RIVALS:

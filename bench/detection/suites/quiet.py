@@ -68,8 +68,7 @@ def run(data: Path, seeds: list[int], jobs: int) -> Figures:
             "entities",
             "entity-days",
             "alerts/day",
-            "by change alone",
-            "by several series",
+            "by a third of the series",
             "worst/day",
         ),
         [_entity_row(name, machines(data, name), seeds, jobs, figures) for name in ("smd", "asd")],
@@ -149,14 +148,13 @@ def _entity_row(name: str, found: list[Machine], seeds: list[int], jobs: int, fi
     ]
     change = [one[subjects.ENTITY] for one in scored]
     count = len(halves)
-    both = [_alerts(halves[k % count], change[k], series[k % count]) for k in range(len(pieces))]
-    alone = [_alerts(halves[k % count], change[k], None) for k in range(len(pieces))]
+    alerts = [_alerts(halves[k % count], change[k], None) for k in range(len(pieces))]
     several = [_alerts(one, None, series[k]) for k, one in enumerate(halves)]
     rate: Callable[[list[int]], float] = lambda counts: sum(counts) / days / (len(counts) / count)  # noqa: E731
-    figures[f"quiet_{name}_alerts_per_entity_day"] = number(rate(both))
+    figures[f"quiet_{name}_alerts_per_entity_day"] = number(rate(alerts))
     own = [len(one.test) * one.interval / DAY for one in halves]
-    worst = max(mean(map(float, both[k::count])) / own[k] for k in range(count))
-    return [f"{name} train", count, days, rate(both), rate(alone), rate(several), worst]
+    worst = max(mean(map(float, alerts[k::count])) / own[k] for k in range(count))
+    return [f"{name} train", count, days, rate(alerts), rate(several), worst]
 
 
 def _alerts(machine: Machine, change: Floats | None, series: Floats | None) -> int:
