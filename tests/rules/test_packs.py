@@ -365,19 +365,33 @@ def test_a_filesystem_that_was_mounted_read_only_is_fine(it: Cluster) -> None:
     assert not it.names()
 
 
-def load(value: float, expected: float = 4.0) -> Samples:
+def load(value: float, expected: float = 4.0, whole: float = 0.0) -> Samples:
+    """`whole` is how unlike itself the host is as a whole."""
     companion = f'fleetowl_expected_high{{{NODE},metric="node_load1",detector="level"}}'
+    entity = f'fleetowl_anomaly_score{{{NODE},entity="node",detector="state"}}'
     cpus = {f'node_cpu_seconds_total{{{NODE},cpu="{cpu}",mode="idle"}}': 1.0 for cpu in range(8)}
-    return {**host(load1=value), companion: expected, **cpus}
+    return {**host(load1=value), companion: expected, entity: whole, **cpus}
 
 
 @pytest.mark.parametrize(
-    ("value", "expected", "fires"),
-    [(12, 4, True), (6, 4, False), (12, 20, False), (12, math.nan, False)],
-    ids=["unusual and too much", "unusual, but CPUs are free", "usual here", "not learned yet"],
+    ("value", "expected", "whole", "fires"),
+    [
+        (12, 4, 1.5, True),
+        (6, 4, 1.5, False),
+        (12, 20, 1.5, False),
+        (12, math.nan, 1.5, False),
+        (12, 4, 0.5, False),
+    ],
+    ids=[
+        "unusual and too much",
+        "unusual, but CPUs are free",
+        "usual here",
+        "not learned yet",
+        "no second sign",
+    ],
 )
-def test_host_load_anomalous(it: Cluster, value: float, expected: float, fires: bool) -> None:
-    it.run(320, lambda _: load(value, expected), interval=15 * SECOND)
+def test_host_load_anomalous(it: Cluster, value: float, expected: float, whole: float, fires: bool) -> None:
+    it.run(320, lambda _: load(value, expected, whole), interval=15 * SECOND)
     assert it.names() == ({"HostLoadAnomalous"} if fires else set())
 
 
