@@ -155,7 +155,7 @@ def test_another_version_argument_or_sample_is_another_key(monkeypatch: pytest.M
     ("more", "key", "says"),
     [
         ({"use": "river.anomaly.HalfSpaceTree"}, "use", "did you mean HalfSpaceTrees?"),
-        ({"use": "river.anomalies.HalfSpaceTrees"}, "use", "there is no anomalies in river"),
+        ({"use": "river.anomalies.HalfSpaceTrees"}, "use", "there is no such module: river.anomalies"),
         ({"use": "river.linear_model.LinearRegression"}, "use", "is not a detector"),
         ({"use": "river.anomaly.QuantileFilter"}, "use", "only filters the scores of another detector"),
         ({"use": "river.drift.binary.DDM"}, "use", "like river.drift.ADWIN"),
