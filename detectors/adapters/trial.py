@@ -63,5 +63,17 @@ def _judge(way: Way, model: Any, rows: Floats) -> None:
         model.fit(rows)
         model.decision_function(rows[:2])
         return
+    for row in rows[_ASKED:]:
+        _learn(way, model, row)
     for row in rows[:_ASKED]:
         ask(way, model, row)
+
+
+def _learn(way: Way, model: Any, row: Floats) -> None:
+    """Some forecast only after a few values: these are not asked yet."""
+    if way is Way.DRIFT:
+        model.update(float(row[-1]))
+    elif way is Way.OF_VALUE:
+        model.learn_one({}, float(row[-1]))
+    else:
+        model.learn_one(dict(enumerate(row.tolist())))
