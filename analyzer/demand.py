@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import re2
-
 from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, PEER_DEVIATION, SCORE, TREND_ETA
 from detectors.engine import Scoring
 from model.labels import NAME
@@ -19,6 +17,7 @@ from model.matcher import Matcher, Op
 from model.moment import MINUTE, format_duration
 from rules.group import RuleGroup
 from rules.promql.expression import Expression
+from telemetry.matching import expression
 from telemetry.window import Window
 
 KEEP = 15 * MINUTE
@@ -41,7 +40,7 @@ class Wanted:
         """Those of the metrics that it selects; one that is named is selected though there is none yet."""
         if self.metric.op is Op.EQUAL:
             return {self.metric.value}
-        pattern = re2.compile(self.metric.value)
+        pattern = expression(self.metric.value)
         return {name for name in names if pattern.fullmatch(name)}
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import re2
 
 from detectors.arrays import grown, remapped
 from detectors.eligible import Kind, kind_of
 from telemetry.bits import Flags, Ints
+from telemetry.matching import expression
 from telemetry.window import IdRemap, Window
 
 _NONE = -1
@@ -27,7 +27,7 @@ class Places:
         self.names: list[str] = [""] * most  # of the metric, by place
         self.prints: list[int] = [0] * most  # of the labels, by place
         self._of: Ints = np.empty(0, np.int64)  # place by id
-        self._matches = re2.compile(metrics)
+        self._matches = expression(metrics)
         self._wanted: dict[str, bool] = {}
         self._window: Window | None = None
 

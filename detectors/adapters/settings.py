@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from model.moment import MINUTE
 from model.settings import Duration, Settings
+from telemetry.matching import InvalidMatcher, expression
 
 BUILT_IN = ("level", "cusum", "peer", "trend", "state", "change")
 """Names that Fleetowl's own detectors have."""
@@ -80,14 +81,11 @@ class CustomSettings(Settings):
     @field_validator("metrics")
     @classmethod
     def _is_expression(cls, metrics: str) -> str:
-        import re2
-
         try:
-            first, last = re2.compile(f"^(?:{metrics})$").possiblematchrange(16)
-        except re2.error as error:
-            said = error.args[0].decode() if isinstance(error.args[0], bytes) else error
+            first, last = expression(f"^(?:{metrics})$").possiblematchrange(16)
+        except InvalidMatcher as error:
             raise ValueError(
-                f"{metrics!r} is not a regular expression (RE2): {said}; write for example "
+                f"{metrics!r} is not a regular expression (RE2): {error}; write for example "
                 "node_load1|node_load5"
             ) from error
         if first.startswith(_OWN) and last.startswith(_OWN):
