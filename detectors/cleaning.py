@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,9 +16,12 @@ from detectors.eligible import Kind, kind_of
 from detectors.rates import RESET, CounterRates
 from detectors.restarts import JUDGED, PLAIN, Restarts
 from detectors.workload.watch import Demand, Workload, part, shown
+from model.labels import NAME
+from model.matcher import Matcher, Op
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap, Window
 
+log = logging.getLogger("fleetowl.detectors")
 NOWHERE: Floats = np.empty(0)
 NOTHING = Columns(EMPTY, EMPTY, NOWHERE)
 
@@ -82,7 +86,9 @@ class Cleaning:
         self._telling: Flags = np.empty(0, np.bool_)  # of others
         self._ends: Ints = EMPTY
         self._places: Ints = np.empty((4, 0), np.int64)  # room, used again at each step
-        self._kind_of: dict[tuple[str, str], Kind] = {}
+        self._kind_of: dict[str, Kind] = {}  # by name of metric
+        self._typed: set[str] = set()  # those whose type is known, so that their kind stays
+        self._types: dict[str, str] = {}  # as they were when kinds were last looked at
 
     def warm(self) -> None:
         """Compile the passes, or load what was compiled before."""
@@ -96,17 +102,47 @@ class Cleaning:
         self.restarts.reserve(size)
 
     def notice(self, window: Window, known: int) -> None:
-        """Give the series from id `known` on their kind."""
+        """Give the series from id `known` on their kind, that of the other series of their metric."""
         names = [window.labels(sid).name for sid in range(known, window.size)]
+        if known == 0:  # of what is gone nothing is known any more
+            there = set(names)
+            self._kind_of = {name: kind for name, kind in self._kind_of.items() if name in there}
+            self._typed &= there
         for sid, name in enumerate(names, known):
-            key = name, window.type_of(name)
-            if key not in self._kind_of:
-                self._kind_of[key] = kind_of(*key)
-            self._kinds[sid] = self._kind_of[key]
+            if name not in self._kind_of:
+                self._kind_of[name] = self._kind(window, name)
+            self._kinds[sid] = self._kind_of[name]
         self.workload.notice(window, known, names)
         self.restarts.notice(window, known, names)
         numbers = self.workload.signals.number, self.restarts.signals.number
         self._telling = (numbers[0][: window.size] >= 0) | (numbers[1][: window.size] >= 0)
+
+    def retyped(self, window: Window) -> Ints:
+        """The series whose kind is another one now, for only now it is known of what type their metric is.
+
+        As rates their values are others than as a gauge's, or the other way round: they must be renumbered to
+        nothing. A type that was known before stays: two senders that disagree would have it change for ever.
+        """
+        types = window.types()
+        if types == self._types:
+            return EMPTY
+        self._types = dict(types)
+        changed = set()
+        for name in types.keys() & self._kind_of.keys() - self._typed:
+            kind = self._kind(window, name)
+            if kind is not self._kind_of[name]:
+                self._kind_of[name] = kind
+                changed.add(name)
+        if not changed:
+            return EMPTY
+        log.info("series are judged anew, for their type is known now: %s", ", ".join(sorted(changed)))
+        return np.concatenate([window.search([Matcher(NAME, Op.EQUAL, name)])[0] for name in changed])
+
+    def _kind(self, window: Window, name: str) -> Kind:
+        metric_type = window.type_of(name)
+        if metric_type != "unknown":
+            self._typed.add(name)
+        return kind_of(name, metric_type)
 
     def admit(self, arrived: Columns, lengths: list[int]) -> tuple[Admitted, Admitted, Ints]:
         """Without the samples that never reach a detector; any number a series.
@@ -193,15 +229,25 @@ class Cleaning:
 
     def snapshot(self, size: int) -> State:
         """What must survive a restart, as copies, of the series below id `size`."""
+        kinds = {"kinds": self._kinds[:size].copy()}
         work = {f"work_{name}": array for name, array in self.workload.snapshot(size).items()}
         runs = {f"run_{name}": array for name, array in self.restarts.snapshot(size).items()}
-        return self.rates.snapshot(size) | work | runs
+        return kinds | self.rates.snapshot(size) | work | runs
 
-    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
-        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+    def restore(self, state: Mapping[str, NDArray[Any]], window: Window) -> None:
+        """Take over a snapshot, made with this very window. Raises KeyError or ValueError."""
+        size, kinds = window.size, state["kinds"]
+        if kinds.shape != (size,):
+            raise ValueError("the kinds do not fit the series")
+        self._kind_of = {
+            window.labels(sid).name: Kind(kind) for sid, kind in enumerate(np.asarray(kinds).tolist())
+        }
+        self._typed = {name for name, kind in self._kind_of.items() if kind is not kind_of(name, "unknown")}
+        self._types = {}
         for prefix, room in (("work_", self.workload), ("run_", self.restarts)):
             room.restore(part(prefix, state), size)
         self.rates.restore(state, size)
+        self.notice(window, 0)  # which signals tell of whom goes by their numbers
 
 
 def _taken(columns: Columns, places: Ints) -> Columns:

@@ -29,7 +29,7 @@ from telemetry.bits import Flags, Floats, Ints, is_stale
 from telemetry.window import IdRemap, Window
 
 _PIECE = 16_384
-_RATE, _MOMENTS = "rate@1", "moments@1"  # a snapshot of another version has other keys
+_RATE, _MOMENTS = "rate@2", "moments@1"  # a snapshot of another version has other keys
 METRICS = (
     Metric("fleetowl_detector_series", "gauge", "Series that are scored."),
     Metric("fleetowl_detector_bytes", "gauge", "Memory of what a detector keeps.", ("detector",)),
@@ -100,6 +100,7 @@ class Scoring:
         self.jobs.collect()
         self._effort.begin()
         self._notice()
+        self._begin_anew(self._cleaning.retyped(self._window), now)
         before = self.stats.samples
         watched = self._watched()
         *admitted, odd = self._cleaning.admit(arrived, lengths)
@@ -132,7 +133,7 @@ class Scoring:
     def snapshot(self) -> State:
         """The state as named arrays, copies; it fits the window as it is at this moment."""
         size = self._window.size
-        self._reserve(size)
+        self._notice()
         pending = self._journal.peek()
         return {
             "size": np.array([size]),
@@ -181,7 +182,7 @@ class Scoring:
             raise ValueError("what waited does not fit")
         if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < size:
             raise ValueError("what waited is of no series")
-        self._cleaning.restore(_part(_RATE, state), size)
+        self._cleaning.restore(_part(_RATE, state), self._window)
         self._moments.restore(_part(_MOMENTS, state), size)
         ends = np.cumsum(lengths)
         parts = [
@@ -244,6 +245,16 @@ class Scoring:
             self._cleaning.notice(self._window, known)
             for lane in self._lanes:
                 lane.notice(known)
+
+    def _begin_anew(self, ids: Ints, now: int) -> None:
+        """Forget these series, and end what was said of them at `now` (ms)."""
+        if len(ids):
+            for lane in self._lanes:
+                lane.end(np.full(len(ids), now), ids)
+            new_ids = np.arange(self._window.size)
+            new_ids[ids] = -1
+            self.remap(IdRemap(new_ids, self._window.size))
+            self._notice()
 
     def _watched(self) -> Flags:
         watched = np.zeros(self._window.size, np.bool_)

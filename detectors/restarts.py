@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from detectors.arrays import grown, remapped, taken_over
 from detectors.contract import Columns, State
+from detectors.eligible import Kind, kind_of
 from detectors.workload.roles import Role, concerned, role_of
 from detectors.workload.signals import Falls, Signals, asked_once
 from detectors.workload.watch import part
@@ -46,6 +47,7 @@ class Restarts:
         self.pending: NDArray[np.uint8] = np.empty(0, np.uint8)  # JUDGED, PLAIN: see passes
         self._owner: Ints = np.empty(0, np.int64)
         self._owners: dict[tuple[object, ...], int] = {}
+        self._before: dict[tuple[object, ...], float] = {}  # by owner falls counted before a renumbering
         self._of_host: dict[str, bool | None] = {}  # by name; None: of neither
         self._started: Ints = np.empty(0, np.int64)  # by owner the number of its signal; -1: none
         self._counted: Ints = np.empty(0, np.int64)
@@ -73,15 +75,16 @@ class Restarts:
             if of_host is None:
                 continue
             labels = window.labels(sid)
-            owner = self._owner[sid] = self._owner_of(labels, of_host)
+            key = of_host, *[pair for pair in labels.pairs if pair[0] in _OWNER]
+            owner = self._owner[sid] = self._owner_of(key)
             if name in _STARTED:
                 self._started[owner] = self.signals.add(sid)
-            elif self._counted[owner] < 0 and concerned(name) and role_of(name, labels) is Role.PROGRESS:
+            elif self._counted[owner] < 0 and _counts_work(name, window.type_of(name), labels):
                 self._counted[owner] = self.signals.add(sid)
-                self.falls.add(int(self._counted[owner]))
+                # It may stand in for one that is gone: then it goes on where that one ended.
+                self.falls.add(int(self._counted[owner]), self._before.get(key, 0.0))
 
-    def _owner_of(self, labels: Labels, of_host: bool) -> int:
-        key = of_host, *[pair for pair in labels.pairs if pair[0] in _OWNER]
+    def _owner_of(self, key: tuple[object, ...]) -> int:
         found = self._owners.get(key)
         if found is not None:
             return found
@@ -150,6 +153,8 @@ class Restarts:
 
     def remap(self, remap: IdRemap) -> None:
         """Follow a renumbering; `notice(window, 0)` must follow."""
+        counted = {key: int(self._counted[owner]) for key, owner in self._owners.items()}
+        self._before = {key: self.falls.fallen[at] for key, at in counted.items() if at >= 0}
         self.falls.remap(self.signals.remap(remap.new_ids, remap.size))
         for name, empty in (("run", np.nan), ("last", 0), ("pending", 0)):
             setattr(self, name, remapped(getattr(self, name), remap.new_ids, remap.size, empty))
@@ -162,7 +167,14 @@ class Restarts:
         return own | signals | {f"falls_{name}": array for name, array in self.falls.snapshot().items()}
 
     def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
-        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+        """Take over a snapshot; `notice(window, 0)` must follow. Raises KeyError or ValueError."""
         self.falls.restore(part("falls_", state))
         self.signals.restore(part("signal_", state), size)
         taken_over(self, self.ARRAYS, state, size)
+
+
+def _counts_work(name: str, metric_type: str, labels: Labels) -> bool:
+    """Whether a series is a counter of what its process gets done: it falls when that begins anew."""
+    if not concerned(name) or role_of(name, labels) is not Role.PROGRESS:
+        return False
+    return kind_of(name, metric_type) is Kind.COUNTER

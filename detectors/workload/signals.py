@@ -132,10 +132,11 @@ class Falls:
         self.last: Floats = np.empty(0)
         self.fallen: Floats = np.empty(0)
 
-    def add(self, number: int) -> None:
-        """This signal is a counter."""
+    def add(self, number: int, fallen: float = 0.0) -> None:
+        """This signal is a counter, if it is none yet one that has fallen so often."""
         self._reserve(number + 1)
-        self.counted[number] = True
+        if not self.counted[number]:
+            self.counted[number], self.fallen[number] = True, fallen
 
     def _reserve(self, size: int) -> None:
         self.counted = grown(self.counted, size, False)

@@ -10,7 +10,7 @@ from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, Columns, Results, St
 from detectors.engine import Scoring
 from detectors.lanes import Lane
 from model.labels import Labels
-from telemetry.window import Window
+from telemetry.window import IdRemap, Window
 
 NOW = 1_700_000_000_000
 STEP = 5_000
@@ -24,6 +24,7 @@ class Listener(StreamDetector):
     bytes = 0
 
     def __init__(self) -> None:
+        self.forgotten: list[int] = []  # ids
         self.heard: list[tuple[int, int, float, bool]] = []
 
     def reserve(self, size: int) -> None: ...
@@ -31,7 +32,9 @@ class Listener(StreamDetector):
         return {}
 
     def restore(self, state: object, size: int) -> None: ...
-    def remap(self, remap: object) -> None: ...
+
+    def remap(self, remap: IdRemap) -> None:
+        self.forgotten += np.flatnonzero(remap.new_ids < 0).tolist()
 
     def step(self, columns: Columns) -> Results:
         flags = columns.restarted if len(columns.restarted) else np.zeros(len(columns.ids), np.bool_)
@@ -48,10 +51,13 @@ class House:
     listener: Listener = field(default_factory=Listener)
 
     def __post_init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self._begin()
+
+    def _begin(self) -> None:
         self.scoring = Scoring(self.window)
         self.scoring.detectors = [self.listener]
         self.scoring._lanes = [Lane(self.window, self.listener)]
-        self.names: dict[int, str] = {}
 
     def send(self, at: int, labels: dict[str, str], samples: dict[str, float], key: str = "") -> None:
         target = self.window.target(key or labels["instance"], STEP)
@@ -65,6 +71,16 @@ class House:
 
     def step(self) -> None:
         self.scoring.step(NOW)
+
+    def renumbered(self, remap: IdRemap) -> None:
+        self.scoring.remap(remap)
+        self.names = {sid: self.window.labels(sid).name for sid in range(self.window.size)}
+
+    def resume(self) -> None:
+        """Another process goes on from a snapshot."""
+        state = self.scoring.snapshot()
+        self._begin()
+        assert "go on" in self.scoring.restore(state)
 
     def heard(self, name: str) -> list[tuple[int, float]]:
         return [(time, value) for time, sid, value, _ in self.listener.heard if self.names[sid] == name]

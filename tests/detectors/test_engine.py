@@ -409,7 +409,7 @@ def test_damaged_state_is_no_state() -> None:
         ("moments@1/waiting_times", good["moments@1/waiting_times"][:-1]),
         ("moments@1/closed", huge[:0]),
         ("pending_lengths", huge),
-        ("rate@1/value", good["rate@1/value"][:-1]),
+        ("rate@2/value", good["rate@2/value"][:-1]),
         ("size", huge[:0]),
     ):
         fleet.scoring = Scoring(fleet.window, QUICK)

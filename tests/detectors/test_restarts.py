@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from model.labels import Labels
+from telemetry.window import Window
 from tests.detectors.listening import NOW, STEP, House
 
 ENGINE = {"job": "vllm", "instance": "a:8000"}
@@ -48,6 +52,53 @@ def test_a_lost_scrape_is_no_restart() -> None:
         house.send((tick + age) * STEP, ENGINE, values)
     house.step()
     assert house.restarted(MEMORY) == []
+
+
+def test_a_gauge_that_falls_is_no_restart() -> None:
+    """SGLang's throughput is what an engine gets done, but no counter of it."""
+    house = House()
+    for tick in range(40):
+        values = {"sglang:gen_throughput": 900.0 - tick % 7, "sglang:num_running_reqs": 8.0, MEMORY: 5e8}
+        house.send(tick * STEP, {"job": "s", "instance": "e:30000"}, values)
+        house.step()
+    assert house.restarted(MEMORY) == house.restarted("sglang:num_running_reqs") == []
+
+
+def two_engines() -> tuple[House, Callable[[int, bool], None]]:
+    """Two engines of which one unloads a model; the window is compacted before tick 50."""
+    house = House(window=Window(retention=100 * STEP))
+
+    def scrape(tick: int, first_model: bool) -> None:
+        for engine, model, count in (("A", "m1", 1e3), ("A", "m2", 5e5), ("B", "m", 7.0)):
+            if model != "m1" or first_model:
+                labels = {"job": "v", "instance": engine, "model_name": model}
+                # The model that is unloaded had been begun anew once.
+                fell = model == "m1" and tick >= 10
+                house.send(tick * STEP, labels, {TOKENS: count * (1 - 0.9 * fell) + tick}, key=engine)
+            house.send(tick * STEP, {"job": "v", "instance": engine}, {MEMORY: 5e8}, key=engine)
+        house.step()
+
+    for tick in range(50):
+        scrape(tick, tick < 20)
+    gone = house.window.find(Labels({"__name__": TOKENS, "job": "v", "instance": "A", "model_name": "m1"}))
+    house.window.registry.drop(np.array([gone]))
+    remap = house.window.compact(NOW + 50 * STEP, 0.0)
+    assert remap is not None
+    house.renumbered(remap)
+    return house, scrape
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_counter_that_stands_in_for_one_that_is_gone_is_no_restart(resumed: bool) -> None:
+    """The numbers of the signals are others in a process that begins with the window as it is now."""
+    house, scrape = two_engines()
+    for tick in range(50, 60):
+        scrape(tick, False)
+    if resumed:
+        house.resume()
+    for tick in range(60, 70):
+        scrape(tick, False)
+    assert [at for at in house.restarted(MEMORY) if at > 10] == []
 
 
 def test_what_nobody_tells_of_is_another_run_after_five_minutes() -> None:
