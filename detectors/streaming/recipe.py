@@ -256,9 +256,13 @@ def step(state, hour, value, params):  # type: ignore[no-untyped-def]
     season = state[SLOT]
     seasonal = count > 2.0 * params[PER_DAY] and state[SEASON_ERROR] < _SEASON_GAIN * state[PLAIN_ERROR]
     centre = state[SEASONAL] + season if seasonal else state[LEVEL]
-    least = max(0.5 * state[QUANTUM], params[FLOOR] * max(abs(centre), abs(value)), 1e-30)
-    scale = max(state[SCALE], _FAR_SHARE * state[FAR_SCALE], least)
-    far_scale = max(state[FAR_SCALE], least)
+    # A value has a say in what it is judged by, lest a first move from 0 be infinite, but none in how much is
+    # learned from it: one absurd reading would else carry the level along, and widen the band for days.
+    least = max(0.5 * state[QUANTUM], params[FLOOR] * abs(centre), 1e-30)
+    own = params[FLOOR] * abs(value)
+    known_scale = max(state[SCALE], _FAR_SHARE * state[FAR_SCALE], least)
+    known_far_scale = max(state[FAR_SCALE], least)
+    scale, far_scale = max(known_scale, own), max(known_far_scale, own)
     residual = value - centre
     z = _within(residual / scale, _UTMOST)
     far = _within((value - state[FAR_LEVEL] - (season if seasonal else 0.0)) / far_scale, _UTMOST)
@@ -279,7 +283,7 @@ def step(state, hour, value, params):  # type: ignore[no-untyped-def]
         state[SLOW], state[DRIFT] = slow, drift
     _learn_run(state, run, moved)
     warm = count >= params[WARM_UP]
-    bound, far_bound = (_CLIP * scale, _CLIP * far_scale) if warm else (_NONE, _NONE)
+    bound, far_bound = (_CLIP * known_scale, _CLIP * known_far_scale) if warm else (_NONE, _NONE)
     _learn_level(state, residual, value, bound, params)
     _learn_far(state, value, season if seasonal else 0.0, far_bound)
     _learn_season(state, value, bound, far_bound, params)

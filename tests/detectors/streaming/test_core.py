@@ -22,7 +22,7 @@ from telemetry.window import IdRemap
 START = 1_700_000_000_000
 STEP = 60_000
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
-KINDS = ("noise", "walk", "step", "heavy", "day", "counts", "constant", "tiny", "huge")
+KINDS = ("noise", "walk", "step", "heavy", "day", "counts", "constant", "tiny", "huge", "glitch")
 
 
 def story(kind: str, seed: int, length: int) -> Floats:
@@ -38,6 +38,7 @@ def story(kind: str, seed: int, length: int) -> Floats:
         "constant": np.full(length, 7.0),
         "tiny": 1e-9 * noise,
         "huge": 1e15 * (3 + noise),
+        "glitch": np.where(places % 150 == 149, 1e9, 50 + noise),
     }
     # What the state holds: the recipe's values have more digits than that.
     return stories[kind].astype(np.float32).astype(np.float64)

@@ -50,6 +50,17 @@ def test_lasting_shift_is_one_onset_and_learned() -> None:
     assert (scores.score[2_000:] <= 1).all()
 
 
+@pytest.mark.parametrize("glitch", [60.0, 5e4, 1e9, -1e9])
+def test_one_absurd_reading_does_not_hide_a_step_an_hour_later(glitch: float) -> None:
+    times, values = _noise(2_840)
+    values[2_000] = glitch
+    values[2_720:] += 20
+    scores = run(times, values)
+    half = (scores.high - scores.low) / 2
+    assert half[2_012] < 15 * half[1_999], "its tail may look heavy for a while, but its scale is not lost"
+    assert scores.score[2_720:].max() > 1.5
+
+
 def test_missing_values_leave_the_state_alone() -> None:
     times, values = _noise(500)
     holes = np.insert(values, 300, [np.nan, np.inf, -np.inf])
