@@ -41,8 +41,11 @@ class Columns:
     """One sample each of distinct series: times (ms), ids and values, `[n]`; finite, counters as rates.
 
     `restarted` [n], or empty where none is, marks the first sample of a series after a restart or rollout of
-    what it is about: warm-up begins anew and nothing is said in it. But a series whose last score was above 1
-    stays judged by what was known before, until the new warm-up is over: a restart ends no alarm.
+    what it is about: warm-up begins anew and nothing is said in it. But a restart ends no alarm: a subject
+    whose last score was above 1 stays judged by what was known before. Whoever can afford it (level, cusum,
+    peer) learns the new run beside that, and goes over to it when it is warm. Who keeps one model a subject
+    (entities, detectors of libraries) begins the warm-up when the alarm has ended, or when it has lasted as
+    many samples as a warm-up has. A trend goes on: what fills up is as full as it was.
     """
 
     times: Ints

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 from detectors.adapters import library
+from detectors.adapters.custom import Custom
 from detectors.adapters.features import Features
 from detectors.adapters.pickled import dumped, loaded
 from detectors.adapters.places import Places
+from detectors.adapters.settings import CustomSettings
 from detectors.adapters.tail import Tail
 from detectors.settings import DetectorSettings
 from model.labels import Labels
@@ -228,3 +230,27 @@ def test_what_models_consist_of_comes_back() -> None:
     again = loaded(dumped({"g": random, "a": np.arange(3.0), "s": {1, 2}, "f": np.float64(2.0)}))
     assert again["g"].normal() == random.normal()
     assert again["a"].tolist() == [0, 1, 2]
+
+
+def test_a_restart_warms_up_again_at_once_or_when_the_alarm_is_over() -> None:
+    """At the latest after as many samples as a warm-up has."""
+    fields: dict[str, Any] = {
+        "name": "mine",
+        "use": "river.drift.ADWIN",
+        "metrics": "m",
+        "warm_up": 40,
+        "max_series": 3,
+    }
+    detector = Custom(CustomSettings.model_construct(**fields))
+    places = np.arange(3)
+    detector.features.count[:] = 100
+    detector.scored(places, np.array([0.5, 2.0, 2.0]))
+    detector.restart(places)
+    assert detector.features.count.tolist() == [0, 100, 100]
+    detector.scored(places, np.array([np.nan, 0.9, 2.0]))
+    assert detector.features.count.tolist() == [0, 0, 100]
+    for _ in range(38):
+        detector.scored(places[2:], np.array([2.0]))
+    assert detector.features.count[2] == 100
+    detector.scored(places[2:], np.array([2.0]))
+    assert detector.features.count[2] == 0
