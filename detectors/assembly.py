@@ -22,14 +22,14 @@ def detectors_of(settings: DetectorSettings) -> list[StreamDetector | MomentDete
         TrendDetector(settings.trends),
         state,
         ChangeDetector(state),
-        *_custom(settings),
+        *_custom(settings, state),
     ]
 
 
-def _custom(settings: DetectorSettings) -> Iterator[StreamDetector | MomentDetector]:
+def _custom(settings: DetectorSettings, state: StateDetector) -> Iterator[StreamDetector | MomentDetector]:
     """Those of other libraries: these take seconds to import, so only where there are some."""
     if settings.custom:
         from detectors.adapters.made import made
 
         for one in settings.custom:
-            yield made(one)
+            yield made(one, state.roster)

@@ -1,33 +1,31 @@
-"""What the adapters have in common: which series, their features, the tail of their scores, one version."""
+"""What the adapters have in common: whom they watch, features, the tail of their scores, one version."""
 
 from __future__ import annotations
 
 import json
 import logging
 import zlib
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.adapters import library
-from detectors.adapters.features import Features
-from detectors.adapters.places import Places
-from detectors.adapters.settings import CustomSettings
+from detectors.adapters.settings import KIND, CustomSettings
 from detectors.adapters.tail import Tail
-from detectors.contract import SCORE, Detector, State
+from detectors.contract import SCORE, Detector, Results, State
 from model.metric import Metric, Sample
 from telemetry.bits import Flags, Floats, Ints
-from telemetry.window import IdRemap, Window
 
-_OWN = 2
+_OWN = 3
 """Version of the adapters: of what they keep, and of how features and scores are made."""
 METRICS = (
     Metric(
         "fleetowl_detector_left_out_series",
         "gauge",
-        "Series that a detector of another library would watch, had it not as many as it may.",
+        "Series or entities that a detector of another library would watch, had it not as many as it may.",
         ("detector",),
     ),
     Metric(
@@ -40,41 +38,92 @@ METRICS = (
 log = logging.getLogger("fleetowl.detectors")
 
 
+class Watched(Protocol):
+    """Who has a place: series, or entities."""
+
+    ids: Ints
+    """By place; negative where it is free."""
+
+    @property
+    def left_out(self) -> int:
+        """How many have none, for there are no more."""
+
+    def group(self, place: int) -> str:
+        """Whose rows resemble one another: the metric, or the kind of entity."""
+
+    def restore(self, ids: Ints, size: int) -> None:
+        """Take over who had a place. Raises ValueError where it does not fit."""
+
+
+class Scales(Protocol):
+    """What makes features of values."""
+
+    def forget(self, places: Ints) -> None:
+        """These places are free."""
+
+    def snapshot(self) -> State:
+        """All of it, as copies."""
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what it keeps."""
+
+
 class Custom(Detector):
-    """A detector of another library as Fleetowl sees it; what asks the library is below it."""
+    """A detector of another library as Fleetowl sees it.
+
+    River and Pyod, which ask the library, are below it, and once more below them is what gives them rows: the
+    samples of series, or entities.
+    """
 
     results = (SCORE,)
 
-    def __init__(self, settings: CustomSettings) -> None:
+    def __init__(self, settings: CustomSettings, watched: Watched, scales: Scales) -> None:
         self.settings = settings
         self.name = settings.name
         self.version = _version(settings)
-        self.places = Places(settings.metrics, settings.max_series)
+        self.who = watched
+        self.scales = scales
         half = settings.warm_up // 2
-        self.features = Features(settings.max_series, settings.lags, half)
         self.tail = Tail(settings.max_series, settings.warm_up - half, settings.budget, settings.max_score)
         self.high: Flags = np.zeros(settings.max_series, np.bool_)  # whether the last score was above 1
         self.waits: Ints = np.zeros(settings.max_series, np.int64)  # samples until a restart counts
         self.failures = 0
         self._said = ""
 
-    def notice(self, window: Window, known: int) -> None:
-        """Give the series from id `known` on a place, as long as there are some."""
-        self.places.notice(window, known)
+    @abstractmethod
+    def raw(self, at: int, places: Ints, features: Floats) -> Floats:
+        """What the library says of a row each, `[n]`; NaN where nothing. Then it learns from them.
 
-    def remap(self, remap: IdRemap) -> None:
-        """Follow a renumbering of the series."""
-        gone = self.places.remap(remap)
-        self.anew(gone)
-        self.forget(gone)
-        self.high[gone], self.waits[gone] = False, 0
+        `at` (ms) is the time of all of them, or of the newest.
+        """
 
-    def forget(self, places: Ints) -> None:
+    def judged(self, at: int, places: Ints, subjects: Ints, times: Ints, features: Floats) -> Results:
+        """Scores of a row of features each of distinct places, then learn; a row with NaN is none yet."""
+        known = ~np.isnan(features).any(axis=1)
+        places, times, features = places[known], times[known], features[known]
+        scores = self.calibrated(places, times, self.raw(at, places, features))
+        self.scored(places, scores)
+        return Results(times, subjects[known], scores.reshape(-1, 1))
+
+    def calibrated(self, places: Ints, times: Ints, raw: Floats) -> Floats:
+        """Scores of which 1 is as rare as the budget says."""
+        scores = np.full(len(raw), np.nan)
+        there = np.isfinite(raw)
+        scores[there] = self.tail.step(places[there], times[there], raw[there])
+        return scores
+
+    def free(self, places: Ints) -> None:
         """These places are free."""
+        self.anew(places)
+        self.high[places], self.waits[places] = False, 0
 
     def anew(self, places: Ints) -> None:
         """These are learned anew."""
-        self.features.forget(places)
+        self.scales.forget(places)
         self.tail.forget(places)
 
     def restart(self, places: Ints) -> None:
@@ -99,25 +148,25 @@ class Custom(Detector):
     def snapshot(self, size: int) -> State:
         """Copies of all that it keeps."""
         return {
-            "ids": self.places.ids.copy(),
+            "ids": self.who.ids.copy(),
             "high": self.high.copy(),
             "waits": self.waits.copy(),
-            **{f"features_{name}": array for name, array in self.features.snapshot().items()},
+            **{f"features_{name}": array for name, array in self.scales.snapshot().items()},
             **{f"tail_{name}": array for name, array in self.tail.snapshot().items()},
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
         """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
-        features, tail = self.features.snapshot(), self.tail.snapshot()
+        features, tail = self.scales.snapshot(), self.tail.snapshot()
         high, waits = np.array(state["high"], np.bool_), np.array(state["waits"], np.int64)
         if len(high) != len(self.high) or len(waits) != len(self.waits):
             raise ValueError("what waits for a restart does not fit")
         try:
-            self.features.restore(_part("features_", state))
+            self.scales.restore(_part("features_", state))
             self.tail.restore(_part("tail_", state))
-            self.places.restore(np.asarray(state["ids"], np.int64), size)
+            self.who.restore(np.asarray(state["ids"], np.int64), size)
         except (KeyError, ValueError):
-            self.features.restore(features)
+            self.scales.restore(features)
             self.tail.restore(tail)
             raise
         self.high, self.waits = high, waits
@@ -125,7 +174,7 @@ class Custom(Detector):
     def samples(self) -> Iterator[Sample]:
         """Its own metrics, as METRICS declares them."""
         label = {"detector": self.name}
-        yield Sample("fleetowl_detector_left_out_series", label, self.places.left_out)
+        yield Sample("fleetowl_detector_left_out_series", label, self.who.left_out)
         yield Sample("fleetowl_detector_failures_total", label, self.failures)
 
     def failed(self, what: str, error: Exception) -> None:
@@ -143,7 +192,7 @@ class Custom(Detector):
     @property
     def bytes(self) -> int:
         """Memory of what it keeps."""
-        return self.features.bytes + self.tail.bytes
+        return self.scales.bytes + self.tail.bytes
 
 
 def _version(settings: CustomSettings) -> int:
@@ -153,7 +202,8 @@ def _version(settings: CustomSettings) -> int:
         settings.use,
         library.version_of(settings.use),
         settings.arguments,
-        settings.lags,
+        settings.width,
+        settings.entity and KIND[settings.entity].names,
         settings.warm_up,
         settings.max_series,
         settings.sample,

@@ -1,4 +1,4 @@
-"""Features of a sample: the last values of its series, each on a scale from 0 to 1 that fits the series."""
+"""Features on scales from 0 to 1 that fit: the last values of a series, or a row of an entity."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from telemetry.bits import Floats, Ints
 _SLOW = 0.001  # a new value's weight in level and spread once they are known
 _CLIP = 4.0  # an update moves them as if the value were at most this many spreads away
 _WIDE = 4.0  # spreads to three quarters of the scale: there is room for what is far off
+_USUAL = 0.5
 _LEAST = 1e-9
 _MOST = 1e150  # beyond that, squares overflow
 
@@ -81,3 +82,52 @@ class Features:
     def bytes(self) -> int:
         """Memory of what it keeps."""
         return sum(int(getattr(self, name).nbytes) for name in self.ARRAYS)
+
+
+class RowFeatures:
+    """Rows of `width` values by place, each value on a scale of its own; one that is missing is as usual.
+
+    >>> rows = RowFeatures(places=1, width=2, warm_up=3, least=1)
+    >>> for value in (1.0, 2.0, 1.0, 1.5):
+    ...     features = rows.step(np.array([0]), np.array([[value, np.nan]]))
+    >>> features.round(2)
+    array([[0.53, 0.5 ]])
+    """
+
+    def __init__(self, places: int, width: int, warm_up: int, least: int) -> None:
+        """A row of which fewer than `least` values are known is none."""
+        self._each = Features(places * width, 1, warm_up)
+        self._columns = np.arange(width)
+        self._least = least
+
+    def step(self, places: Ints, rows: Floats) -> Floats:
+        """The features `[n, width]` of a row each of distinct places; NaN until enough is known."""
+        cells, there = self._cells(places), np.isfinite(rows)
+        features = np.full(rows.shape, np.nan)
+        features[there] = self._each.step(cells[there], rows[there])[:, 0]
+        known = ~np.isnan(features)
+        enough = known.sum(axis=1) >= self._least
+        features[~known] = _USUAL
+        features[~enough] = np.nan
+        return features
+
+    def forget(self, places: Ints) -> None:
+        """These places are free."""
+        self._each.forget(self._cells(places).ravel())
+
+    def snapshot(self) -> State:
+        """All of it, as copies."""
+        return self._each.snapshot()
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+        self._each.restore(state)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what it keeps."""
+        return self._each.bytes
+
+    def _cells(self, places: Ints) -> Ints:
+        cells: Ints = places[:, None] * len(self._columns) + self._columns
+        return cells

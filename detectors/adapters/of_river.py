@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.adapters import library
-from detectors.adapters.custom import Custom
+from detectors.adapters.custom import Custom, Scales, Watched
+from detectors.adapters.features import Features
 from detectors.adapters.library import Way
 from detectors.adapters.pickled import dumped, loaded
+from detectors.adapters.places import Places
 from detectors.adapters.settings import CustomSettings
 from detectors.adapters.trial import ask
 from detectors.contract import Columns, Results, State, StreamDetector, nothing
 from telemetry.bits import Floats, Ints
+from telemetry.window import IdRemap, Window
 
 _NEARLY_1 = 1.0 - 1e-9
 _KEPT = 256
@@ -25,11 +28,11 @@ _FIRST = 64
 """So many when the bytes are those of a model that knows nothing."""
 
 
-class RiverDetector(Custom, StreamDetector):
-    """Any detector of river, one model a series.
+class River(Custom):
+    """Any detector of river, one model a series or entity.
 
-    `river.anomaly`: `score_one` of the last `lags` values on a scale from 0 to 1, then `learn_one`; those
-    that judge a value given nothing else get the newest one. Their scores are calibrated (`tail.Tail`).
+    `river.anomaly`: `score_one` of its features on scales from 0 to 1, then `learn_one`; those
+    that judge a value given nothing else get the newest. Their scores are calibrated (`tail.Tail`).
     `river.drift`: `update` with the newest value on that scale; the score is 2 at a drift, else 0.
 
     Making bytes of half-space trees takes 10 ms, too long to do for all series at each snapshot; so each
@@ -46,40 +49,24 @@ class RiverDetector(Custom, StreamDetector):
         "there are more false alarms than the budget."
     )
 
-    def __init__(self, settings: CustomSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: CustomSettings, watched: Watched, scales: Scales) -> None:
+        super().__init__(settings, watched, scales)
         self._way = library.way_of(settings.use)
         self._bounded = library.bounded(settings.use)
         self._models: list[Any] = [None] * settings.max_series
         self._bytes: list[bytes] = [b""] * settings.max_series  # of the model, `_rows` ago
-        self._rows = np.full((settings.max_series, _KEPT, settings.lags), np.nan)
+        self._rows = np.empty((settings.max_series, _KEPT, settings.width))
         self._many: Ints = np.zeros(settings.max_series, np.int64)  # how many of them count
         self._limit: Ints = np.full(settings.max_series, _FIRST, np.int64)  # at most
         dumped(self.built())  # what cannot be kept is said at the start, and all is imported
 
-    def reserve(self, size: int) -> None:
-        """Nothing: the number of places is fixed."""
+    def raw(self, at: int, places: Ints, features: Floats) -> Floats:
+        """What each model says of its row, before it learns from it."""
+        return np.array([self._ask(*row) for row in zip(places.tolist(), features, strict=True)], np.float64)
 
-    def step(self, columns: Columns) -> Results:
-        """Score the samples, then learn from them."""
-        places = self.places.find(columns.ids)
-        watched = places >= 0
-        if not watched.any():
-            return nothing(1)
-        if len(columns.restarted):
-            self.restart(places[columns.restarted & watched])
-        places, times, ids = places[watched], columns.times[watched], columns.ids[watched]
-        features = self.features.step(places, columns.values[watched])
-        known = ~np.isnan(features).any(axis=1)
-        places, times, ids, features = places[known], times[known], ids[known], features[known]
-        raw = np.array([self._ask(*row) for row in zip(places.tolist(), features, strict=True)], np.float64)
-        scores = raw
-        if self._way is not Way.DRIFT:
-            scores = np.full(len(raw), np.nan)
-            there = np.isfinite(raw)
-            scores[there] = self.tail.step(places[there], times[there], raw[there])
-        self.scored(places, scores)
-        return Results(times, ids, scores.reshape(-1, 1))
+    def calibrated(self, places: Ints, times: Ints, raw: Floats) -> Floats:
+        """As all others; a drift is one, however rare."""
+        return raw if self._way is Way.DRIFT else super().calibrated(places, times, raw)
 
     def anew(self, places: Ints) -> None:
         """These are learned anew, models and all."""
@@ -107,7 +94,7 @@ class RiverDetector(Custom, StreamDetector):
         data, rows = np.asarray(state["models"], np.uint8).tobytes(), np.asarray(state["rows"], np.float64)
         limit = np.array(state["limit"], np.int64)
         sound = len(lengths) == len(many) == len(limit) == most and lengths.sum() == len(data)
-        if not sound or rows.shape != (many.sum(), self.settings.lags) or (many > _KEPT).any():
+        if not sound or rows.shape != (many.sum(), self.settings.width) or (many > _KEPT).any():
             raise ValueError("the models do not fit")
         ends = np.cumsum(lengths)
         parts = [
@@ -154,3 +141,38 @@ class RiverDetector(Custom, StreamDetector):
         self._bytes[place] = dumped(model)
         self._many[place] = 0
         return model
+
+
+class RiverDetector(River, StreamDetector):
+    """River asked about each sample, given the last `lags` values of its series.
+
+    When it fails: as River does.
+    """
+
+    def __init__(self, settings: CustomSettings) -> None:
+        self.places = Places(settings.metrics, settings.max_series)
+        self.features = Features(settings.max_series, settings.lags, settings.warm_up // 2)
+        super().__init__(settings, self.places, self.features)
+
+    def notice(self, window: Window, known: int) -> None:
+        """Give the series from id `known` on a place, as long as there are some."""
+        self.places.notice(window, known)
+
+    def remap(self, remap: IdRemap) -> None:
+        """Follow a renumbering of the series."""
+        self.free(self.places.remap(remap))
+
+    def reserve(self, size: int) -> None:
+        """Nothing: the number of places is fixed."""
+
+    def step(self, columns: Columns) -> Results:
+        """Score the samples, then learn from them."""
+        places = self.places.find(columns.ids)
+        watched = places >= 0
+        if not watched.any():
+            return nothing(1)
+        if len(columns.restarted):
+            self.restart(places[columns.restarted & watched])
+        places, times = places[watched], columns.times[watched]
+        features = self.features.step(places, columns.values[watched])
+        return self.judged(int(times.max()), places, columns.ids[watched], times, features)

@@ -70,6 +70,10 @@ class Places:
         found[known] = self._of[ids[known]]
         return found
 
+    def group(self, place: int) -> str:
+        """The metric."""
+        return self.names[place]
+
     def remap(self, remap: IdRemap) -> Ints:
         """Follow a renumbering; returns the places that are free now. `notice(window, 0)` must follow."""
         self._of = remapped(self._of, remap.new_ids, remap.size, _NONE)

@@ -19,13 +19,13 @@ _ASKED = 8
 """So many rows a detector of river is asked about: each learns from every one."""
 
 
-def try_out(path: str, arguments: Mapping[str, Any], lags: int) -> None:
-    """Build it and have it judge random rows of `lags` features between 0 and 1.
+def try_out(path: str, arguments: Mapping[str, Any], width: int) -> None:
+    """Build it and have it judge random rows of `width` features between 0 and 1.
 
     Raises ValueError with the arguments and the library's words where it does not.
     """
     model = library.built(path, arguments, 0)
-    rows = np.random.default_rng(0).uniform(size=(_ROWS, lags))
+    rows = np.random.default_rng(0).uniform(size=(_ROWS, width))
     try:
         with np.errstate(all="ignore"):
             _judge(library.way_of(path), model, rows)
@@ -34,7 +34,7 @@ def try_out(path: str, arguments: Mapping[str, Any], lags: int) -> None:
         given = ", ".join(f"{name}: {value!r}" for name, value in arguments.items())
         said = " ".join(str(error).split())
         raise ValueError(
-            f"{path} with {given or 'its defaults'} and lags: {lags} cannot judge random rows: "
+            f"{path} with {given or 'its defaults'} cannot judge random rows of {width} features: "
             f"{type(error).__name__}: {said}"
         ) from error
 

@@ -210,6 +210,10 @@ class StateDetector(MomentDetector):
             return story_of(self.pools[int(places.pool[entity])], int(places.number[entity]))
         return None
 
+    def roster(self, kind: str) -> Roster:
+        """The entities of a kind; another one after a renumbering of the series."""
+        return next(roster for roster in self._rosters if roster.kind.name == kind)
+
     # The parts of a step.
 
     def _step(self, kind: int, moment: Moment) -> Iterator[tuple[Results, Results]]:

@@ -9,14 +9,16 @@ import pytest
 
 from detectors.adapters import library
 from detectors.adapters.made import made
-from detectors.adapters.of_pyod import PyodDetector
 from detectors.adapters.pickled import dumped, loaded
 from detectors.adapters.settings import CustomSettings
-from detectors.contract import Columns, Moment
+from detectors.contract import Columns, Moment, MomentDetector, StreamDetector
+from detectors.entity.roster import Roster
 from detectors.jobs import Jobs
+from detectors.settings import DetectorSettings
 from model.labels import Labels
 from model.settings import ConfigurationError, load_section
 from telemetry.window import Window
+from tests.detectors.entity.fleet import Fleet
 
 pytestmark = pytest.mark.acceptance
 
@@ -41,11 +43,15 @@ def custom(use: str, **more: object) -> CustomSettings:
     return CustomSettings.model_validate({**plain, **more})
 
 
+def no_rosters(kind: str) -> Roster:
+    raise AssertionError("series have none")
+
+
 class Runner:
     """A detector over a window of a few series, without the engine."""
 
     def __init__(self, settings: CustomSettings, series: int = 2) -> None:
-        self.window, self.detector, self.jobs = Window(), made(settings), Jobs()
+        self.window, self.detector, self.jobs = Window(), made(settings, no_rosters), Jobs()
         target = self.window.target("t", STEP)
         self.ids = np.array(
             [
@@ -57,10 +63,11 @@ class Runner:
 
     def step(self, tick: int, values: Any) -> list[float]:
         times = np.full(len(self.ids), (tick + 1) * STEP)
-        if isinstance(self.detector, PyodDetector):
+        if isinstance(self.detector, MomentDetector):
             results = self.detector.step(Moment(int(times[0]), times, values))
             self.jobs.take("mine", self.detector.jobs())
         else:
+            assert isinstance(self.detector, StreamDetector)
             results = self.detector.step(Columns(times, self.ids, values))
         scores = dict(zip(results.subjects.tolist(), results.values[:, 0].tolist(), strict=True))
         return [scores.get(sid, float("nan")) for sid in self.ids.tolist()]
@@ -143,12 +150,12 @@ def test_a_state_that_does_not_fit_leaves_the_detector_as_it_was(use: str) -> No
 def test_another_version_argument_or_sample_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
     use = "river.drift.ADWIN"
     versions = {
-        made(custom(use)).version,
-        made(custom(use, arguments={"delta": 0.1})).version,
-        made(custom("river.drift.KSWIN")).version,
+        made(custom(use), no_rosters).version,
+        made(custom(use, arguments={"delta": 0.1}), no_rosters).version,
+        made(custom("river.drift.KSWIN"), no_rosters).version,
     }
     monkeypatch.setattr(library, "version_of", lambda path: "0.99")
-    assert len({*versions, made(custom(use)).version}) == 4
+    assert len({*versions, made(custom(use), no_rosters).version}) == 4
 
 
 @pytest.mark.parametrize(
@@ -211,3 +218,19 @@ def test_no_class_of_river_is_lost_in_the_bytes_of_a_model() -> None:
         if use.startswith("river"):
             model = library.built(use, {}, 3)
             assert type(loaded(dumped(model))) is type(model)
+
+
+@pytest.mark.parametrize("use", ["river.anomaly.HalfSpaceTrees", "pyod.models.knn.KNN"])
+def test_an_entity_is_judged_by_its_rows(use: str) -> None:
+    """A GPU that is hot and slow stands out among three, though each feature alone is one of 19."""
+    arguments = {"window_size": 60} if use.startswith("river") else {}
+    one = {"name": "mine", "use": use, "entity": "gpu", "sample": 256, "arguments": arguments}
+    fleet = Fleet(settings=DetectorSettings.model_validate({"custom": [one]}))
+    fleet.scrape(300)
+    fleet.scrape(10, {"DCGM_FI_DEV_GPU_TEMP": 95.0, "DCGM_FI_DEV_SM_CLOCK": 900.0})
+    ill, well = (dict(fleet.said(gpu, detector="mine")) for gpu in (0, 1))
+    assert min(ill) > 120
+    quiet = [value for tick, value in (ill | well).items() if tick <= 300]
+    assert max(quiet) < 1
+    assert max(value for tick, value in ill.items() if tick > 301) > 1.5 * max(quiet)
+    assert max(value for tick, value in well.items() if tick > 301) < 1

@@ -24,7 +24,8 @@ from detectors.adapters.tail import Tail
 from detectors.settings import DetectorSettings
 from model.labels import Labels
 from model.settings import ConfigurationError, load_section
-from telemetry.window import Window
+from telemetry.bits import Floats, Ints
+from telemetry.window import IdRemap, Window
 
 
 def problems(**custom: object) -> str:
@@ -232,6 +233,15 @@ def test_what_models_consist_of_comes_back() -> None:
     assert again["a"].tolist() == [0, 1, 2]
 
 
+class Plain(Custom):
+    """Asks nobody."""
+
+    def raw(self, at: int, places: Ints, features: Floats) -> Floats:
+        return np.zeros(len(places))
+
+    def remap(self, remap: IdRemap) -> None: ...
+
+
 def test_a_restart_warms_up_again_at_once_or_when_the_alarm_is_over() -> None:
     """At the latest after as many samples as a warm-up has."""
     fields: dict[str, Any] = {
@@ -241,16 +251,17 @@ def test_a_restart_warms_up_again_at_once_or_when_the_alarm_is_over() -> None:
         "warm_up": 40,
         "max_series": 3,
     }
-    detector = Custom(CustomSettings.model_construct(**fields))
+    features = Features(3, 4, 20)
+    detector = Plain(CustomSettings.model_construct(**fields), Places("m", 3), features)
     places = np.arange(3)
-    detector.features.count[:] = 100
+    features.count[:] = 100
     detector.scored(places, np.array([0.5, 2.0, 2.0]))
     detector.restart(places)
-    assert detector.features.count.tolist() == [0, 100, 100]
+    assert features.count.tolist() == [0, 100, 100]
     detector.scored(places, np.array([np.nan, 0.9, 2.0]))
-    assert detector.features.count.tolist() == [0, 0, 100]
+    assert features.count.tolist() == [0, 0, 100]
     for _ in range(38):
         detector.scored(places[2:], np.array([2.0]))
-    assert detector.features.count[2] == 100
+    assert features.count[2] == 100
     detector.scored(places[2:], np.array([2.0]))
-    assert detector.features.count[2] == 0
+    assert features.count[2] == 0
