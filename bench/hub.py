@@ -1,6 +1,6 @@
 """From the journal to scores: samples a second through the hub, and how much of it is the kernel.
 
-    python -m bench.hub [--series 1000000] [--roles 0.3] [--per-target 1000] [--sweeps 70]
+    python -m bench.hub [--series 1000000] [--roles 0.3] [--per-target 1000] [--sweeps 70] [--demanded 40]
 
 One process, one core. Each sweep is a scrape of all targets, 5 s after the one before; a part `--roles` of
 the series belongs to engines and GPUs and is judged by what there is to do. The first ten sweeps are not
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from detectors.contract import Columns
+from detectors.contract import SCORE, Columns
 from detectors.engine import Scoring
 from detectors.settings import DetectorSettings
 from detectors.streaming.core import StreamingCore
@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--per-target", type=int, default=1_000)
     parser.add_argument("--roles", type=float, default=0.0)
     parser.add_argument("--sweeps", type=int, default=20)
+    parser.add_argument("--demanded", type=int, default=0, help="metrics of which the score is demanded")
     asked = parser.parse_args()
     window = Window(retention=12 * STEP, limits=WindowLimits(memory=8 << 30, series=2 * asked.series))
     scoring = Scoring(window, DetectorSettings())
@@ -105,7 +106,11 @@ def main() -> None:
     print(f"{window.size} series of {len(targets)} targets, a part of {asked.roles} with a role")
     print(f"  new series            {made / window.size * 1e6:6.1f} us in the window,", end=" ")
     print(f"{noticed / window.size * 1e6:.1f} us in the detectors, each")
+    for metric in range(asked.demanded):
+        scoring.demand(f"app_metric_{399 - metric}", SCORE)
     measure(window, scoring, targets, asked.sweeps)
+    made = window.series_count - sum(len(ids) for _, ids in targets)
+    print(f"  results as series     {made:6d}, {asked.demanded} metrics demanded")
     print(f"  the kernel alone      {kernel_rate(min(asked.series, 200_000)) / 1e6:6.1f} M samples/s")
 
 

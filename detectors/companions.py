@@ -75,7 +75,7 @@ class Companions:
         if not len(told):
             return
         times, subjects, values, there = times[told], subjects[told], values[told], there[told]
-        self._seek(subjects, self._effort.sought)
+        self._seek(subjects, there, self._effort.sought)
         self._make(subjects, there)
         ids = self._ids[subjects]
         there &= self._living(ids)
@@ -83,25 +83,27 @@ class Companions:
         if len(self._orphans):
             self._end_orphans(int(times.max()))
 
-    def end(self, times: Ints, subjects: Ints) -> None:
-        """The results of these subjects end at these times (ms)."""
+    def end(self, times: Ints, subjects: Ints, columns: Sequence[int] | None = None) -> None:
+        """The results of these subjects, or those in these columns, end at these times (ms)."""
         if not len(subjects):
             return
-        self._seek(subjects, len(subjects) * self._ids.shape[1])
+        ended = np.zeros((len(subjects), self._ids.shape[1]), np.bool_)
+        ended[:, slice(None) if columns is None else list(columns)] = True
+        self._seek(subjects, ended, ended.size)
         ids = self._ids[subjects]
-        there = self._living(ids)
+        there = self._living(ids) & ended
         self._stop(np.broadcast_to(times[:, None], ids.shape)[there], ids[there])
 
-    def _seek(self, subjects: Ints, most: int) -> None:
-        """Look at most so many up of those of which it is not known whether they are there."""
+    def _seek(self, subjects: Ints, wanted: Flags, most: int) -> None:
+        """Look at most so many up of the wanted ones of which it is not known whether they are there."""
         self._ids = _rows(self._ids, int(subjects.max()) + 1)
-        unknown = np.flatnonzero((self._ids[subjects] == _UNKNOWN).any(axis=1))
-        columns = self._ids.shape[1]
-        for subject in subjects[unknown[: max(0, most) // columns]].tolist():
-            for column, result in enumerate(self._detector.results):
-                sid = self._window.find(self._detector.labels(self._window, subject, result))
-                self._ids[subject, column] = _NONE if sid is None else sid
-            self._effort.sought -= columns
+        rows, columns = np.nonzero(wanted & (self._ids[subjects] == _UNKNOWN))
+        rows, columns = rows[: max(0, most)], columns[: max(0, most)]
+        for subject, column in zip(subjects[rows].tolist(), columns.tolist(), strict=True):
+            result = self._detector.results[column]
+            sid = self._window.find(self._detector.labels(self._window, subject, result))
+            self._ids[subject, column] = _NONE if sid is None else sid
+        self._effort.sought -= len(rows)
 
     def _make(self, subjects: Ints, there: Flags) -> None:
         """The series that these results lack, as far as this step goes."""

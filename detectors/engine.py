@@ -79,17 +79,18 @@ class Scoring:
         Only those of that name, or of that detector, where these are given. Each demand is released once.
         """
         for lane in self._chosen(result, detector):
-            lane.demand(metric)
+            lane.demand(metric, result)
 
     def release(self, metric: str, now: int, result: str | None = None, detector: str | None = None) -> None:
         """Take back one `demand`. After the last the series of the results end at `now` (ms)."""
         for lane in self._chosen(result, detector):
-            lane.release(metric, now)
+            lane.release(metric, now, result)
 
     def cost(self, result: str | None = None, detector: str | None = None) -> int:
         """How many series such a demand makes of one source, at most."""
         lanes = self._chosen(result, detector)
-        return sum(len(lane.detector.results) for lane in lanes if lane.detector.by_source)
+        each = (1 if result else len(lane.detector.results) for lane in lanes if lane.detector.by_source)
+        return sum(each)
 
     def step(self, now: int) -> int:
         """Score what has arrived since the last step; returns how many samples were learned from."""
@@ -224,7 +225,7 @@ class Scoring:
                 if len(clean.absent.ids):
                     lane.end(clean.absent.times, clean.absent.ids)
                 results = lane.chosen(lane.detector.step(clean.judged))
-                lane.write(clean.shown(results, lane.detector.results))
+                lane.store(clean.shown(results, lane.detector.results))
         self._seen[clean.judged.ids] = True
         self.stats.samples += len(clean.judged.ids)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detectors import companions as module
-from detectors.contract import EMPTY, Columns, Results
+from detectors.contract import EMPTY, EXPECTED_HIGH, EXPECTED_LOW, Columns, Results
 from detectors.lanes import Lane
 from model.labels import NAME, Labels
 from model.matcher import Matcher, Op
@@ -58,6 +58,25 @@ def test_a_step_makes_so_many_series_and_the_next_ones_the_rest(monkeypatch: pyt
     house = House()
     assert [house.step() for _ in range(4)] == [20, 40, 60, 60]
     assert house.lane.companions.refused == 0
+
+
+def test_only_the_result_that_is_demanded_is_made_and_ends_alone() -> None:
+    house = House()
+    house.lane = Lane(house.window, Listener(), module.Effort())
+    house.lane.demand("m", EXPECTED_HIGH)
+    with patch.object(house.window, "find", wraps=house.window.find) as find:
+        assert house.step() == COUNT
+    assert find.call_count == COUNT, "nobody asks for the others"
+    high = house.window.search([Matcher(NAME, Op.EQUAL, EXPECTED_HIGH)])[0]
+    house.lane.demand("m", EXPECTED_LOW)
+    house.lane.demand("m")
+    assert house.step() == 2 * COUNT
+    low = house.window.search([Matcher(NAME, Op.EQUAL, EXPECTED_LOW)])[0]
+    house.lane.release("m", house.at, EXPECTED_HIGH)
+    assert not is_stale(house.window.last(high)[1]).any(), "somebody still wants both"
+    house.lane.release("m", house.at)
+    assert is_stale(house.window.last(high)[1]).all()
+    assert not is_stale(house.window.last(low)[1]).any()
 
 
 def test_a_step_looks_so_many_up(monkeypatch: pytest.MonkeyPatch) -> None:
