@@ -67,7 +67,7 @@ class StateDetector(MomentDetector):
     """
 
     name = "state"
-    version = 1
+    version = 2
     fails = (
         "What was wrong from the first row on is normal, a rhythm slower than the history is anomalous "
         "at first, and a fault that shows in no feature is not seen."

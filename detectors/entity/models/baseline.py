@@ -23,6 +23,7 @@ LATCH = 64
 _FAST, _FAST_SCALE = 0.05, 0.01  # weights of the moving baseline of `change`
 _FAST_CLIP = 3.0
 _FAST_FLOOR = 0.02  # in scales
+_NONE, _FIRST, _STAYED, _JUMPED, _MOVED, _BACK, _KNOWN = range(7)  # stages of a feature, see `_begin`
 
 
 @njit(cache=True)
@@ -50,14 +51,65 @@ def soft(z):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _begin(value, gain, place, state):  # type: ignore[no-untyped-def]
+    """Take in a value of a feature of which no scale is known yet.
+
+    It stays at its first value until it has moved twice, to two places, or away and away again: the smaller
+    move is its first scale, the middle of three values its place. So one absurd value is neither, whether it
+    comes first, second or after a year in which nothing moved. What moves while nothing is learned waits.
+    """
+    stage, centre, power, low, high, moving, spread = state
+    first, at = centre[place], stage[place]
+    other = low[place] if low[place] < first else high[place]
+    if at == _NONE or (at == _JUMPED and value == other):
+        stage[place] = _FIRST if at == _NONE else _STAYED  # what was there once, and is left, is no place
+        centre[place] = moving[place] = low[place] = high[place] = value
+        return
+    if at <= _STAYED:
+        if value == first:
+            stage[place] = _STAYED
+        else:
+            stage[place] = _JUMPED if at == _FIRST else _MOVED
+            low[place], high[place] = min(low[place], value), max(high[place], value)
+        return
+    if at < _BACK and value == first:
+        at = stage[place] = _BACK
+    if value == first or (at < _BACK and value == other) or gain == 0.0:
+        return
+    middle, unit = first, min(abs(other - first), abs(value - first))
+    if at < _BACK:
+        middle = max(min(first, other), min(max(first, other), value))
+        unit = min(unit, abs(value - other))
+    held = min(max(value - middle, -unit), unit)
+    stage[place] = _KNOWN
+    centre[place] = moving[place] = middle
+    power[place] = min(1.0, 2.0 * gain) * unit * unit  # two moves in all rows so far
+    spread[place] = min(1.0, 2.0 * max(gain, _FAST_SCALE)) * unit
+    low[place], high[place] = min(middle, middle + held), max(middle, middle + held)
+
+
+@njit(cache=True)
+def _follow(value, scale, seen, place, state):  # type: ignore[no-untyped-def]
+    """Let the moving baseline follow; how far off it the value was, in its own spreads."""
+    moving, spread = state
+    off = value - moving[place]
+    wide = max(spread[place], _FAST_FLOOR * scale)
+    held = min(max(off, -_FAST_CLIP * wide), _FAST_CLIP * wide)
+    moving[place] += max(_FAST, 1.0 / (seen + 1.0)) * held
+    spread[place] += max(_FAST_SCALE, 1.0 / (seen + 1.0)) * (1.25 * abs(held) - spread[place])
+    return abs(off) / wide
+
+
+@njit(cache=True)
 def advance(rows, entities, state, memory, out):  # type: ignore[no-untyped-def]
     """Take the rows `[m, d]` in, one after the other; NaN stays where it was.
 
     `state` are the arrays of Baseline.ARRAYS, changed in place. `out`: `stack`, the rings
     `[m, RING, d]` as each row found them, `jump`, the moves against the moving baseline `[m]`, and `age`,
-    rows of the entity before it `[m]`.
+    rows of the entity before it `[m]`. No row moves anything by more than some scales, not even the
+    first ones: at their gains a scale that began too small is right after a few rows.
     """
-    count, calm, open_, centre, power, low, high, moving, spread, ring = state
+    count, calm, open_, stage, centre, power, low, high, moving, spread, ring = state
     stack, jump, age = out
     width = rows.shape[1]
     most = min(5, max(1, width // 3))
@@ -76,35 +128,26 @@ def advance(rows, entities, state, memory, out):  # type: ignore[no-untyped-def]
             sizes[feature] = 0.0
             if not math.isfinite(value):
                 continue
-            if math.isnan(centre[who, feature]):  # its first value
-                centre[who, feature] = moving[who, feature] = value
-                low[who, feature] = high[who, feature] = value
+            known = stage[who, feature] == _KNOWN
+            if not known:
+                _begin(value, gain, (who, feature), (stage, centre, power, low, high, moving, spread))
+                known = stage[who, feature] == _KNOWN
             middle = centre[who, feature]
-            scale = max(
-                math.sqrt(power[who, feature]),
-                _RELATIVE * abs(middle),
-                _SPAN * (high[who, feature] - low[who, feature]),
-                _LEAST,
-            )
             off = value - middle
-            if high[who, feature] == low[who, feature]:  # never moved: news, whatever its unit, no more
-                scale = max(scale, abs(off) / _SOFT)
+            scale = max(_RELATIVE * abs(middle), _LEAST)
+            if not known:  # never moved: news, whatever its unit, no more
+                own[0, feature] = soft(off / max(scale, abs(off) / _SOFT))
+                sizes[feature] = abs(own[0, feature]) / _FAST_FLOOR
+                continue
+            span = high[who, feature] - low[who, feature]
+            scale = max(scale, math.sqrt(power[who, feature]), _SPAN * span)
             own[0, feature] = soft(off / scale)
-            edge = _CLIP * scale if seen > 60 else math.inf
-            held = min(max(off, -edge), edge)
+            held = min(max(off, -_CLIP * scale), _CLIP * scale)
             centre[who, feature] = middle + gain * held
             power[who, feature] += gain * (held * held - power[who, feature])
             low[who, feature] = min(low[who, feature], middle + held)
             high[who, feature] = max(high[who, feature], middle + held)
-            off = value - moving[who, feature]
-            wide = max(spread[who, feature], _FAST_FLOOR * scale)
-            sizes[feature] = abs(off) / wide
-            edge = _FAST_CLIP * wide if seen > 60 else math.inf
-            held = min(max(off, -edge), edge)
-            moving[who, feature] += max(_FAST, 1.0 / (seen + 1.0)) * held
-            spread[who, feature] += max(_FAST_SCALE, 1.0 / (seen + 1.0)) * (
-                1.25 * abs(held) - spread[who, feature]
-            )
+            sizes[feature] = _follow(value, scale, seen, (who, feature), (moving, spread))
         age[at] = seen
         count[who] = seen + 1
         stack[at] = own
@@ -118,13 +161,14 @@ class Baseline:
     feature that is missing in a row keeps its last place; one that never came lies at 0.
     """
 
-    ARRAYS = ("count", "calm", "open", "centre", "power", "low", "high", "moving", "spread", "ring")
-    _EMPTY = (0, True, True, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    ARRAYS = ("count", "calm", "open", "stage", "centre", "power", "low", "high", "moving", "spread", "ring")
+    _EMPTY = (0, True, True, _NONE, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __init__(self, width: int, memory: int) -> None:
         self.count: Ints = np.zeros(0, np.int64)
         self.calm: Flags = np.zeros(0, np.bool_)  # of the newest row; set by who judges it
         self.open: Flags = np.zeros(0, np.bool_)  # whether centre and scale learn at present
+        self.stage: NDArray[np.int8] = np.empty((0, width), np.int8)
         self.centre: Floats = np.empty((0, width))
         self.power, self.low, self.high = (np.empty((0, width)) for _ in range(3))
         self.moving, self.spread = np.empty((0, width)), np.empty((0, width))
@@ -147,15 +191,16 @@ class Baseline:
         jump, age = np.empty(len(rows)), np.empty(len(rows), np.int64)
         rows = np.ascontiguousarray(rows, np.float64)
         state = (
-            self.count, self.calm, self.open, self.centre, self.power, self.low, self.high, self.moving,
-            self.spread, self.ring,
+            self.count, self.calm, self.open, self.stage, self.centre, self.power, self.low, self.high,
+            self.moving, self.spread, self.ring,
         )  # fmt: skip
         advance(rows, entities, state, self._memory, (stack, jump, age))
         return stack, jump, age
 
     def scale(self, entities: Ints) -> Floats:
         """What one unit of a normalised row is, `[m, d]`."""
-        power, span = self.power[entities], self.high[entities] - self.low[entities]
+        span = np.where(self.stage[entities] == _KNOWN, self.high[entities] - self.low[entities], 0.0)
+        power = self.power[entities]
         least = np.fmax(_RELATIVE * np.abs(self.centre[entities]), _LEAST)
         return np.maximum(np.maximum(np.sqrt(power), _SPAN * span), least)
 

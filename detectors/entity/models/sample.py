@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from detectors.entity.models.baseline import RING, Baseline
 from telemetry.bits import Flags, Ints
+
+_FAR = 50.0  # softened scales, some 500 plain ones: a value that is no behaviour but a glitch
+_STRAY = 0.2
+"""Rows with such values are left out, unless they are more than this part: then that is how they are. A
+glitch is in RING rows, which are a sixth of the fewest that a model is fitted on."""
 
 
 class Sample:
@@ -43,15 +50,22 @@ class Sample:
         self.centre[places], self.scale[places] = baseline.centre[who], baseline.scale(who)
 
     def taken(self, baseline: Baseline) -> NDArray[np.float32]:
-        """What is held, in today's scales of its entities: `[k, RING, d]`, a copy."""
+        """What is held, in today's scales of its entities: `[k, RING, d]`, a copy.
+
+        No row says more than all of them: a value counts as at most the root of their number.
+        """
         rows: NDArray[np.float32] = self.rows[self.entity != -1]
         alive = self.entity[self.entity != -1] >= 0
         places = np.flatnonzero(self.entity >= 0)
         who = self.entity[places]
         then, now = self.scale[places][:, None], baseline.scale(who)[:, None]
         moved = np.nan_to_num(self.centre[places] - baseline.centre[who])[:, None]
-        rows[alive] = (rows[alive] * then + moved) / now
-        return rows
+        stray = np.abs(rows).max(axis=(1, 2), initial=0.0) > _FAR
+        rows[alive] = np.clip((rows[alive] * then + moved) / now, -_FAR, _FAR)
+        if stray.mean() <= _STRAY:
+            rows = rows[~stray]
+        edge = math.sqrt(len(rows))
+        return np.clip(rows, -edge, edge)
 
     def forget(self, share: float) -> None:
         """So much of what it has seen is out of date: make room for new rows sooner."""
