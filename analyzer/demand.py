@@ -93,6 +93,23 @@ class Demand:
             self._sources[held.metric] = sources
         return [f"the scores of {metric} are not kept: {why}" for metric, why in refused.items()]
 
+    def notes(self, expression: Expression) -> list[str]:
+        """What whoever asks should know before `ask`: which results are not there, or not yet."""
+        found = []
+        for result in dict.fromkeys(_of_any_metric(expression, self._scoring)):
+            there = len({held.metric for held in {*self._ruled, *self._asked} if held.result == result})
+            found.append(
+                f"{result} of single series is made for the metrics that a rule or a query names, {there} at "
+                f'the moment, not for all: name one, {result}{{metric="node_load1"}}, and ask again after '
+                "its next sample"
+            )
+        for held in sorted(self._held(wanted_by(expression)), key=lambda held: held.metric):
+            if held not in self._ruled and held not in self._asked and self._count(held.metric):
+                found.append(
+                    f"{held.result} of {held.metric} is made from its next sample on: ask again then"
+                )
+        return found
+
     def _too_much(self, held: Held, sources: int) -> str:
         """Why this one goes too far; empty if it does not."""
         until = f"each until {format_duration(KEEP)} after it was last asked for"
@@ -155,3 +172,14 @@ def wanted_by(expression: Expression) -> Iterator[Wanted]:
         of = [matcher for matcher in matchers if matcher.name == "metric" and matcher.op in _SELECTING]
         if named.get(NAME, "") in RESULTS and of:
             yield Wanted(named[NAME], of[0], named.get("detector"))
+
+
+def _of_any_metric(expression: Expression, scoring: Scoring) -> Iterator[str]:
+    """The results that an expression selects of series, without saying of which metrics."""
+    whole = {detector.name for detector in scoring.detectors if not detector.by_source}
+    for matchers in expression.selectors:
+        named = {matcher.name: matcher.value for matcher in matchers if matcher.op is Op.EQUAL}
+        said = {matcher.name for matcher in matchers if matcher.op in _SELECTING}
+        of_entities = "entity" in said or named.get("detector") in whole
+        if named.get(NAME, "") in RESULTS and "metric" not in said and not of_entities:
+            yield named[NAME]

@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 
 from agent.registry import Collector
 from agent.xid import catalogue, sxid
+from detectors.results import RESULTS
 from fleetowl.cli import main as front
 from fleetowl.configuration import Configuration
 from model.metric import Metric
@@ -68,6 +69,12 @@ def metrics_page() -> str:
         if families:
             rows = [[f"`{m.name}`", m.type, ", ".join(m.labels), m.help] for m in families]
             parts.append(f"## {room}\n{table(['metric', 'type', 'labels', 'meaning'], rows)}")
+    rows = [[f"`{m.name}`", ", ".join(m.labels), m.help] for m in RESULTS]
+    parts.append(
+        "## Results of the detectors\nSeries of the window, for queries and rules, not on /metrics: those of "
+        "entities always, those of series for the metrics that a rule or a query names (see detection.md)."
+        "\n\n" + table(["series", "labels", "meaning"], rows)
+    )
     return "\n".join(parts)
 
 

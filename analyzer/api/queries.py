@@ -127,6 +127,7 @@ class Queries:
         notes = Notes()
         evaluation = Evaluation(pipeline.window, expression, options, notes)
         async with self._turns.take(request, timeout) as turn:
+            notes.infos.update(dict.fromkeys(pipeline.demand.notes(expression)))
             refused = pipeline.demand.ask(expression, self._now())
             for sentence in refused:
                 notes.warnings[sentence] = None

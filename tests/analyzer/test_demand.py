@@ -115,6 +115,35 @@ def test_queries_demand_no_more_than_a_limit_and_no_names_without_series(
     assert (fleet.scored("a"), fleet.scored("asked")) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("query", "notes"),
+    [
+        ("fleetowl_anomaly_score > 1", ["fleetowl_anomaly_score of single series is made for the metrics"]),
+        (
+            'fleetowl_anomaly_score{detector="level", metric!="a"}',
+            ["fleetowl_anomaly_score of single series"],
+        ),
+        ('fleetowl_anomaly_score{metric="asked"}', ["fleetowl_anomaly_score of asked is made from its next"]),
+        ('fleetowl_anomaly_score{metric="ruled"}', []),
+        ('fleetowl_anomaly_score{metric="no_such_metric"}', []),
+        ('fleetowl_anomaly_score{entity="gpu"}', []),
+        ('fleetowl_anomaly_score{detector="state"}', []),
+        ("asked", []),
+    ],
+)
+def test_who_asks_is_told_what_is_not_there(fleet: Fleet, query: str, notes: list[str]) -> None:
+    found = fleet.pipeline.demand.notes(parse(query))
+    assert len(found) == len(notes)
+    assert all(said.startswith(begin) for said, begin in zip(found, notes, strict=True))
+
+
+def test_what_is_kept_needs_no_word(fleet: Fleet) -> None:
+    fleet.ask("asked")
+    assert fleet.pipeline.demand.notes(parse(SCORE % "asked")) == []
+    (said,) = fleet.pipeline.demand.notes(parse("fleetowl_anomaly_score"))
+    assert "2 at the moment" in said
+
+
 def test_queries_demand_no_more_than_so_many_series(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_SOURCES", 2)
     assert fleet.ask("a") == fleet.ask("b") == fleet.ask("a") == []

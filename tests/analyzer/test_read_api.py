@@ -235,6 +235,13 @@ async def test_annotations_stand_beside_the_data(
     assert body["infos"] == ["PromQL info: the metric might not be a counter"]
 
 
+async def test_a_query_of_scores_is_told_that_not_all_are_there(analyzer: Analyzer, client: Client) -> None:
+    write(analyzer, {"a": 1})
+    _, body = await client.ask("/api/v1/query", {"query": "fleetowl_anomaly_score > 1"})
+    (said,) = body["infos"]
+    assert said.startswith("fleetowl_anomaly_score of single series is made for the metrics that a rule or")
+
+
 async def test_what_is_older_than_the_window_is_said(analyzer: Analyzer, client: Client) -> None:
     now = write(analyzer, {"a": 1}, samples=3) / 1000
     oldest = "the window begins at"
