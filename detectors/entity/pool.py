@@ -17,13 +17,18 @@ from detectors.entity.models.ensemble import Ensemble, Verdict
 from detectors.entity.models.fit import MODELS, Models
 from detectors.entity.settings import EntitySettings
 from detectors.jobs import Job
-from model.moment import SECOND
+from model.moment import HOUR, SECOND
 from telemetry.bits import Flags, Floats, Ints
 
 FRESH = 90 * SECOND
 """An older value is missing; an entity without a row for so long, or for three of its intervals, is away."""
 SHOWN = 3
 """So many features are named as contributors."""
+_LONG = HOUR
+"""Who was away for so long is judged like a new one, after RING rows. After a shorter time"""
+_UNSURE = 2
+"""so many rows say nothing: the rates of the first are partly of the time before, and it is the lag of the
+next. An engine that works for a minute at a time has no more than four at 15 s."""
 _LOYALTY = 1.5
 """A named feature stays named until another has so many times its share: names must not flicker."""
 _LEAST = 0.05
@@ -53,7 +58,7 @@ class Told(NamedTuple):
 class Pool:
     """Its entities have dense numbers; `print` says which is which, over restarts."""
 
-    ARRAYS = ("print", "last", "run", "told", "shown", "row", "scores", "depths", "waits")
+    ARRAYS = ("print", "last", "mute", "told", "shown", "row", "scores", "depths", "waits")
     _EMPTY = (0, 0, 0, False, False, np.nan, np.nan, np.nan, 0)
 
     def __init__(self, key: PoolKey, kind: Kind, settings: EntitySettings, seed: int) -> None:
@@ -66,7 +71,7 @@ class Pool:
         self.ensemble = Ensemble(width, key.interval, settings, seed)
         self.print: Ints = np.zeros(0, np.int64)
         self.last: Ints = np.zeros(0, np.int64)  # ms, the newest sample of the last row
-        self.run: Ints = np.zeros(0, np.int64)  # rows since it was away
+        self.mute: Ints = np.zeros(0, np.int64)  # rows of which nothing will be said
         self.told: Flags = np.zeros(0, np.bool_)  # something stands that must be ended one day
         self.shown: Flags = np.zeros((0, width), np.bool_)  # features that are named
         self.row: Floats = np.empty((0, width))
@@ -85,13 +90,15 @@ class Pool:
     def step(self, numbers: Ints, rows: Floats, times: Ints) -> Told:
         """Judge a row each of distinct entities, whose newest samples are of these times (ms)."""
         rows = np.clip(rows, -_MOST, _MOST)
-        away = times - self.last[numbers] > self.patience
-        self.run[numbers] = np.where(away, 1, self.run[numbers] + 1)
-        # The rows before it was away stand in its lags: what they say of the first rows since is nothing.
-        muted = self.run[numbers] <= RING
-        self.ensemble.settled(numbers[self.run[numbers] == RING + 1])
-        verdict: Verdict = self.ensemble.step(rows, numbers)
-        state, change = (np.where(muted, np.nan, score) for score in (verdict.state, verdict.change))
+        away = times - self.last[numbers]
+        back, long = away > self.patience, away > max(_LONG, self.patience)
+        self.ensemble.reserve(self.size)
+        self.ensemble.lull(numbers[long])
+        mute = np.where(back, np.maximum(self.mute[numbers], _UNSURE), self.mute[numbers])
+        mute[long] = RING
+        self.mute[numbers] = np.maximum(mute - 1, 0)
+        verdict: Verdict = self.ensemble.step(rows, numbers, back, mute > 0)
+        state, change = verdict.state, verdict.change
         self.last[numbers] = times
         self.row[numbers] = rows
         self.scores[numbers, 0], self.scores[numbers, 1] = state, change

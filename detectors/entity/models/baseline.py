@@ -101,9 +101,10 @@ def _follow(value, scale, seen, place, state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def advance(rows, entities, state, memory, out):  # type: ignore[no-untyped-def]
+def advance(rows, entities, back, state, memory, out):  # type: ignore[no-untyped-def]
     """Take the rows `[m, d]` in, one after the other; NaN stays where it was.
 
+    Those of entities that are `back` `[m]` have no past: their lags are as they are.
     `state` are the arrays of Baseline.ARRAYS, changed in place. `out`: `stack`, the rings
     `[m, RING, d]` as each row found them, `jump`, the moves against the moving baseline `[m]`, and `age`,
     rows of the entity before it `[m]`. No row moves anything by more than some scales, not even the
@@ -148,6 +149,8 @@ def advance(rows, entities, state, memory, out):  # type: ignore[no-untyped-def]
             low[who, feature] = min(low[who, feature], middle + held)
             high[who, feature] = max(high[who, feature], middle + held)
             sizes[feature] = _follow(value, scale, seen, (who, feature), (moving, spread))
+        if back[at]:
+            own[1:] = own[0]
         age[at] = seen
         count[who] = seen + 1
         stack[at] = own
@@ -185,8 +188,11 @@ class Baseline:
         for name, empty in zip(self.ARRAYS, self._EMPTY, strict=True):
             setattr(self, name, remapped(getattr(self, name), new, size, empty))
 
-    def take(self, rows: Floats, entities: Ints) -> tuple[NDArray[np.float32], Floats, Ints]:
-        """Learn from rows `[m, d]`; their normalised rings `[m, RING, d]`, moves `[m]` and ages `[m]`."""
+    def take(self, rows: Floats, entities: Ints, back: Flags) -> tuple[NDArray[np.float32], Floats, Ints]:
+        """Learn from rows `[m, d]`; their normalised rings `[m, RING, d]`, moves `[m]` and ages `[m]`.
+
+        The lags of those that are `back` `[m]` from having been away are as the row itself.
+        """
         stack = np.empty((len(rows), *self.ring.shape[1:]), np.float32)
         jump, age = np.empty(len(rows)), np.empty(len(rows), np.int64)
         rows = np.ascontiguousarray(rows, np.float64)
@@ -194,7 +200,7 @@ class Baseline:
             self.count, self.calm, self.open, self.stage, self.centre, self.power, self.low, self.high,
             self.moving, self.spread, self.ring,
         )  # fmt: skip
-        advance(rows, entities, state, self._memory, (stack, jump, age))
+        advance(rows, entities, back, state, self._memory, (stack, jump, age))
         return stack, jump, age
 
     def scale(self, entities: Ints) -> Floats:

@@ -137,12 +137,13 @@ def _learn(own, at, width, seen, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def judge(depths, jumps, ages, entities, own, params, out, calm):  # type: ignore[no-untyped-def]
+def judge(depths, jumps, ages, entities, held, own, params, out, calm):  # type: ignore[no-untyped-def]
     """Score rows one after the other, then learn from each.
 
     `depths` `[m, models]` as Models.score gives them, `jumps` `[m]`, `own` the state `[n, FIELDS]`. Out:
     `out` `[m, 2]` state and change, `calm` `[m]`: whether the row is normal enough to fit on. Rows whose
-    depths are NaN are left out. `ages` `[m]` are rows of the entity before it.
+    depths are NaN are left out. `ages` `[m]` are rows of the entity before it. Of rows that are `held` `[m]`
+    nothing is said, and nothing learned: the score goes on after them where it was.
     """
     models = depths.shape[1]
     seen = np.empty(models + 1)
@@ -150,6 +151,9 @@ def judge(depths, jumps, ages, entities, own, params, out, calm):  # type: ignor
         if math.isnan(depths[at, 0]):
             continue
         mine = own[entities[at]]
+        if held[at]:
+            calm[at] = max(mine[_BRIEF], mine[_LASTING]) <= _LEARNS
+            continue
         seen[:models] = depths[at]
         seen[models] = jumps[at]
         excess = _excess(mine, 0, models, seen)

@@ -14,7 +14,7 @@ from detectors.entity.models.fit import MODELS, Models, fit
 from detectors.entity.models.sample import Sample
 from detectors.entity.settings import EntitySettings
 from model.moment import MINUTE
-from telemetry.bits import Floats, Ints
+from telemetry.bits import Flags, Floats, Ints
 
 _FIRST_FIT = 64  # rows of the sample before there is a fit
 _AGAIN = 5 * MINUTE  # after a fit that was lost; twice as long after the next one,
@@ -73,18 +73,23 @@ class Ensemble:
             more = calibration.blank(len(self._baseline.count) - self.size, self._params)
             self._own = np.concatenate((self._own, more))
 
-    def step(self, rows: Floats, entities: Ints) -> Verdict:
+    def step(
+        self, rows: Floats, entities: Ints, back: Flags | None = None, held: Flags | None = None
+    ) -> Verdict:
         """Score one row each of distinct entities, `[m, d]` with NaN where a feature is missing, then learn.
 
         Entities not seen before are taken in. The order of the rows does not matter as long as the same
-        entities have the same numbers.
+        entities have the same numbers. Those that are `back` `[m]` have been away: their rows of before are
+        no past of this one. Of rows that are `held` `[m]` nothing is said: both scores are NaN.
         """
+        if back is None or held is None:
+            back = held = np.zeros(len(entities), np.bool_)
         order = np.argsort(entities, kind="stable")
-        found = self._through(rows[order], entities[order])
+        found = self._through(rows[order], entities[order], back[order], held[order])
         self._clock[0] += 1
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return Verdict(*(column[back] for column in found))
+        places = np.empty_like(order)
+        places[order] = np.arange(len(order))
+        return Verdict(*(column[places] for column in found))
 
     def run(self, rows: Floats, entity: int = 0) -> Verdict:
         """Rows of one entity one after the other, `[n, d]`: the same as a step for each, only faster."""
@@ -92,7 +97,8 @@ class Ensemble:
         found = []
         while len(rows):
             until = LATCH - int(self._baseline.count[entity]) % LATCH
-            found.append(self._through(rows[:until], np.full(min(until, len(rows)), entity)))
+            none = np.zeros(min(until, len(rows)), np.bool_)
+            found.append(self._through(rows[:until], np.full(len(none), entity), none, none))
             rows = rows[until:]
             self._clock[0] += len(found[-1].state)
         return joined(found)
@@ -158,8 +164,8 @@ class Ensemble:
             raise RuntimeError("nothing is fitted yet: ask again after adopt")
         return self.models.contributions(self._baseline.ring[entities], top)
 
-    def settled(self, entities: Ints) -> None:
-        """These have been back for some rows: what their first rows added to the scores says nothing."""
+    def lull(self, entities: Ints) -> None:
+        """These have been away for long: what they were then says nothing, their scores begin at 0."""
         for name in ("brief", "lasting", "lately"):
             self._own[entities, calibration.FIELDS.index(name)] = 0.0
 
@@ -210,18 +216,18 @@ class Ensemble:
         models = self.models.arrays() if self.models is not None else {}
         return arrays | {f"models_{name}": array for name, array in models.items()}
 
-    def _through(self, rows: Floats, entities: Ints) -> Verdict:
+    def _through(self, rows: Floats, entities: Ints, back: Flags, held: Flags) -> Verdict:
         """Rows in the order given, of which some may be of the same entity."""
         if len(entities):
             self.reserve(int(entities.max()) + 1)
-        stack, jump, age = self._baseline.take(rows, entities)
+        stack, jump, age = self._baseline.take(rows, entities, back)
         out = np.full((len(rows), 2), np.nan)
         depths = np.full((len(rows), len(MODELS)), np.nan)
         calm = np.ones(len(rows), np.bool_)
         if self.models is not None:
             whole = age >= RING
             depths[whole] = self.models.score(stack[whole])
-            calibration.judge(depths, jump, age, entities, self._own, self._params, out, calm)
+            calibration.judge(depths, jump, age, entities, held, self._own, self._params, out, calm)
             young = age < self._warm_up
             out[young], calm[young] = np.nan, True
         self._baseline.calm[entities] = calm  # of several rows of one entity the last

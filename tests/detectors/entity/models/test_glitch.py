@@ -31,7 +31,7 @@ def learned(rows: Floats) -> tuple[Floats, Floats]:
     held = Baseline(rows.shape[1], MEMORY)
     held.reserve(1)
     held.calm[:] = True
-    held.take(rows, np.zeros(len(rows), np.int64))
+    held.take(rows, np.zeros(len(rows), np.int64), np.zeros(len(rows), np.bool_))
     return held.centre[0], held.scale(ONE)[0]
 
 
