@@ -207,9 +207,12 @@ class Cleaning:
             seconds[counters] = np.maximum(times[counters] - self.rates.time[counted], 1) / 1_000
             values[counters] = self.rates.step(counted, times[counters], counts)
         first, rated = np.flatnonzero(np.isnan(values)), np.flatnonzero(~np.isnan(values))
-        self.workload.note(ids[first], demand.at(first))
-        columns, seconds = _taken(Columns(times, ids, values), rated), seconds[rated]
-        verdict = self.workload.judge(columns, demand.at(rated), seconds)
+        if len(first):
+            self.workload.note(ids[first], demand.at(first))
+        columns = Columns(times, ids, values)
+        if len(first):
+            columns, seconds, demand = _taken(columns, rated), seconds[rated], demand.at(rated)
+        verdict = self.workload.judge(columns, demand, seconds)
         there, gone = np.flatnonzero(verdict.admitted), np.flatnonzero(~verdict.present)
         judged = self._marked(_taken(replace(columns, values=verdict.judged), there), JUDGED)
         plain = columns if not len(gone) else _taken(columns, np.flatnonzero(verdict.present))

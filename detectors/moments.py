@@ -61,8 +61,9 @@ class Moments:
             return
         waiting = _at(waiting, np.argsort(waiting.times, kind="stable"))
         times, ids, values, marks = waiting.times, waiting.ids, waiting.values, waiting.restarted
+        moments = -(-times // self.interval) * self.interval  # ascending
         start = told = 0
-        for moment in np.unique(-(-times // self.interval) * self.interval).tolist():
+        for moment in moments[np.flatnonzero(np.diff(moments, prepend=moments[0] - 1))].tolist():
             if moment > limit or told == MOST:
                 break
             end = int(np.searchsorted(times, moment, "right"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,15 +16,32 @@ _RANK = ("engine", "dp_rank")
 Key = tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The signals of each domain d by their numbers: `numbers[starts[d] : starts[d + 1]]`."""
+
+    starts: Ints
+    numbers: Ints
+
+    def of(self, domains: Ints) -> tuple[Ints, Ints]:
+        """Of each of these domains the numbers; with each the place of its domain among those asked for."""
+        counts = self.starts[domains + 1] - self.starts[domains]
+        place = np.repeat(np.arange(len(domains)), counts)
+        first = np.cumsum(counts) - counts
+        within = np.arange(len(place)) - first[place]
+        return place, self.numbers[self.starts[domains][place] + within]
+
+
 class Domains:
-    """For each domain the numbers of its signals, by signal `[domains, most]`, -1 = none.
+    """For each domain the signals that tell of it.
 
     An engine of several ranks counts for itself, for its instance and for its pod: the instance is idle when
     all its ranks are, and so is a GPU of that pod.
     """
 
     def __init__(self) -> None:
-        self.sources: dict[Signal, Ints] = {signal: np.full((0, 1), -1) for signal in Signal}
+        self._told: dict[Signal, dict[tuple[int, int], None]] = {signal: {} for signal in Signal}
+        self._sources: dict[Signal, Sources] = {}
         self.pods: Ints = np.full(0, -1)  # by domain of a GPU that of the engines in its pod
         self._domains: dict[Key, int] = {}
 
@@ -46,25 +64,28 @@ class Domains:
         keys = (
             [_gpu(labels)] if signal is Signal.IN_USE else [_engine(labels), _instance(labels), _pod(labels)]
         )
-        for key in dict.fromkeys(key for key in keys if key):
-            self._add(signal, self._domain(key), number)
+        for key in keys:
+            if key:
+                self._told[signal][self._domain(key), number] = None
+        self._sources.pop(signal, None)
+
+    def sources(self, signal: Signal) -> Sources:
+        """Which series tell of each domain by this signal."""
+        found = self._sources.get(signal)
+        if found is None or len(found.starts) <= self.count:
+            pairs = np.array(list(self._told[signal]), np.int64).reshape(-1, 2)
+            pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+            starts = np.searchsorted(pairs[:, 0], np.arange(self.count + 1))
+            found = self._sources[signal] = Sources(starts, np.ascontiguousarray(pairs[:, 1]))
+        return found
 
     def told(self, domains: Ints) -> Flags:
         """Whether something tells of these domains, `[n]`."""
-        running, in_use = self.sources[Signal.RUNNING], self.sources[Signal.IN_USE]
-        most = np.maximum(running[domains].max(axis=1), in_use[domains].max(axis=1))
-        told: Flags = most >= 0
+        told = np.zeros(len(domains), np.bool_)
+        for signal in (Signal.RUNNING, Signal.IN_USE):
+            starts = self.sources(signal).starts
+            told |= starts[domains + 1] > starts[domains]
         return told
-
-    def _add(self, signal: Signal, domain: int, number: int) -> None:
-        table = self.sources[signal]
-        free = np.flatnonzero(table[domain] < 0)
-        if number in table[domain]:
-            return
-        if not len(free):
-            table = self.sources[signal] = np.pad(table, ((0, 0), (0, 1)), constant_values=-1)
-            free = np.array([table.shape[1] - 1])
-        table[domain, free[0]] = number
 
     def _domain(self, key: Key) -> int:
         found = self._domains.get(key)
@@ -72,10 +93,6 @@ class Domains:
             return found
         domain = self._domains[key] = len(self._domains)
         self.pods = grown(self.pods, domain + 1, -1)
-        for signal, table in self.sources.items():
-            if domain >= len(table):
-                more = max(16, len(table))
-                self.sources[signal] = np.pad(table, ((0, more), (0, 0)), constant_values=-1)
         return domain
 
 

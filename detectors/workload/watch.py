@@ -136,16 +136,15 @@ class Workload:
         """NaN where nobody tells; one of several that is not known counts as 0."""
         total = np.full(len(domains), np.nan)
         known = np.flatnonzero(domains >= 0)
-        table = self._domains.sources[signal]
-        if not len(table):
+        place, numbers = self._domains.sources(signal).of(domains[known])
+        if not len(place):
             return total
-        for column in table.T:
-            numbers = column[domains[known]]
-            told = np.flatnonzero(numbers >= 0)
-            if len(told):
-                places = known[told]
-                value = self.signals.at(numbers[told], times[places], batches[places])
-                total[places] = np.where(np.isnan(value), total[places], np.nan_to_num(total[places]) + value)
+        asked = known[place]
+        value = self.signals.at(numbers, times[asked], batches[asked])
+        told = np.flatnonzero(~np.isnan(value))
+        asked, value = asked[told], value[told]
+        total[asked] = 0.0
+        np.add.at(total, asked, value)
         return total
 
     def judge(self, columns: Columns, demand: Demand, seconds: Floats) -> Verdict:
@@ -157,6 +156,8 @@ class Workload:
         some = np.flatnonzero(self.role[columns.ids] > Role.NONE)
         if not len(some):
             return verdict
+        if len(some) == count:
+            return self._judge(columns, demand, seconds)
         concerned = Columns(columns.times[some], columns.ids[some], columns.values[some])
         found = self._judge(concerned, Demand(demand.state[some], demand.load[some]), seconds[some])
         judged = columns.values.copy()
