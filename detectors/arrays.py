@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,3 +49,23 @@ def taken_over(
             raise ValueError(f"{name} has the shape {array.shape}, not {own.shape}")
     for name, array in arrays.items():
         getattr(owner, name)[:size] = array
+
+
+class ByPlace:
+    """Arrays by place, as many places in each, that are all there is to keep."""
+
+    ARRAYS: ClassVar[tuple[str, ...]]
+    """Their names."""
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """All of it, as copies."""
+        return {name: getattr(self, name).copy() for name in self.ARRAYS}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
+        taken_over(self, self.ARRAYS, state, len(getattr(self, self.ARRAYS[0])))
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what it keeps."""
+        return sum(int(getattr(self, name).nbytes) for name in self.ARRAYS)

@@ -182,6 +182,28 @@ class MomentDetector(Detector):
         return ()
 
 
+class Dependent(Detector):
+    """One that tells what another detector has found on its way: that one keeps all there is to keep.
+
+    It must stand after that one among the detectors.
+    """
+
+    def remap(self, remap: IdRemap) -> None:
+        """The other one follows."""
+
+    def snapshot(self, size: int) -> State:
+        """Nothing of its own."""
+        return {}
+
+    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
+        """The other one takes over what there is."""
+
+    @property
+    def bytes(self) -> int:
+        """None of its own."""
+        return 0
+
+
 def nothing(results: int) -> Results:
     """No results, of a detector with that many result series."""
     return Results(EMPTY, EMPTY, np.empty((0, results)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.arrays import copied, taken_over
+from detectors.arrays import ByPlace
 from detectors.contract import State
 from telemetry.bits import Floats, Ints
 
@@ -20,7 +20,7 @@ _LEAST = 1e-9
 _MOST = 1e150  # beyond that, squares overflow
 
 
-class Features:
+class Features(ByPlace):
     """Level and spread (mean absolute residual) of each series, and its last `lags` values, by place.
 
     A value x becomes u = (1 + z / (1 + |z|)) / 2 with z = (x - level) / (4 * spread): half-space trees and
@@ -69,19 +69,6 @@ class Features:
         self.count[places] = 0
         self.level[places] = self.spread[places] = 0.0
         self.recent[places] = np.nan
-
-    def snapshot(self) -> State:
-        """All of it, as copies."""
-        return copied(self, self.ARRAYS, len(self.count))
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
-        taken_over(self, self.ARRAYS, state, len(self.count))
-
-    @property
-    def bytes(self) -> int:
-        """Memory of what it keeps."""
-        return sum(int(getattr(self, name).nbytes) for name in self.ARRAYS)
 
 
 class RowFeatures:

@@ -7,14 +7,10 @@ whether such a number comes once in a million samples: 1 stands for the accepted
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.arrays import copied, taken_over
-from detectors.contract import State
+from detectors.arrays import ByPlace
 from telemetry.bits import Floats, Ints
 
 _DAY = 86_400_000  # ms
@@ -26,7 +22,7 @@ _CLIP = 5.0  # an excess counts as at most this many
 _LONG = 600_000  # ms; a longer gap between two samples is no interval
 
 
-class Tail:
+class Tail(ByPlace):
     """Where the highest tenth of the scores of a series begins (edge), and its mean excess, by place.
 
     A score s beyond the edge is reached by a part 0.1 * exp(-(s - edge) / excess) of all: peaks over a
@@ -114,16 +110,3 @@ class Tail:
         self.count[places] = self.last_time[places] = 0
         self.edge[places] = self.excess[places] = self.interval[places] = 0.0
         self.first[places] = np.nan
-
-    def snapshot(self) -> State:
-        """All of it, as copies."""
-        return copied(self, self.ARRAYS, len(self.count))
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
-        taken_over(self, self.ARRAYS, state, len(self.count))
-
-    @property
-    def bytes(self) -> int:
-        """Memory of what it keeps."""
-        return sum(int(getattr(self, name).nbytes) for name in self.ARRAYS)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.contract import SCORE, Moment, MomentDetector, Results, State
+from detectors.contract import SCORE, Dependent, Moment, MomentDetector, Results
 from detectors.entity.state import StateDetector
 from model.labels import Labels
 from telemetry.bits import Flags
-from telemetry.window import IdRemap, Window
+from telemetry.window import Window
 
 
-class ChangeDetector(MomentDetector):
+class ChangeDetector(Dependent, MomentDetector):
     """Says what `state` has found on its way, of the same rows: it must be asked after it, at each moment.
 
     It keeps nothing of its own.
@@ -53,18 +49,3 @@ class ChangeDetector(MomentDetector):
     def home(self, subject: int) -> int:
         """A living series of the entity."""
         return self._state.home(subject)
-
-    def remap(self, remap: IdRemap) -> None:
-        """`state` follows."""
-
-    def snapshot(self, size: int) -> State:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
-        """`state` takes over what there is."""
-
-    @property
-    def bytes(self) -> int:
-        """None."""
-        return 0

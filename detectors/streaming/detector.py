@@ -10,7 +10,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, SCORE, Columns, Results, State, StreamDetector
+from detectors.contract import (
+    EXPECTED_HIGH,
+    EXPECTED_LOW,
+    SCORE,
+    Columns,
+    Dependent,
+    Results,
+    State,
+    StreamDetector,
+)
 from detectors.streaming.core import StreamingCore
 from detectors.streaming.settings import StreamingSettings
 from telemetry.window import IdRemap
@@ -73,7 +82,7 @@ class LevelDetector(StreamDetector):
         return self._core.bytes
 
 
-class CusumDetector(StreamDetector):
+class CusumDetector(Dependent, StreamDetector):
     """Two-sided CUSUM of the residuals: has the level moved, even by little, for some time.
 
     Its state is that of the level detector beside it: what that one keeps and forgets holds for both.
@@ -99,21 +108,6 @@ class CusumDetector(StreamDetector):
     def step(self, columns: Columns) -> Results:
         """What the pass over these samples has found of changes."""
         return Results(columns.times, columns.ids, self._core.judge(columns).change)
-
-    def remap(self, remap: IdRemap) -> None:
-        """The level detector does."""
-
-    def snapshot(self, size: int) -> State:
-        """Nothing: it is in the level detector's."""
-        return {}
-
-    def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
-        """The level detector does."""
-
-    @property
-    def bytes(self) -> int:
-        """Nothing of its own."""
-        return 0
 
 
 def streaming_detectors(settings: StreamingSettings) -> list[StreamDetector]:
