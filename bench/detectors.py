@@ -18,7 +18,9 @@ import numpy as np
 
 from detectors.contract import Columns
 from detectors.engine import Scoring
+from detectors.streaming import week
 from detectors.streaming.core import StreamingCore
+from detectors.streaming.settings import StreamingSettings
 from detectors.streaming.vector import HOT
 from model.labels import Labels
 from telemetry.bits import Floats
@@ -41,6 +43,7 @@ def main() -> None:
     for series in sorted({min(100_000, asked.series), asked.series}):
         kernel(series, asked.rounds, bandwidth)
         show("NumPy EWMA and z", series, numpy_rate(series, asked.rounds))
+    hours(StreamingSettings().weekly)
     hub(min(100_000, asked.series), asked.rounds)
     river()
 
@@ -90,6 +93,32 @@ def kernel(series: int, rounds: int, bandwidth: float) -> None:
     shuffled = np.random.default_rng(1).permutation(series)
     columns = Columns(np.full(series, START + (WARM + rounds) * STEP), shuffled, values[0])
     show("whole recipe, shuffled", series, series / timed(lambda: core.judge(columns)))
+
+
+def hours(series: int) -> None:
+    """What a sample costs more when an hour begins, without and with a profile of the week; and memory."""
+    settings = StreamingSettings(weekly=series)
+    for name, weekly in (("hour turn", False), ("hour turn with a week", True)):
+        core, ids, values = StreamingCore(settings), np.arange(series), values_of(series)
+        core.reserve(series)
+        if weekly:
+            profile = np.zeros(week.WIDTH, np.float32)
+            week.begin(profile)
+            profile[: week.STATUS] = 0  # all hours are known
+            profiles = np.tile(profile, (series, 1)).view(np.uint32)
+            core.restore({**core.snapshot(series), "week_ids": ids, "weeks": profiles}, series)
+
+        def play(time_: int, round_: int) -> None:
+            core.judge(Columns(np.full(series, time_), ids, values[round_ % 4]))  # noqa: B023
+
+        spent: dict[bool, list[float]] = {True: [], False: []}
+        for round_ in range(200):
+            turns = round_ % 4 == 0
+            time_ = START + round_ // 4 * 3_600_000 + round_ % 4 * STEP
+            spent[turns].append(timed(lambda: play(time_, round_)))  # noqa: B023
+        more = (median(spent[True][10:]) - median(spent[False][10:])) / series
+        bytes_ = core.bytes / series
+        print(f"{name:24} {series:9,d} series {more * 1e9:9.0f} ns each, {bytes_:.0f} bytes a series")
 
 
 def numpy_rate(series: int, rounds: int) -> float:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.streaming.weeks import Weeks
 from telemetry.bits import Flags, Floats, Ints
 
 
 class Blocks:
     """numba and the kernel are imported with the first series: who only reads settings does not wait."""
 
-    def __init__(self, params: NDArray[np.float32]) -> None:
+    def __init__(self, params: NDArray[np.float32], weekly: int = 0) -> None:
         self.params = params
+        self.weeks = Weeks(weekly)
         self._blocks: NDArray[np.float32] = np.empty((0, 0), np.float32)
 
     def reserve(self, size: int) -> None:
@@ -40,8 +42,10 @@ class Blocks:
                 self._blocks,
                 self._blocks.view(np.uint32),
                 self.params,
+                self.weeks.arguments(len(numbers)),
                 out,
             )
+            self.weeks.settle()
         return out
 
     def forget(self, numbers: Ints) -> None:
@@ -86,7 +90,7 @@ class Blocks:
     @property
     def bytes(self) -> int:
         """Memory of what it keeps."""
-        return int(self._blocks.nbytes)
+        return int(self._blocks.nbytes) + self.weeks.bytes
 
     def _field(self, field: int, numbers: Ints) -> NDArray[np.float32]:
         rows, lanes = self._rows()

@@ -35,7 +35,7 @@ class StreamingCore:
         self.settings = settings or StreamingSettings()
         own = self.settings
         params = np.array((own.budget, own.warm_up, own.hold, own.floor, own.max_score), np.float32)
-        self._blocks = Blocks(params)
+        self._blocks = Blocks(params, own.weekly)
         self._afresh = Afresh(params, own.warm_up)
         self._judged: tuple[Columns, Judged] | None = None
 
@@ -68,13 +68,16 @@ class StreamingCore:
             back[order] = np.arange(len(order))
             return Judged(judged.level[back], judged.change[back])
         out = self._blocks.judge(columns.times, columns.ids, columns.values)
-        self._blocks.put(*self._afresh.learn(columns))
+        warm, states = self._afresh.learn(columns)
+        self._blocks.put(warm, states)
+        self._blocks.weeks.interrupt(warm)
         return Judged(out[:3].T, out[3:].T)
 
     def _restart(self, ids: Ints) -> None:
         self.reserve(int(ids.max()) + 1)
         alarmed = self._blocks.alarmed(ids)
         self._blocks.forget(ids[~alarmed])
+        self._blocks.weeks.interrupt(ids[~alarmed])
         self._afresh.end(ids[~alarmed])
         if alarmed.any():
             self._afresh.begin(ids[alarmed])
@@ -87,13 +90,15 @@ class StreamingCore:
         self._blocks.clear()
         self.reserve(remap.size)
         self._blocks.put(remap.new_ids[old], state)
+        self._blocks.weeks.remap(remap)
         self._afresh.remap(remap)
         self._judged = None
 
     def snapshot(self, size: int) -> State:
         """The bits of all numbers of each series, `[size, numbers]`."""
         self.reserve(size)
-        return {"state": self._blocks.of(np.arange(size)), **self._afresh.snapshot()}
+        weeks = self._blocks.weeks.snapshot()
+        return {"state": self._blocks.of(np.arange(size)), **weeks, **self._afresh.snapshot()}
 
     def restore(self, state: Mapping[str, NDArray[Any]], size: int) -> None:
         """Take over a snapshot. Raises KeyError or ValueError where it does not fit."""
@@ -102,7 +107,9 @@ class StreamingCore:
         wanted = self._blocks.of(np.arange(size))
         if taken.shape != wanted.shape or taken.dtype != wanted.dtype:
             raise ValueError(f"state has the shape {taken.shape}, not {wanted.shape}")
+        weeks = self._blocks.weeks.parsed(state, size)
         self._afresh.restore(state, taken.shape[1])
+        self._blocks.weeks.restore(weeks)
         self._blocks.put(np.arange(size), taken)
         self._judged = None
 

@@ -33,7 +33,9 @@ class LevelDetector(StreamDetector):
 
     When it fails: a slow drift is learned as normal, and so is a shift that lasts; the tail of the recipe is
     exponential, so noise with heavier tails is over the budget until the tail has been learned; a rhythm that
-    is neither of the day nor slow against 50 samples widens the band.
+    is neither of the day, nor of the week, nor slow against 50 samples widens the band. Days and weeks are
+    those of UTC: after a change of the clocks the rhythm is off by an hour until it has been learned anew,
+    which takes the day ten days and the week some weeks. A holiday is an odd day.
 
     >>> import numpy as np
     >>> detector = LevelDetector()
@@ -45,7 +47,7 @@ class LevelDetector(StreamDetector):
     """
 
     name = "level"
-    version = 3
+    version = 4
     fails = "A slow drift is learned as normal, and a shift that lasts stops being anomalous."
     results = (SCORE, EXPECTED_LOW, EXPECTED_HIGH)
 
@@ -92,7 +94,7 @@ class CusumDetector(Dependent, StreamDetector):
     """
 
     name = "cusum"
-    version = 3
+    version = 4
     fails = (
         "A drift that the level follows is not seen, and neighbouring values that resemble each other add up."
     )

@@ -3,8 +3,9 @@
 The state lies in *blocks* of LANES series: row by row, each row one number of each series, first what HOT
 names, then the time of the last sample (as bits of an unsigned 32-bit number of ms), the moments of the tails
 and the 24 slots of the season, two in a number. Every sample reads and writes what is HOT and the time. The
-rest is read where a cluster has ended or another hour has begun, lane by lane. Samples of one block that
-follow one another are judged in one go; a lane without a sample is computed and thrown away.
+rest is read where a cluster has ended or another hour has begun, lane by lane, and profiles of the week lie
+apart. Samples of one block that follow one another are judged in one go; a lane without a sample is computed
+and thrown away.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from detectors.streaming import choose, recipe, vector
+from detectors.streaming import choose, recipe, vector, week
 from detectors.streaming.choose import larger, smaller
 from detectors.streaming.vector import (
     AFTER,
@@ -51,6 +52,10 @@ _MOMENTS = _TIME + LANES
 _SEASON = _MOMENTS + 2 * len(recipe.STATISTICS) * LANES
 BLOCK = _SEASON + 12 * LANES
 """Numbers of a block."""
+_SEASONAL, _PLAIN, _SEASONED = (
+    place * LANES for place in (recipe.SEASONAL, recipe.PLAIN_ERROR, recipe.SEASON_ERROR)
+)
+_INTERVAL = recipe.TAILS * LANES
 _LARGEST = 1e30  # float32 ends at 3e38; a few sums and products must still fit
 
 
@@ -91,16 +96,36 @@ def _take_some(times, ids, values, start, sheet, clock, lanes):  # type: ignore[
 
 
 @njit(error_model="numpy")
-def _turn(block, bits, lane, hour):  # type: ignore[no-untyped-def]
-    """Put the season of the hour that is over into its place and take the next; see recipe._turn."""
-    before = int(block[HOUR + lane]) % 24
-    place, shift = _SEASON + before // 2 * LANES + lane, np.uint32(before % 2 * 16)
+def _turn(block, bits, lane, hour, series, weeks):  # type: ignore[no-untyped-def]
+    """Put the season of the hour that is over into its place and take the next; see recipe._turn.
+
+    `weeks`: the series that have a profile of the week, ascending; the row of each; the profiles; and how
+    many series want one, how many give theirs back, and who wants one.
+    """
+    ids, rows, profiles, asked = weeks
+    before, count, found = int(block[HOUR + lane]), float(block[lane]), np.searchsorted(ids, series)
+    days = min(float(block[_INTERVAL + lane]) / recipe._DAY, 1.0 / 24.0)
+    known = found < len(ids) and ids[found] == series
+    place, shift = _SEASON + before % 24 // 2 * LANES + lane, np.uint32(before % 2 * 16)
+    season = block[SLOT + lane]
+    if known:
+        profile, pace = profiles[rows[found]], 24.0 * recipe._SEASON_WEIGHT * days
+        bits[SLOT + lane] = (bits[place] >> shift) << np.uint32(16)
+        season, moved = week.leave(profile, before, block[SLOT + lane], season, count, pace)
+        block[_SEASONAL + lane] += moved
     kept = bits[place] & (np.uint32(0xFFFF0000) >> shift)
-    block[SLOT + lane] = choose.short(block[SLOT + lane])
+    block[SLOT + lane] = choose.short(season)
     bits[place] = kept | ((bits[SLOT + lane] >> np.uint32(16)) << shift)
     place, shift = _SEASON + hour % 24 // 2 * LANES + lane, np.uint32(hour % 24 % 2 * 16)
     bits[SLOT + lane] = (bits[place] >> shift) << np.uint32(16)
     block[HOUR + lane] = hour
+    if known and profiles[rows[found], week.STATUS] < week.BACK:
+        block[SLOT + lane] = week.enter(profiles[rows[found]], hour, block[SLOT + lane], count)
+    elif known:
+        asked[1] += 1
+    elif week.wanted(count * days, block[_PLAIN + lane], block[_SEASONED + lane], recipe._SEASON_GAIN):
+        asked[2 + asked[0]] = series
+        asked[0] += 1
 
 
 @njit(error_model="numpy")
@@ -157,7 +182,7 @@ def _store_one(block, bits, sheet, clock, lane, place, out):  # type: ignore[no-
 
 
 @njit(error_model="numpy")
-def _score(times, ids, values, blocks, all_bits, params, out):  # type: ignore[no-untyped-def]
+def _score(times, ids, values, blocks, all_bits, params, weeks, out):  # type: ignore[no-untyped-def]
     sheet = np.zeros(SHEET, np.float32)
     clock = np.zeros(LANES, np.uint32)
     lanes = np.zeros(LANES, np.int64)
@@ -173,7 +198,7 @@ def _score(times, ids, values, blocks, all_bits, params, out):  # type: ignore[n
             if other > 0:
                 for lane in range(LANES):
                     if block[HOUR + lane] != hour:
-                        _turn(block, bits, lane, hour)
+                        _turn(block, bits, lane, hour, ids[start + lane], weeks)
             _judge_block(block, bits, sheet, clock, params)
             _store_all(block, bits, sheet, clock, out[:, start:stop])
             start = stop
@@ -181,7 +206,7 @@ def _score(times, ids, values, blocks, all_bits, params, out):  # type: ignore[n
         held = _take_some(times, ids, values, start, sheet, clock, lanes)
         for taken in range(held):
             if block[HOUR + lanes[taken]] != hour:
-                _turn(block, bits, lanes[taken], hour)
+                _turn(block, bits, lanes[taken], hour, ids[start + taken], weeks)
         _judge_block(block, bits, sheet, clock, params)
         for taken in range(held):
             _store_one(block, bits, sheet, clock, lanes[taken], start + taken, out)
@@ -217,26 +242,27 @@ def packed(states: NDArray[np.float32], interval: float, time: int) -> NDArray[n
 
 def _stamp() -> int:
     """Of the sources that are compiled: the cache looks at this file only, so others must count too."""
-    files = (__file__, choose.__file__, recipe.__file__, vector.__file__)
+    files = (__file__, choose.__file__, recipe.__file__, vector.__file__, week.__file__)
     return zlib.crc32(b"".join(Path(file).read_bytes() for file in files))
 
 
 @cache
 def compiled() -> Callable[..., None]:
-    """`score(times, ids, values, blocks, bits, params, out)`, from the cache if it is there.
+    """`score(times, ids, values, blocks, bits, params, weeks, out)`, from the cache if it is there.
 
     Times (ms), ids, values `[n]` of distinct series; of the state `blocks` `[series / LANES, BLOCK]` and its
-    bits as unsigned integers; `params` the settings in the order in which `judge` takes them; into `out`
-    `[4, n]` go score, low, high and change. All are contiguous. Where no folder for compiled code can be
-    written, every start compiles anew.
+    bits as unsigned integers; `params` the settings in the order in which `judge` takes them; `weeks` as
+    `_turn` has it; into `out` `[4, n]` go score, low, high and change. All are contiguous. Where no folder
+    for compiled code can be written, every start compiles anew.
     """
     stamp = _stamp()
 
-    def score(times, ids, values, blocks, bits, params, out):  # type: ignore[no-untyped-def]
-        _score(times, ids, values, blocks, bits, params, out)
+    def score(times, ids, values, blocks, bits, params, weeks, out):  # type: ignore[no-untyped-def]
+        _score(times, ids, values, blocks, bits, params, weeks, out)
         return stamp
 
-    signature = "(i8[::1], i8[::1], f8[::1], f4[:,::1], u4[:,::1], f4[::1], f8[:,::1])"
+    weeks = "Tuple((i8[::1], i8[::1], f4[:,::1], i8[::1]))"
+    signature = f"(i8[::1], i8[::1], f8[::1], f4[:,::1], u4[:,::1], f4[::1], {weeks}, f8[:,::1])"
     try:
         return _built(signature, score, cached=True)
     except (RuntimeError, OSError) as error:

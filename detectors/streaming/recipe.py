@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from detectors.streaming import week
 from detectors.streaming.choose import short
 from detectors.streaming.settings import StreamingSettings
 from telemetry.bits import Floats, Ints
@@ -63,6 +64,8 @@ WIDTH = len(TAIL_STATE)
 SPIKE, SLOWLY, FAR, DRIFTING, SHIFT = range(len(STATISTICS))
 EXCESSES = TAILS + WIDTH * len(STATISTICS)
 SEASON = EXCESSES + 2 * len(STATISTICS)
+WIDE = len(STATE)
+"""A state may be longer by week.WIDTH: then a profile of the week is in it, or room for one."""
 _RARE, _TOP, _WIDE, _SHAPE = 1, 2, 3, 4  # places in a tail; its edge is the first
 
 PARAMS: tuple[str, ...] = (
@@ -220,7 +223,7 @@ def _learn_tail(state, statistic, value, count):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _start(state, value):  # type: ignore[no-untyped-def]
-    state[:] = 0.0
+    state[:WIDE] = 0.0
     for field in (LEVEL, SEASONAL, FAR_LEVEL, LAST):
         state[field] = value
     state[SINCE] = -_REST
@@ -231,20 +234,37 @@ def _start(state, value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _turn(state, hour):  # type: ignore[no-untyped-def]
+def _turn(state, hour, per_day):  # type: ignore[no-untyped-def]
     """Put the season of the hour that is over into its place, and take that of the hour which begins."""
-    if state[HOUR] != hour:
-        state[SEASON + int(state[HOUR]) % 24] = short(state[SLOT])
-        state[HOUR], state[SLOT] = hour, state[SEASON + hour % 24]
+    if state[HOUR] == hour:
+        return
+    before, profile = int(state[HOUR]), state[WIDE:]
+    known = len(profile) > 0 and profile[week.STATUS] > week.NONE
+    place, season, moved = SEASON + before % 24, state[SLOT], 0.0
+    if known:
+        pace = 24.0 * _SEASON_WEIGHT / per_day
+        season, moved = week.leave(profile, before, state[place], season, state[COUNT], pace)
+    state[SEASONAL] += moved
+    state[place] = short(season)
+    state[HOUR], state[SLOT] = hour, state[SEASON + hour % 24]
+    if known and profile[week.STATUS] < week.BACK:
+        state[SLOT] = week.enter(profile, hour, state[SLOT], state[COUNT])
+    elif known:
+        profile[week.STATUS] = week.NONE
+    elif len(profile) and week.wanted(
+        state[COUNT] / per_day, state[PLAIN_ERROR], state[SEASON_ERROR], _SEASON_GAIN
+    ):
+        week.begin(profile)
 
 
 @njit(cache=True)
 def step(state, hour, value, params):  # type: ignore[no-untyped-def]
     """Score one value by what was known before it, then learn from it.
 
-    `state` holds the fields of STATE (all 0 before the first value) and is changed in place, `hour`
-    is that of the week (0-167, UTC, from Thursday on, as the epoch), `params` come from `params_of`. Returns
-    score, low, high, change: NaN in warm-up, or if the value is not finite, which leaves the state alone.
+    `state` holds the fields of STATE (all 0 before the first value) and is changed in place; if it is longer,
+    the rest is a profile of the week. `hour` is that of the week (0-167, UTC, from Thursday on, as the
+    epoch), `params` come from `params_of`. Returns score, low, high, change: NaN in warm-up, or if the value
+    is not finite, which leaves the state alone.
     """
     if not math.isfinite(value):
         return math.nan, math.nan, math.nan, math.nan
@@ -252,7 +272,7 @@ def step(state, hour, value, params):  # type: ignore[no-untyped-def]
     if count == 0.0:
         _start(state, value)
         state[HOUR] = hour
-    _turn(state, hour)
+    _turn(state, hour, params[PER_DAY])
     season = state[SLOT]
     seasonal = count > 2.0 * params[PER_DAY] and state[SEASON_ERROR] < _SEASON_GAIN * state[PLAIN_ERROR]
     centre = state[SEASONAL] + season if seasonal else state[LEVEL]
@@ -438,5 +458,6 @@ def run(times: Ints, values: Floats, settings: StreamingSettings | None = None) 
     hours = (np.asarray(times, np.int64) // _HOUR) % 168
     out = np.full((4, len(values)), np.nan)
     params = params_of(settings, interval)
-    _run(hours, np.asarray(values, np.float64), params, np.zeros(len(STATE), np.float32), out)
+    state = np.zeros(WIDE + week.WIDTH, np.float32)
+    _run(hours, np.asarray(values, np.float64), params, state, out)
     return Scores(*out)

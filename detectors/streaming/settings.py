@@ -22,6 +22,11 @@ class StreamingSettings(Settings):
         gt=0,
         description="An excursion keeps its score above 1 for so long at most; then it is the new normal.",
     )
+    weekly: int = Field(
+        default=20_000,
+        ge=0,
+        description="At most so many series keep a rhythm of the week, in 0.7 KiB each; 0: none does.",
+    )
     floor: float = Field(
         default=0.002, gt=0, lt=1, description="The scale is taken to be at least this part of the level."
     )

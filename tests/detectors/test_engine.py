@@ -201,7 +201,7 @@ def test_nan_infinity_and_stale_are_skipped() -> None:
         fleet.step()
         clean.step()
     one, two = fleet.scoring.snapshot(), clean.scoring.snapshot()
-    assert one["level@3/state"].tobytes() == two["level@3/state"].tobytes()
+    assert one["level@4/state"].tobytes() == two["level@4/state"].tobytes()
     assert fleet.scoring.stats == clean.scoring.stats
 
 
