@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/.peers/usr/bin:$(PATH)
+# Without its bytecode each worker of pytest, and each program that a test starts, compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run demo install test acceptance lint bench detection dist requirements peers
 
@@ -22,7 +24,7 @@ install: ## Only what the agent and the analyzer need, in .venv (for systemd, se
 	$(call venv,requirements/analyzer.txt)
 
 test: $(STAMP) peers ## Unit, property and peer tests (under 3 minutes)
-	$(BIN)/pytest -n auto --dist worksteal -m "not acceptance and not gpu"
+	$(BIN)/pytest -n auto --dist worksteal -m "not acceptance and not gpu" --ignore=tests/acceptance
 
 acceptance: $(STAMP) peers ## Real time, kills, minutes of real peers (under 10 minutes)
 	$(BIN)/pytest -n 2 --dist loadfile -m "acceptance and not gpu" tests/acceptance
@@ -57,7 +59,7 @@ peers: ## Fetch the real tools that tests compare with into .peers/ (Debian pack
 define venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Fleetowl needs Python 3.11 or later; on Debian or Ubuntu: apt-get install python3.11 python3.11-venv"; exit 2; }
 	@if command -v uv >/dev/null; then \
-	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r requirements/build.txt -r $(1) && uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/build.txt -r $(1) && uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \
 	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing; on Debian or Ubuntu: apt-get install python3-venv"; exit 2; }; \
 	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r $(1) && $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
