@@ -27,7 +27,7 @@ test: $(STAMP) peers ## Unit, property and peer tests (under 3 minutes)
 	$(BIN)/pytest -n auto --dist worksteal -m "not acceptance and not gpu" --ignore=tests/acceptance
 
 acceptance: $(STAMP) peers ## Real time, kills, minutes of real peers (under 10 minutes)
-	$(BIN)/pytest -n 2 --dist loadfile -m "acceptance and not gpu" tests/acceptance
+	$(BIN)/pytest -n 2 --dist loadfile -m "acceptance and not gpu" tests
 
 lint: $(STAMP) ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

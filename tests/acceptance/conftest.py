@@ -74,3 +74,9 @@ async def expose() -> AsyncIterator[Callable[[Callable[[], str]], Awaitable[tupl
     yield begin
     for runner in runners:
         await runner.cleanup()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`make test` leaves this folder out, `make acceptance` what is not marked: no test may fall between."""
+    if item.get_closest_marker("acceptance") is None:
+        raise pytest.UsageError(f"{item.nodeid} would never run: mark it with pytest.mark.acceptance")

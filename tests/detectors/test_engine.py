@@ -144,7 +144,7 @@ def test_a_reset_is_no_anomaly() -> None:
             assert fleet.newest("fleetowl_anomaly_score", "node_cpu_seconds_total") < 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     arrivals=st.lists(
         st.tuples(st.integers(0, 40), st.sampled_from(["scrape", "part", "send"]), st.integers(0, 100)),

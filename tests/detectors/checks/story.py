@@ -75,7 +75,6 @@ class Variation:
     reset_at: int = -1
     restarted_at: int = -1  # everything: GPUs, engine and host
     fault: bool = True
-    again: bool = False  # the same once more
 
 
 PLAIN = Variation()

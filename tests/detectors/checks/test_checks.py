@@ -153,6 +153,7 @@ def test_a_restart_in_the_middle_changes_nothing(name: str) -> None:
 
 
 def test_neither_the_order_of_the_series_nor_the_cadence_of_the_tick_matters(name: str) -> None:
+    """Nor anything else that two runs need not have in common."""
     assert of(told(Variation(reverse=True, cadence=7), name), name) == of(told(PLAIN, name), name)
 
 
@@ -170,10 +171,7 @@ def test_it_does_not_look_ahead(name: str) -> None:
     } == part
 
 
-def test_two_runs_are_the_same(name: str) -> None:
-    assert of(told(Variation(again=True), name), name) == of(told(PLAIN, name), name)
-
-
+@pytest.mark.acceptance
 def test_its_state_is_bounded() -> None:
     telling = Telling(SETTINGS, Variation(ticks=2 * TICKS, fault=False))
     telling.tell()
