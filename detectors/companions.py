@@ -46,6 +46,7 @@ class Companions:
 
     def __init__(self, window: Window, detector: Detector, effort: Effort) -> None:
         self.refused = 0
+        self.postponed = 0
         self._window = window
         self._detector = detector
         self._effort = effort
@@ -98,6 +99,7 @@ class Companions:
         """Look at most so many up of the wanted ones of which it is not known whether they are there."""
         self._ids = _rows(self._ids, int(subjects.max()) + 1)
         rows, columns = np.nonzero(wanted & (self._ids[subjects] == _UNKNOWN))
+        self.postponed += max(0, len(rows) - max(0, most))
         rows, columns = rows[: max(0, most)], columns[: max(0, most)]
         for subject, column in zip(subjects[rows].tolist(), columns.tolist(), strict=True):
             result = self._detector.results[column]
@@ -112,6 +114,7 @@ class Companions:
         rows = np.flatnonzero(lacking.any(axis=1))
         for place, row in enumerate(rows.tolist()):
             if self._effort.made <= 0:
+                self.postponed += int(lacking[rows[place:]].sum())
                 return
             if self._effort.refused <= 0:
                 self.refused += len(rows) - place

@@ -38,6 +38,12 @@ METRICS = (
     Metric(
         "fleetowl_detector_refused_total", "counter", "Results that the window did not take.", ("detector",)
     ),
+    Metric(
+        "fleetowl_detector_postponed_total",
+        "counter",
+        "Results left out because too many new series were due at once; the next steps make them.",
+        ("detector",),
+    ),
 )
 
 
@@ -205,6 +211,7 @@ class Scoring:
             label = {"detector": lane.detector.name}
             yield Sample("fleetowl_detector_bytes", label, lane.detector.bytes)
             yield Sample("fleetowl_detector_refused_total", label, lane.companions.refused)
+            yield Sample("fleetowl_detector_postponed_total", label, lane.companions.postponed)
             yield from lane.detector.samples()
         yield from self.jobs.samples()
 

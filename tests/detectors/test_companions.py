@@ -58,6 +58,7 @@ def test_a_step_makes_so_many_series_and_the_next_ones_the_rest(monkeypatch: pyt
     house = House()
     assert [house.step() for _ in range(4)] == [20, 40, 60, 60]
     assert house.lane.companions.refused == 0
+    assert house.lane.companions.postponed == 40 + 20, "what is not there is counted"
 
 
 def test_only_the_result_that_is_demanded_is_made_and_ends_alone() -> None:

@@ -16,6 +16,7 @@ from detectors.entity.settings import EntitySettings
 from model.moment import MINUTE
 from telemetry.bits import Flags, Floats, Ints
 
+_SETTLED = 2 * RING  # rows of an entity after which its scales are right enough to keep rows in them
 _FIRST_FIT = 64  # rows of the sample before there is a fit
 _AGAIN = 5 * MINUTE  # after a fit that was lost; twice as long after the next one,
 _MOST_DOUBLED = 4  # so many times
@@ -232,7 +233,7 @@ class Ensemble:
             out[young], calm[young] = np.nan, True
         self._baseline.calm[entities] = calm  # of several rows of one entity the last
         memory = self._memory * max(1, self.size)
-        self._sample.offer(stack, entities, calm & (age >= RING), memory, self._baseline)
+        self._sample.offer(stack, entities, calm & (age >= _SETTLED), memory, self._baseline)
         self._let_in(entities)
         return Verdict(out[:, 0], out[:, 1], depths)
 

@@ -62,7 +62,7 @@ class Sample:
         moved = np.nan_to_num(self.centre[places] - baseline.centre[who])[:, None]
         stray = np.abs(rows).max(axis=(1, 2), initial=0.0) > _FAR
         rows[alive] = np.clip((rows[alive] * then + moved) / now, -_FAR, _FAR)
-        if stray.mean() <= _STRAY:
+        if stray.sum() <= _STRAY * len(stray):
             rows = rows[~stray]
         edge = math.sqrt(len(rows))
         return np.clip(rows, -edge, edge)
