@@ -2,10 +2,10 @@
 
 The state lies in *blocks* of LANES series: row by row, each row one number of each series, first what HOT
 names, then the time of the last sample (as bits of an unsigned 32-bit number of ms), the moments of the tails
-and the 24 slots of the season, two in a number. Every sample reads and writes what is HOT and the time. The
-rest is read where a cluster has ended or another hour has begun, lane by lane, and profiles of the week lie
-apart. Samples of one block that follow one another are judged in one go; a lane without a sample is computed
-and thrown away.
+(two records in a number) and the 24 slots of the season (two in a number). Every sample reads and writes what
+is HOT and the time. The rest is read where a cluster has ended or another hour has begun, lane by lane, and
+profiles of the week lie apart. Samples of one block that follow one another are judged in one go; a lane
+without a sample is computed and thrown away.
 """
 
 from __future__ import annotations
@@ -145,12 +145,12 @@ def _settle(block, sheet, lane):  # type: ignore[no-untyped-def]
         if ended >> statistic & 1:
             at, moments = TAILS + statistic * TAIL + lane, _MOMENTS + 2 * statistic * LANES + lane
             edge, rare, top = float(block[at]), float(block[at + RARE]), float(block[at + TOP])
-            excess, record = float(block[moments]), float(block[moments + LANES])
-            rare, excess, record, width, shape = recipe.settle(
-                statistic, edge, rare, top, excess, record, count
+            record, second = choose.halves(block[moments + LANES])
+            rare, excess, record, second, width, shape = recipe.settle(
+                statistic, edge, rare, top, float(block[moments]), float(record), float(second), count
             )
             sheet[at + RARE], sheet[at + FORM] = rare, choose.joined(width, shape)
-            block[moments], block[moments + LANES] = excess, record
+            block[moments], block[moments + LANES] = excess, choose.joined(record, second)
 
 
 @njit(error_model="numpy")
@@ -224,7 +224,9 @@ def packed(states: NDArray[np.float32], interval: float, time: int) -> NDArray[n
     """The numbers of blocks, `[n, BLOCK / LANES]`, of the recipe's states `[n, STATE]` at the time `time`."""
     bits = np.ascontiguousarray(states, np.float32).view(np.uint32)
     tails = bits[:, recipe.TAILS : recipe.EXCESSES].reshape(len(bits), -1, recipe.WIDTH)
-    forms = (tails[..., 3:4] & 0xFFFF0000) | (tails[..., 4:5] >> 16)
+    forms = _two(tails[..., 3], tails[..., 4])
+    moments = bits[:, recipe.EXCESSES : recipe.SEASON].reshape(len(bits), -1, len(recipe.MOMENTS))
+    records = _two(moments[..., 1], moments[..., 2])
     season = bits[:, recipe.SEASON :]
     few = np.array([np.float32(interval).view(np.uint32), time & 0xFFFFFFFF], np.uint32)
     few = np.tile(few, (len(bits), 1))
@@ -232,12 +234,18 @@ def packed(states: NDArray[np.float32], interval: float, time: int) -> NDArray[n
         [
             bits[:, : recipe.TAILS],
             few[:, :1],
-            np.concatenate([tails[..., :3], forms], axis=-1).reshape(len(bits), -1),
+            np.concatenate([tails[..., :3], forms[..., None]], axis=-1).reshape(len(bits), -1),
             few[:, 1:],
-            bits[:, recipe.EXCESSES : recipe.SEASON],
-            (season[:, ::2] >> 16) | (season[:, 1::2] & 0xFFFF0000),
+            np.stack([moments[..., 0], records], axis=-1).reshape(len(bits), -1),
+            _two(season[:, 1::2], season[:, ::2]),
         ]
     )
+
+
+def _two(upper: NDArray[np.uint32], lower: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Two short numbers in one, as choose.joined."""
+    both: NDArray[np.uint32] = (upper & np.uint32(0xFFFF0000)) | (lower >> np.uint32(16))
+    return both
 
 
 def _stamp() -> int:

@@ -28,7 +28,8 @@ TAIL_STATE: tuple[str, ...] = (
 )
 MOMENTS: tuple[str, ...] = (
     "excess",  # mean height of the clusters above the edge
-    "record",  # the highest cluster ever, above the edge
+    "record",  # the highest cluster ever, above the edge, and
+    "second",  # the next; 16 bits each
 )
 STATISTICS: tuple[str, ...] = ("spike", "slow", "far", "drift", "shift")
 STATE: tuple[str, ...] = (
@@ -63,7 +64,7 @@ STATE: tuple[str, ...] = (
 WIDTH = len(TAIL_STATE)
 SPIKE, SLOWLY, FAR, DRIFTING, SHIFT = range(len(STATISTICS))
 EXCESSES = TAILS + WIDTH * len(STATISTICS)
-SEASON = EXCESSES + 2 * len(STATISTICS)
+SEASON = EXCESSES + len(MOMENTS) * len(STATISTICS)
 WIDE = len(STATE)
 """A state may be longer by week.WIDTH: then a profile of the week is in it, or room for one."""
 _RARE, _TOP, _WIDE, _SHAPE = 1, 2, 3, 4  # places in a tail; its edge is the first
@@ -88,7 +89,9 @@ _DRIFT = 0.06
 _SEASON_WEIGHT = 0.1  # of a day: what happens once moves an hour of the season by a tenth
 _SEASON_GAIN = 0.9  # the season is used when it leaves less than this part of the error
 # Robustness, in scales. What is beyond says "far" and no more.
-_CLIP = 5.0  # of updates of level and scale
+_FEW = 10.0  # values, of which a scale can be told,
+_EARLY_CLIP = 20.0  # and so much is then the bound of updates of level and scale until the warm-up is over,
+_CLIP = 5.0  # and after it
 _REACH = 8.0  # of the slow residual
 _FAR_REACH = 20.0
 _NEAR_REACH = 3.0  # of CUSUM: no single sample makes a change
@@ -108,7 +111,11 @@ _MEMORY = 20_000.0  # samples that a record can be the highest of
 _HEAVY = (0.1, 0.2, 0.1, 0.1, 0.2)
 _EXPECTED = (0.0, 0.8, 0.0, 0.0, 0.8)
 _LIGHTEST, _HEAVIEST = 0.02, 0.4
-_RECORD_SHARE = 0.4
+_ALONE = 1.5  # of the second highest cluster: as much does the highest count at most
+_RECORD_SHARE = 0.45
+# What is predicted from n clusters of an exponential tail is a tail of shape 1 / n, for its mean is only
+# estimated; the edge and the rate are too.
+_UNSURE = 2.0
 _LEAST_WIDTH = 0.05
 _RAREST = 13.8  # one cluster in a million samples
 _INDEPENDENT = 4.0  # of the statistics: they largely see the same
@@ -161,29 +168,33 @@ def _within(value, bound):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def settle(statistic, edge, rare, top, excess, record, count):  # type: ignore[no-untyped-def]
-    """A cluster is over: rare, excess, record, width and shape of the tail by what is known now.
+def settle(statistic, edge, rare, top, excess, record, second, count):  # type: ignore[no-untyped-def]
+    """A cluster is over: rare, excess, record, second, width and shape of the tail by what is known now.
 
     Heights above the edge have a generalised Pareto tail with the mean excess as its scale. Its shape comes
     from the record: the highest of N exponential heights is about log(N) mean excesses; the further the
-    record is, the heavier is the tail. Source: Siffer et al., "Anomaly detection in streams with extreme
-    value theory" (2017), with declustering (Leadbetter, 1991), and moments instead of likelihoods.
+    record is, the heavier is the tail. One cluster alone proves no heavy tail: it may be a glitch, so the
+    record counts as little more than the next highest. Source: Siffer et al., "Anomaly detection in streams
+    with extreme value theory" (2017), with declustering (Leadbetter, 1991), and moments instead of
+    likelihoods.
     """
     weight = max(_RATE_WEIGHT, 1.0 / (count + 30.0))
     rare = -math.log(math.exp(-rare) * (1.0 - weight) + weight)
     height = max(top - edge, 0.0)
     weight = max(_EXCESS_WEIGHT, 1.0 / (5.0 + _TAIL * count))
     excess = max(excess + weight * (min(height, _OUTLIER * excess) - excess), 1e-6)
-    record = max(record, min(height, _OUTLIER_RECORD * max(excess, record / 3.0)))
-    width, shape = _form(statistic, rare, excess, record, count)
-    return rare, excess, record, width, shape
+    height = short(min(height, _OUTLIER_RECORD * max(excess, record / 3.0)))
+    second = max(second, min(height, record))
+    record = max(record, height)
+    width, shape = _form(statistic, rare, excess, min(record, _ALONE * second), count)
+    return rare, excess, record, second, width, shape
 
 
 @njit(cache=True)
 def _form(statistic, rare, excess, record, count):  # type: ignore[no-untyped-def]
     clusters = max(math.log(min(count + 2.0, _MEMORY)) - rare, 0.5)
     shape = _HEAVY[statistic] * (record / (excess * clusters) - _EXPECTED[statistic])
-    shape = min(max(shape, _LIGHTEST), _HEAVIEST)
+    shape = min(max(shape, _LIGHTEST, _UNSURE / (5.0 + _TAIL * count)), _HEAVIEST)
     width = max(excess, _RECORD_SHARE * record / clusters) * (1.0 - shape)
     return short(width), short(shape)
 
@@ -203,7 +214,7 @@ def _nats(state, statistic, value):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _learn_tail(state, statistic, value, count):  # type: ignore[no-untyped-def]
-    at, moments = TAILS + statistic * WIDTH, EXCESSES + 2 * statistic
+    at, moments = TAILS + statistic * WIDTH, EXCESSES + len(MOMENTS) * statistic
     edge, rare, top, width = state[at], state[at + _RARE], state[at + _TOP], state[at + _WIDE]
     pace = max(_EDGE_STEP, 2.0 / (count + 1.0)) * max(width, _LEAST_WIDTH)
     if value > edge:
@@ -213,9 +224,12 @@ def _learn_tail(state, statistic, value, count):  # type: ignore[no-untyped-def]
         state[at] = max(edge - pace * _TAIL, 0.1 * width)
     if top > 0.0 and value < _HYSTERESIS * edge:
         state[at + _TOP] = 0.0
-        excess, record = state[moments], state[moments + 1]
-        rare, excess, record, width, shape = settle(statistic, edge, rare, top, excess, record, count)
-        state[at + _RARE], state[moments], state[moments + 1] = rare, excess, record
+        excess, record, second = state[moments], state[moments + 1], state[moments + 2]
+        rare, excess, record, second, width, shape = settle(
+            statistic, edge, rare, top, excess, record, second, count
+        )
+        state[at + _RARE], state[moments] = rare, excess
+        state[moments + 1], state[moments + 2] = record, second
         state[at + _WIDE], state[at + _SHAPE] = width, shape
     else:  # log(1 - weight) is nearly -weight
         state[at + _RARE] = min(rare + max(_RATE_WEIGHT, 1.0 / (count + 30.0)), _RAREST)
@@ -229,7 +243,11 @@ def _start(state, value):  # type: ignore[no-untyped-def]
     state[SINCE] = -_REST
     for statistic in range(len(_START)):
         at, (edge, excess) = TAILS + statistic * WIDTH, _START[statistic]
-        state[at], state[at + _RARE], state[EXCESSES + 2 * statistic] = edge, -math.log(_TAIL), excess
+        state[at], state[at + _RARE], state[EXCESSES + len(MOMENTS) * statistic] = (
+            edge,
+            -math.log(_TAIL),
+            excess,
+        )
         state[at + _WIDE], state[at + _SHAPE] = _form(statistic, -math.log(_TAIL), excess, 0.0, 0.0)
 
 
@@ -297,13 +315,16 @@ def step(state, hour, value, params):  # type: ignore[no-untyped-def]
     raw = min(rarest / params[TARGET], params[MAX_SCORE])
     half = scale * _reach_of(state, SPIKE, params[TARGET])
     change = _learn_shift(state, _within(z, _NEAR_REACH), slow, params)
-    if count >= 10.0:
+    if count >= _FEW:
         for place, statistic in enumerate((z, slow, far, drift)):
             _learn_tail(state, place, abs(statistic), count)
         state[SLOW], state[DRIFT] = slow, drift
     _learn_run(state, run, moved)
     warm = count >= params[WARM_UP]
-    bound, far_bound = (_CLIP * known_scale, _CLIP * known_far_scale) if warm else (_NONE, _NONE)
+    bound, far_bound = _NONE, _NONE
+    if count >= _FEW:
+        clip = _CLIP if warm else _EARLY_CLIP
+        bound, far_bound = clip * known_scale, clip * known_far_scale
     _learn_level(state, residual, value, bound, params)
     _learn_far(state, value, season if seasonal else 0.0, far_bound)
     _learn_season(state, value, bound, far_bound, params)
@@ -361,7 +382,7 @@ def _learn_shift(state, z, slow, params):  # type: ignore[no-untyped-def]
     fall = max(0.0, state[FALL] - z - _ALLOWANCE)
     height = max(rise, fall)
     change = _nats(state, SHIFT, height) / params[CHANGE_TARGET]
-    if state[COUNT] >= 10.0:
+    if state[COUNT] >= _FEW:
         _learn_tail(state, SHIFT, height, state[COUNT])
         state[RISE], state[FALL] = rise, fall
         if change > 1.0:

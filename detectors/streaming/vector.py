@@ -50,7 +50,7 @@ SHEET = SCORE + 4 * LANES
 
 _ZERO, _HALF, _ONE, _NAN = F(0), F(0.5), F(1), F(math.nan)
 _TINY, _LEAST = F(1e-9), F(1e-30)
-_NONE, _CLIP, _REST = F(recipe._NONE), F(recipe._CLIP), F(recipe._REST)
+_NONE, _REST = F(recipe._NONE), F(recipe._REST)
 
 
 @njit(forceinline=True, error_model="numpy", fastmath={"contract"})
@@ -227,7 +227,7 @@ def _smooth(b, w, j, z, far, learns):  # type: ignore[no-untyped-def]
 def judge(b, w, j, budget, warm_up, hold, floor, max_score):  # type: ignore[no-untyped-def]
     """Lane `j` of the block `b` and sheet `w`: score the value by what was known, then learn from it."""
     count, value, season = b[_COUNT + j], w[VALUE + j], b[SLOT + j]
-    known, warm, learns = count > _ZERO, count >= warm_up, count >= F(10)
+    known, warm, learns = count > _ZERO, count >= warm_up, count >= F(recipe._FEW)
     level = choose(known, b[_LEVEL + j], value)
     seasonal_level = choose(known, b[_SEASONAL + j], value)
     far_level = choose(known, b[_FAR_LEVEL + j], value)
@@ -269,8 +269,9 @@ def judge(b, w, j, budget, warm_up, hold, floor, max_score):  # type: ignore[no-
 
     w[ENDED + j] = ended + _learn_tails(b, w, j, size, slow, distance, drift, learns, step, ease)
     _learn_run(b, w, j, run, moved, count)
-    bound = choose(warm, _CLIP * known_scale, _NONE)
-    far_bound = choose(warm, _CLIP * known_far_scale, _NONE)
+    clip = choose(warm, F(recipe._CLIP), F(recipe._EARLY_CLIP))
+    bound = choose(learns, clip * known_scale, _NONE)
+    far_bound = choose(learns, clip * known_far_scale, _NONE)
     _learn_level(b, w, j, count, level, residual, bound, days)
     far_level = _learn_far(b, w, j, count, far_level, applied, far_bound)
     _learn_season(b, w, j, count, seasonal_level, far_level, bound, far_bound, days)

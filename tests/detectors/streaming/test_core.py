@@ -95,7 +95,7 @@ def same(found: NDArray[np.uint32], wanted: NDArray[np.uint32]) -> NDArray[np.bo
         for one, other in ((found & 0xFFFF0000, wanted & 0xFFFF0000), (found << 16, wanted << 16))
     ]
     two = [HOT.index(name) for name in HOT if name.endswith("form")]
-    for columns in (two, slice(-12, None)):
+    for columns in (two, slice(-12, None), slice(-12 - 2 * len(recipe.STATISTICS) + 1, -12, 2)):
         near[:, columns] = (two_halves[0] & two_halves[1])[:, columns]
     near[:, len(HOT)] = found[:, len(HOT)] == wanted[:, len(HOT)]
     return near

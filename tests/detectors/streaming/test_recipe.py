@@ -50,6 +50,14 @@ def test_lasting_shift_is_one_onset_and_learned() -> None:
     assert (scores.score[2_000:] <= 1).all()
 
 
+@pytest.mark.parametrize("glitch", [1e5, -1e9])
+def test_an_absurd_reading_in_the_warm_up_does_not_hide_a_step_an_hour_later(glitch: float) -> None:
+    times, values = _noise(900)
+    values[30] = glitch
+    values[780:] += 20
+    assert run(times, values).score[780:].max() > 1
+
+
 @pytest.mark.parametrize("glitch", [60.0, 5e4, 1e9, -1e9])
 def test_one_absurd_reading_does_not_hide_a_step_an_hour_later(glitch: float) -> None:
     times, values = _noise(2_840)
@@ -57,7 +65,7 @@ def test_one_absurd_reading_does_not_hide_a_step_an_hour_later(glitch: float) ->
     values[2_720:] += 20
     scores = run(times, values)
     half = (scores.high - scores.low) / 2
-    assert half[2_012] < 15 * half[1_999], "its tail may look heavy for a while, but its scale is not lost"
+    assert half[2_012] < 2 * half[1_999], "a minute later"
     assert scores.score[2_720:].max() > 1.5
 
 
@@ -139,6 +147,8 @@ def test_daily_rhythm_is_learned() -> None:
     times = np.arange(288 * 8) * 300_000
     noise = np.random.default_rng(3).normal(size=len(times))
     values = 100 + 40 * ((times // 3_600_000) % 24 >= 9) + noise
-    assert (_onsets(run(times, values)) < 288).all()  # the first morning is news, the others are not
+    assert (
+        _onsets(run(times, values)) < 300
+    ).all()  # the first morning is news, and the first night, no other
     values[288 * 7 + 110 : 288 * 7 + 130] -= 40  # the working day does not begin
-    assert (_onsets(run(times, values)) > 288).sum() == 1
+    assert (_onsets(run(times, values)) > 300).sum() == 1
