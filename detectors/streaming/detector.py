@@ -35,7 +35,9 @@ class LevelDetector(StreamDetector):
     exponential, so noise with heavier tails is over the budget until the tail has been learned; a rhythm that
     is neither of the day, nor of the week, nor slow against 50 samples widens the band. Days and weeks are
     those of UTC: after a change of the clocks the rhythm is off by an hour until it has been learned anew,
-    which takes the day ten days and the week some weeks. A holiday is an odd day.
+    which takes the day ten days and the week some weeks. A holiday is an odd day. Where samples are less than
+    a minute apart the level follows faster than the hours turn, and no season is of use: a morning that does
+    not come is not seen.
 
     >>> import numpy as np
     >>> detector = LevelDetector()
