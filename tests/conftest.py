@@ -35,13 +35,19 @@ def _leave_out(message: str) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Several workers would each compile the detectors for half a minute: another process does it once."""
-    caches = ROOT.glob("detectors/**/__pycache__/*.nbc")
-    controls = getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput")
-    if controls and not any(caches):
-        imports = "from detectors.engine import Scoring; from telemetry.window import Window"
-        command = [sys.executable, "-c", f"{imports}; Scoring(Window()).warm()"]
-        config.stash[_COMPILER] = subprocess.Popen(command, cwd=ROOT)
+    """Several workers would each compile the detectors for half a minute: another process does it once.
+
+    The acceptance tests wait for it: they start processes that must answer within seconds.
+    """
+    option = config.option
+    waits = "acceptance" in f"{option.markexpr} {config.args}" and "not acceptance" not in option.markexpr
+    if hasattr(config, "workerinput") or not (waits or getattr(option, "numprocesses", None)):
+        return
+    imports = "from detectors.engine import Scoring; from telemetry.window import Window"
+    command = [sys.executable, "-c", f"{imports}; Scoring(Window()).warm()"]
+    config.stash[_COMPILER] = subprocess.Popen(command, cwd=ROOT)
+    if waits:
+        config.stash[_COMPILER].wait()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

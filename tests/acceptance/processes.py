@@ -127,3 +127,22 @@ class Process:
 
     def tail(self) -> str:
         return self.log.read_text()[-3000:] if self.log.exists() else ""
+
+
+def scraped_each_second(address: str) -> dict[str, Any]:
+    """A job of one page, by the second."""
+    return {
+        "job_name": "rooms",
+        "scrape_interval": "1s",
+        "scrape_timeout": "900ms",
+        "static_configs": [{"targets": [address]}],
+    }
+
+
+def told_at_once(webhook: Webhook, *group_by: str) -> dict[str, Any]:
+    """The section `alertmanager` of a configuration that tells a webhook of everything within a second."""
+    route = {"receiver": "hook", "group_by": list(group_by), "group_wait": "0s", "group_interval": "1s"}
+    return {
+        "route": route,
+        "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook.url}]}],
+    }

@@ -7,11 +7,12 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from tests.acceptance.processes import Process, Webhook, wait_for
+from tests.acceptance.processes import Process, Webhook, scraped_each_second, told_at_once, wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -31,6 +32,17 @@ groups:
 """
 
 
+def settings(folder: Path, address: str, alertmanager: dict[str, Any]) -> dict[str, Any]:
+    """Those of an analyzer with the rules above over one page."""
+    rules = folder / "kills.rules.yml"
+    rules.write_text(RULES)
+    return {
+        "scrape_configs": [scraped_each_second(address)],
+        "rules": {"files": [str(rules)], "shipped": False, "evaluation_interval": "1s"},
+        "alertmanager": alertmanager,
+    }
+
+
 async def test_restart_loses_and_repeats_nothing(
     tmp_path: Path, start: Start, webhook: Webhook, expose: Expose
 ) -> None:
@@ -38,32 +50,9 @@ async def test_restart_loses_and_repeats_nothing(
     address, _ = await expose(
         lambda: "".join(f'temperature{{room="{room}"}} {value}\n' for room, value in temperature.items())
     )
-    rules = tmp_path / "kills.rules.yml"
-    rules.write_text(RULES)
-    process = await start(
-        "analyzer",
-        {
-            "scrape_configs": [
-                {
-                    "job_name": "rooms",
-                    "scrape_interval": "1s",
-                    "scrape_timeout": "900ms",
-                    "static_configs": [{"targets": [address]}],
-                }
-            ],
-            "rules": {"files": [str(rules)], "shipped": False, "evaluation_interval": "1s"},
-            "alertmanager": {
-                "route": {
-                    "receiver": "hook",
-                    "group_by": ["alertname", "room"],
-                    "group_wait": "0s",
-                    "group_interval": "1s",
-                },
-                "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook.url}]}],
-                "fleetowl": {"topology": False, "flap": False},  # each alert is told for itself
-            },
-        },
-    )
+    alertmanager = told_at_once(webhook, "alertname", "room")
+    alertmanager["fleetowl"] = {"topology": False, "flap": False}  # each alert is told for itself
+    process = await start("analyzer", settings(tmp_path, address, alertmanager))
 
     def told(name: str, status: str) -> set[str]:
         return {
@@ -112,31 +101,7 @@ async def test_a_receiver_that_was_away_learns_it_after_a_kill(
 ) -> None:
     webhook.status = 503
     address, _ = await expose(lambda: 'temperature{room="a"} 90\n')
-    rules = tmp_path / "kills.rules.yml"
-    rules.write_text(RULES)
-    process = await start(
-        "analyzer",
-        {
-            "scrape_configs": [
-                {
-                    "job_name": "rooms",
-                    "scrape_interval": "1s",
-                    "scrape_timeout": "900ms",
-                    "static_configs": [{"targets": [address]}],
-                }
-            ],
-            "rules": {"files": [str(rules)], "shipped": False, "evaluation_interval": "1s"},
-            "alertmanager": {
-                "route": {
-                    "receiver": "hook",
-                    "group_by": ["alertname"],
-                    "group_wait": "0s",
-                    "group_interval": "1s",
-                },
-                "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook.url}]}],
-            },
-        },
-    )
+    process = await start("analyzer", settings(tmp_path, address, told_at_once(webhook, "alertname")))
 
     async def failed() -> bool:
         return "fleetowl_alertmanager_notification_failures_total{" in await process.metrics()

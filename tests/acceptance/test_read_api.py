@@ -111,6 +111,39 @@ def scrape(address: str) -> list[dict[str, Any]]:
     ]
 
 
+def beside(folder: Path, address: str, ours: str, binary: str) -> tuple[subprocess.Popen[bytes], str]:
+    """A Prometheus with the same page and rules that also federates from ours, and its URL."""
+    port = free_port()
+    (folder / "prometheus.yml").write_text(
+        f"""
+rule_files: [{folder / "page.rules.yml"}]
+scrape_configs:
+  - job_name: page
+    scrape_interval: 1s
+    static_configs: [{{targets: ["{address}", "127.0.0.1:1"]}}]
+    relabel_configs: [{{source_labels: [__address__], regex: "127.0.0.1:1", action: drop}}]
+  - job_name: federate
+    scrape_interval: 1s
+    metrics_path: /federate
+    honor_labels: true
+    params: {{"match[]": ['{{job="page"}}', "page:value:max"]}}
+    static_configs: [{{targets: ["{ours.removeprefix("http://")}"]}}]
+    metric_relabel_configs: [{{source_labels: [__name__], target_label: __name__, replacement: "fed:$1"}}]
+"""
+    )
+    with (folder / "prometheus.log").open("wb") as log:
+        prometheus = subprocess.Popen(
+            [
+                binary,
+                f"--config.file={folder}/prometheus.yml",
+                f"--storage.tsdb.path={folder}/tsdb",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stderr=log,
+        )
+    return prometheus, f"http://127.0.0.1:{port}"
+
+
 async def test_prometheus_and_fleetowl_answer_alike(
     tmp_path: Path, start: Start, expose: Expose, peer_binary: Callable[[str], str]
 ) -> None:
@@ -135,35 +168,7 @@ async def test_prometheus_and_fleetowl_answer_alike(
             "analyzer": {"external_labels": {"cluster": "c1"}},
         },
     )
-    port = free_port()
-    (tmp_path / "prometheus.yml").write_text(
-        f"""
-rule_files: [{rules}]
-scrape_configs:
-  - job_name: page
-    scrape_interval: 1s
-    static_configs: [{{targets: ["{address}", "127.0.0.1:1"]}}]
-    relabel_configs: [{{source_labels: [__address__], regex: "127.0.0.1:1", action: drop}}]
-  - job_name: federate
-    scrape_interval: 1s
-    metrics_path: /federate
-    honor_labels: true
-    params: {{"match[]": ['{{job="page"}}', "page:value:max"]}}
-    static_configs: [{{targets: ["{process.url.removeprefix("http://")}"]}}]
-    metric_relabel_configs: [{{source_labels: [__name__], target_label: __name__, replacement: "fed:$1"}}]
-"""
-    )
-    with (tmp_path / "prometheus.log").open("wb") as log:
-        prometheus = subprocess.Popen(  # noqa: ASYNC220 - a peer that runs beside the test
-            [
-                peer_binary("prometheus"),
-                f"--config.file={tmp_path}/prometheus.yml",
-                f"--storage.tsdb.path={tmp_path}/tsdb",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stderr=log,
-        )
-    url = f"http://127.0.0.1:{port}"
+    prometheus, url = beside(tmp_path, address, process.url, peer_binary("prometheus"))
     try:
 
         async def firing() -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import Process, Webhook, wait_for
+from tests.acceptance.processes import Process, Webhook, told_at_once, wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -36,15 +36,7 @@ async def test_a_rule_fires_and_resolves(tmp_path: Path, start: Start, webhook: 
                 "push": {"spool": {"directory": str(tmp_path / "spool")}},
             },
             "rules": {"files": [str(rules)], "evaluation_interval": "1s"},
-            "alertmanager": {
-                "route": {
-                    "receiver": "hook",
-                    "group_by": ["alertname"],
-                    "group_wait": "0s",
-                    "group_interval": "1s",
-                },
-                "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook.url}]}],
-            },
+            "alertmanager": told_at_once(webhook, "alertname"),
         },
     )
 
