@@ -25,6 +25,7 @@ from analyzer.deadman.settings import problems_of_dead_man
 from analyzer.inventory import SCHEMA as ANALYZER
 from analyzer.pipeline import Pipeline
 from analyzer.snapshots import SCORES, SNAPSHOT
+from analyzer.waiting import Told
 from detectors.compiled import keep_compiled
 from detectors.engine import Scoring
 from detectors.feedback.tables import SCHEMA as FEEDBACK
@@ -196,17 +197,26 @@ def assemble(plan: Plan, now: int, timer: Callable[[], float] = lambda: 0.0) -> 
     return pipeline
 
 
-def make_ready(settings: CentralSettings) -> None:
-    """Compile the detectors of this configuration, or load what an earlier start has compiled."""
-    log.info("the detectors are made ready; the first start on a machine compiles them: up to a minute")
-    warm_up(Scoring(Window(), settings.detectors), settings.analyzer.state_directory, time.perf_counter)
+def make_ready(settings: CentralSettings, told: Told = lambda done, of: None) -> None:
+    """Compile the detectors of this configuration, or load what an earlier start has compiled.
+
+    `told` hears how many of how many parts are ready.
+    """
+    log.info("the detectors are made ready; the first start on a machine compiles them: a minute or two")
+    scoring = Scoring(Window(), settings.detectors)
+    warm_up(scoring, settings.analyzer.state_directory, time.perf_counter, told)
 
 
-def warm_up(scoring: Scoring, state_directory: Path, timer: Callable[[], float]) -> None:
+def warm_up(
+    scoring: Scoring,
+    state_directory: Path,
+    timer: Callable[[], float],
+    told: Told = lambda done, of: None,
+) -> None:
     """Compile the detectors before the first tick, or load them; `timer` in seconds."""
     began = timer()
     keep_compiled(state_directory / COMPILED)
-    scoring.warm()
+    scoring.warm(told)
     if timer() - began > 1:
         log.info("the detectors were compiled or loaded in %.1f s", timer() - began)
 

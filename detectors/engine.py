@@ -7,7 +7,7 @@ of series for those metrics that a rule or a query demands. For counters, values
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,12 +72,16 @@ class Scoring:
         self._seen: Flags = np.empty(0, np.bool_)  # series that gave a sample to learn from
         self._noticed = 0  # ids below this are known to all
 
-    def warm(self) -> None:
-        """Import and compile what a step would otherwise wait for; the tick must not."""
+    def warm(self, told: Callable[[int, int], None] = lambda done, of: None) -> None:
+        """Import and compile what a step would otherwise wait for; the tick must not.
+
+        `told` hears how many of how many parts are ready.
+        """
         if self._enabled:
-            self._cleaning.warm()
-            for detector in self.detectors:
-                detector.warm()
+            parts = self._cleaning, *self.detectors
+            for done, part in enumerate(parts):
+                told(done, len(parts))
+                part.warm()
 
     def demand(self, metric: str, result: str | None = None, detector: str | None = None) -> None:
         """From now on the results of this metric are series of the window; to be said after a restart too.

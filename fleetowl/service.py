@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fleetowl")
 
+_ENDED_EARLY = 130
 RESTART_SECONDS = 5
 """Pause before an agent that failed beside the analyzer is started again."""
 
@@ -43,16 +46,13 @@ def run_up(path: Path | None) -> int:
 
 
 def _central(path: Path | None, *, with_agent: bool) -> int:
-    """Make the detectors ready before the loop begins: compiling blocks it, and a signal shall end that."""
-    from analyzer.assembly import make_ready
-    from fleetowl.configuration import load
-
-    try:
-        make_ready(load(path))
-    except KeyboardInterrupt:
+    """Before it is ready nothing has begun that must be ended, and what compiles hears of no end."""
+    status = asyncio.run(_run_central(path, with_agent=with_agent))
+    if status == _ENDED_EARLY:
         log.info("ended before the detectors were ready")
-        return 130
-    return asyncio.run(_run_central(path, with_agent=with_agent))
+        logging.shutdown()
+        os._exit(status)
+    return status
 
 
 def on_signals(stop: Callable[[], None], reload: Callable[[], None], hold: Hold | None = None) -> None:
@@ -108,13 +108,19 @@ async def _changed(
 async def _run_central(path: Path | None, *, with_agent: bool) -> int:
     from agent.gpu.hold import Hold
     from analyzer import collector
+    from analyzer.assembly import make_ready
     from analyzer.service import Analyzer
+    from analyzer.waiting import beside
     from fleetowl.configuration import load
 
     configuration = load(path)
+    over = asyncio.Event()
+    hold = Hold() if with_agent else None
+    on_signals(over.set, lambda: log.warning("nothing is reloaded before the analyzer is ready"), hold)
+    if not await beside(partial(make_ready, configuration), configuration.analyzer, over):
+        return _ENDED_EARLY
     analyzer = Analyzer(configuration, lambda: load(path), VERSION)
     collector.calm()
-    over = asyncio.Event()
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -122,7 +128,6 @@ async def _run_central(path: Path | None, *, with_agent: bool) -> int:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
-    hold = Hold() if with_agent else None
     on_signals(over.set, reload, hold)
     await analyzer.start()
     try:
