@@ -112,13 +112,13 @@ _HEAVY = (0.1, 0.2, 0.1, 0.1, 0.2)
 _EXPECTED = (0.0, 0.8, 0.0, 0.0, 0.8)
 _LIGHTEST, _HEAVIEST = 0.02, 0.4
 _ALONE = 1.5  # of the second highest cluster: as much does the highest count at most
-_RECORD_SHARE = 0.45
+_RECORD_SHARE = 0.6
 # What is predicted from n clusters of an exponential tail is a tail of shape 1 / n, for its mean is only
 # estimated; the edge and the rate are too.
 _UNSURE = 2.0
 _LEAST_WIDTH = 0.05
 _RAREST = 13.8  # one cluster in a million samples
-_INDEPENDENT = 4.0  # of the statistics: they largely see the same
+_INDEPENDENT = 5.0  # of the statistics: one of so many is asked at each sample
 _START = ((2.5, 0.7), (0.6, 0.2), (3.0, 0.8), (1.5, 0.5), (3.0, 1.5))  # edges, excesses
 # Gate.
 _OVER = 0.7  # an excursion is over when the score was below this

@@ -82,7 +82,7 @@ def test_missing_values_leave_the_state_alone() -> None:
 
 def test_value_outside_the_band_is_anomalous() -> None:
     times, values = _noise(2_000)
-    values[1_000::100] += 12
+    values[1_000::100] += 20
     scores = run(times, values)
     out = (values < scores.low) | (values > scores.high)
     assert out.any()
