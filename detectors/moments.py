@@ -59,7 +59,8 @@ class Moments:
         waiting = self._all()
         if not len(waiting.times) or int(waiting.times.min()) > limit:
             return
-        waiting = _at(waiting, np.argsort(waiting.times, kind="stable"))
+        if (waiting.times[1:] < waiting.times[:-1]).any():  # mostly a scrape of all came at one time
+            waiting = _at(waiting, np.argsort(waiting.times, kind="stable"))
         times, ids, values, marks = waiting.times, waiting.ids, waiting.values, waiting.restarted
         moments = -(-times // self.interval) * self.interval  # ascending
         start = told = 0
