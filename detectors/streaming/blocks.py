@@ -8,6 +8,17 @@ from numpy.typing import NDArray
 from detectors.streaming.weeks import Weeks
 from telemetry.bits import Flags, Floats, Ints
 
+_PAGE = 4096
+
+
+def _on_pages(blocks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy that begins with a page: no row of a block is on two cache lines, no block on two pages."""
+    memory = np.empty(blocks.nbytes + _PAGE, np.uint8)
+    begin = -memory.ctypes.data % _PAGE
+    copy: NDArray[np.float32] = memory[begin : begin + blocks.nbytes].view(np.float32).reshape(blocks.shape)
+    copy[...] = blocks
+    return copy
+
 
 class Blocks:
     """numba and the kernel are imported with the first series: who only reads settings does not wait."""
@@ -25,7 +36,7 @@ class Blocks:
 
             has, needs = len(self._blocks), -(-size // LANES)
             if has < needs:
-                larger = fresh(max(needs, has * 3 // 2))
+                larger = _on_pages(fresh(max(needs, has * 3 // 2)))
                 if has:
                     larger[:has] = self._blocks
                 self._blocks = larger

@@ -38,8 +38,24 @@ def _cast_from_bits(typing_context: Any, value: Any) -> Any:
     return types.float32(types.int32), generate
 
 
+def _fetch(typing_context: Any, array: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        how = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [address.type, how, how, how])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [address.type], kind)
+        # To be written, into every cache, as data.
+        builder.call(prefetch, [address, how(1), how(3), how(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
 choose: Any = intrinsic(_choose)
 """`choose(flag, yes, no)` is `yes if flag else no`; both are computed. The two have one type."""
+fetch: Any = intrinsic(_fetch)
+"""`fetch(array, place)`: that number is soon wanted; the memory may begin to bring it."""
 _bits: Any = intrinsic(_cast_to_bits)
 _from_bits: Any = intrinsic(_cast_from_bits)
 

@@ -138,6 +138,13 @@ def _judge_block(block, bits, sheet, clock, params):  # type: ignore[no-untyped-
 
 
 @njit(error_model="numpy")
+def _expect(block):  # type: ignore[no-untyped-def]
+    """This block is next: bring its HOT rows and the times while another one is judged."""
+    for row in range(0, _MOMENTS, LANES):
+        choose.fetch(block, row)
+
+
+@njit(error_model="numpy")
 def _settle(block, sheet, lane):  # type: ignore[no-untyped-def]
     """Clusters have ended in this lane: what recipe.settle says of their tails."""
     ended, count = int(sheet[ENDED + lane]), float(block[lane])
@@ -199,6 +206,8 @@ def _score(times, ids, values, blocks, all_bits, params, weeks, out):  # type: i
                 for lane in range(LANES):
                     if block[HOUR + lane] != hour:
                         _turn(block, bits, lane, hour, ids[start + lane], weeks)
+            if stop < end:
+                _expect(blocks[ids[stop] >> _SHIFT])
             _judge_block(block, bits, sheet, clock, params)
             _store_all(block, bits, sheet, clock, out[:, start:stop])
             start = stop

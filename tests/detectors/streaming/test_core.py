@@ -192,3 +192,10 @@ def test_a_series_costs_at_most_256_bytes() -> None:
     core = StreamingCore()
     core.reserve(16_000)
     assert core.bytes <= 256 * 16_000
+
+
+def test_no_row_of_the_state_lies_across_two_cache_lines() -> None:
+    core = StreamingCore()
+    for size in (1, 100, 3_000):
+        core.reserve(size)
+        assert core._blocks._blocks.ctypes.data % 64 == 0
