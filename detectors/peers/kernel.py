@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, types, void
+from numba import types, void
 
+from detectors.compiled import compiled
 from detectors.streaming.choose import choose, larger, smaller, within
 
 MEMORY = (
@@ -65,7 +66,7 @@ _Table = float32[:, ::1]
 _Memory = types.UniTuple(_Singles, len(MEMORY))  # type: ignore[no-untyped-call]
 
 
-@njit(float64(_Floats, int64), cache=True, error_model="numpy")
+@compiled(float64(_Floats, int64), error_model="numpy")
 def median(values, count):  # type: ignore[no-untyped-def]
     """Of the first `count` values, whose order is lost; `values` has room for eight."""
     if count > 8:
@@ -89,7 +90,7 @@ def median(values, count):  # type: ignore[no-untyped-def]
     return 0.5 * (values[(count - 1) // 2] + values[count // 2])
 
 
-@njit(float64(_Singles, _Ints, int64, float64, _Floats), cache=True, error_model="numpy")
+@compiled(float64(_Singles, _Ints, int64, float64, _Floats), error_model="numpy")
 def _mad(values, there, count, middle, work):  # type: ignore[no-untyped-def]
     """As a standard deviation."""
     for place in range(count):
@@ -97,7 +98,7 @@ def _mad(values, there, count, middle, work):  # type: ignore[no-untyped-def]
     return _NORMAL * median(work, count)
 
 
-@njit(float64(_Singles, _Ints, int64, float64, float64), cache=True, error_model="numpy")
+@compiled(float64(_Singles, _Ints, int64, float64, float64), error_model="numpy")
 def _level(levels, there, count, middle, weight):  # type: ignore[no-untyped-def]
     """What deviations of this group are parts of: the median, or a part of its usual level."""
     usual = 0.0
@@ -109,7 +110,7 @@ def _level(levels, there, count, middle, weight):  # type: ignore[no-untyped-def
     return max(max(abs(middle), _IDLE * usual), _TINY)
 
 
-@njit(float64(_Singles, _Singles, _Ints, int64, float64, float64), cache=True, error_model="numpy")
+@compiled(float64(_Singles, _Singles, _Ints, int64, float64, float64), error_model="numpy")
 def _unrest(unrests, usuals, there, count, now, weight):  # type: ignore[no-untyped-def]
     """How much wider apart than they usually are the members of this group have been lately, at least 1."""
     unrest = usual = 0.0
@@ -124,7 +125,7 @@ def _unrest(unrests, usuals, there, count, now, weight):  # type: ignore[no-unty
     return min(max(unrest / max(usual, _TINY), 1.0), _WIDEST)
 
 
-@njit(float64(_Singles, _Ints, int64), cache=True, error_model="numpy")
+@compiled(float64(_Singles, _Ints, int64), error_model="numpy")
 def _typical(values, there, count):  # type: ignore[no-untyped-def]
     """The mean without the largest, which may be of somebody ill."""
     total = largest = 0.0
@@ -134,7 +135,7 @@ def _typical(values, there, count):  # type: ignore[no-untyped-def]
     return (total - largest) / (count - 1)
 
 
-@njit(int64(_Ints, _Ints, _Ints, _Floats, float64, _Ints, _Ints, _Floats, _Singles), cache=True)
+@compiled(int64(_Ints, _Ints, _Ints, _Floats, float64, _Ints, _Ints, _Floats, _Singles))
 def _gathered(rows, ids, times, values, after, there, seen, off, told):  # type: ignore[no-untyped-def]
     """How many members have a value newer than `after`: their rows in `there`, the values in `off`.
 
@@ -157,9 +158,8 @@ def _gathered(rows, ids, times, values, after, there, seen, off, told):  # type:
     return count if news and count >= _LEAST else 0
 
 
-@njit(
+@compiled(
     void(int64, _Ints, _Floats, _Floats, float64, float64, *[_Singles] * 11, _Floats),
-    cache=True,
     error_model="numpy",
 )
 def _compare(  # type: ignore[no-untyped-def]
@@ -218,7 +218,7 @@ def _compare(  # type: ignore[no-untyped-def]
         widers[row] = wider
 
 
-@njit(
+@compiled(
     void(
         _Ints,
         _Ints,
@@ -234,7 +234,6 @@ def _compare(  # type: ignore[no-untyped-def]
         _Table,
         _Singles,
     ),
-    cache=True,
     error_model="numpy",
 )
 def compare(starts, rows, ids, times, values, at, params, memory, seen, counts, new, asked, told):  # type: ignore[no-untyped-def]
@@ -304,9 +303,7 @@ def compare(starts, rows, ids, times, values, at, params, memory, seen, counts, 
         )
 
 
-@njit(
-    void(_Table, _Memory, int32[::1], types.boolean[::1], _Singles, _Floats), cache=True, error_model="numpy"
-)
+@compiled(void(_Table, _Memory, int32[::1], types.boolean[::1], _Singles, _Floats), error_model="numpy")
 def judge(asked, memory, counts, new, told, params):  # type: ignore[no-untyped-def]
     """The pass by member: judge by what was known of it, then learn. `told` is the deviation where `new`.
 

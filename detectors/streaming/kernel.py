@@ -10,17 +10,16 @@ without a sample is computed and thrown away.
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from detectors.compiled import compiled as kept
 from detectors.streaming import choose, recipe, vector, week
 from detectors.streaming.choose import larger, smaller
 from detectors.streaming.vector import (
@@ -41,8 +40,6 @@ from detectors.streaming.vector import (
     VALUE,
     judge,
 )
-
-log = logging.getLogger("fleetowl.detectors")
 
 _HOUR = 3_600_000  # ms
 _SHIFT = LANES.bit_length() - 1
@@ -280,13 +277,5 @@ def compiled() -> Callable[..., None]:
 
     weeks = "Tuple((i8[::1], i8[::1], f4[:,::1], i8[::1]))"
     signature = f"(i8[::1], i8[::1], f8[::1], f4[:,::1], u4[:,::1], f4[::1], {weeks}, f8[:,::1])"
-    try:
-        return _built(signature, score, cached=True)
-    except (RuntimeError, OSError) as error:
-        log.warning("compiled code is not kept, every start takes some seconds longer: %s", error)
-        return _built(signature, score, cached=False)
-
-
-def _built(signature: str, function: Callable[..., Any], cached: bool) -> Callable[..., None]:
-    built: Callable[..., None] = njit(signature, error_model="numpy", cache=cached)(function)
+    built: Callable[..., None] = kept(signature, error_model="numpy")(score)
     return built

@@ -9,8 +9,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from detectors.compiled import compiled
 from detectors.streaming import week
 from detectors.streaming.choose import short
 from detectors.streaming.settings import StreamingSettings
@@ -162,12 +162,12 @@ def params_of(settings: StreamingSettings, interval_ms: int) -> Floats:
     )
 
 
-@njit(cache=True)
+@compiled()
 def _within(value, bound):  # type: ignore[no-untyped-def]
     return min(max(value, -bound), bound)
 
 
-@njit(cache=True)
+@compiled()
 def settle(statistic, edge, rare, top, excess, record, second, count):  # type: ignore[no-untyped-def]
     """A cluster is over: rare, excess, record, second, width and shape of the tail by what is known now.
 
@@ -190,7 +190,7 @@ def settle(statistic, edge, rare, top, excess, record, second, count):  # type: 
     return rare, excess, record, second, width, shape
 
 
-@njit(cache=True)
+@compiled()
 def _form(statistic, rare, excess, record, count):  # type: ignore[no-untyped-def]
     clusters = max(math.log(min(count + 2.0, _MEMORY)) - rare, 0.5)
     shape = _HEAVY[statistic] * (record / (excess * clusters) - _EXPECTED[statistic])
@@ -199,7 +199,7 @@ def _form(statistic, rare, excess, record, count):  # type: ignore[no-untyped-de
     return short(width), short(shape)
 
 
-@njit(cache=True)
+@compiled()
 def _nats(state, statistic, value):  # type: ignore[no-untyped-def]
     """How rare a value is: -log of the rate of clusters (per sample) that reach it, by peaks over threshold.
 
@@ -212,7 +212,7 @@ def _nats(state, statistic, value):  # type: ignore[no-untyped-def]
     return rare + math.log(1.0 + shape * (value - edge) / state[at + _WIDE]) / shape
 
 
-@njit(cache=True)
+@compiled()
 def _learn_tail(state, statistic, value, count):  # type: ignore[no-untyped-def]
     at, moments = TAILS + statistic * WIDTH, EXCESSES + len(MOMENTS) * statistic
     edge, rare, top, width = state[at], state[at + _RARE], state[at + _TOP], state[at + _WIDE]
@@ -235,7 +235,7 @@ def _learn_tail(state, statistic, value, count):  # type: ignore[no-untyped-def]
         state[at + _RARE] = min(rare + max(_RATE_WEIGHT, 1.0 / (count + 30.0)), _RAREST)
 
 
-@njit(cache=True)
+@compiled()
 def _start(state, value):  # type: ignore[no-untyped-def]
     state[:WIDE] = 0.0
     for field in (LEVEL, SEASONAL, FAR_LEVEL, LAST):
@@ -251,7 +251,7 @@ def _start(state, value):  # type: ignore[no-untyped-def]
         state[at + _WIDE], state[at + _SHAPE] = _form(statistic, -math.log(_TAIL), excess, 0.0, 0.0)
 
 
-@njit(cache=True)
+@compiled()
 def _turn(state, hour, per_day):  # type: ignore[no-untyped-def]
     """Put the season of the hour that is over into its place, and take that of the hour which begins."""
     if state[HOUR] == hour:
@@ -275,7 +275,7 @@ def _turn(state, hour, per_day):  # type: ignore[no-untyped-def]
         week.begin(profile)
 
 
-@njit(cache=True)
+@compiled()
 def step(state, hour, value, params):  # type: ignore[no-untyped-def]
     """Score one value by what was known before it, then learn from it.
 
@@ -335,7 +335,7 @@ def step(state, hour, value, params):  # type: ignore[no-untyped-def]
     return _gate(state, raw, params[HOLD]), centre - half, centre + half, min(change, params[MAX_SCORE])
 
 
-@njit(cache=True)
+@compiled()
 def _reach_of(state, statistic, target):  # type: ignore[no-untyped-def]
     """The value of a statistic at which its score is 1: `_nats`, the other way round."""
     at = TAILS + statistic * WIDTH
@@ -345,7 +345,7 @@ def _reach_of(state, statistic, target):  # type: ignore[no-untyped-def]
     return edge + (math.exp(shape * (target - rare)) - 1.0) / shape * state[at + _WIDE]
 
 
-@njit(cache=True)
+@compiled()
 def _stuck(state, run):  # type: ignore[no-untyped-def]
     """How rare it is that a series does not move for so long: runs are geometric, the longest says how steep.
 
@@ -357,7 +357,7 @@ def _stuck(state, run):  # type: ignore[no-untyped-def]
     return run * math.log(min(count + 2.0, _MEMORY)) / max(state[LONGEST], _LEAST_RUN)
 
 
-@njit(cache=True)
+@compiled()
 def _learn_run(state, run, moved):  # type: ignore[no-untyped-def]
     if run == 0.0:
         known = _OUTLIER_RECORD * max(state[LONGEST], _LEAST_RUN)
@@ -368,7 +368,7 @@ def _learn_run(state, run, moved):  # type: ignore[no-untyped-def]
     state[RUN] = run
 
 
-@njit(cache=True)
+@compiled()
 def _learn_shift(state, z, slow, params):  # type: ignore[no-untyped-def]
     """Two-sided CUSUM (Page, 1954), whose heights have a tail of their own; returns the change score.
 
@@ -390,7 +390,7 @@ def _learn_shift(state, z, slow, params):  # type: ignore[no-untyped-def]
     return change
 
 
-@njit(cache=True)
+@compiled()
 def _learn_level(state, residual, value, bound, params):  # type: ignore[no-untyped-def]
     """Level and scale; what is far is clipped, so that a spike poisons nothing and a shift is learned."""
     count = state[COUNT] + 1.0
@@ -403,7 +403,7 @@ def _learn_level(state, residual, value, bound, params):  # type: ignore[no-unty
         state[PLAIN_ERROR] += weight * (abs(plain) - state[PLAIN_ERROR])
 
 
-@njit(cache=True)
+@compiled()
 def _learn_far(state, value, season, bound):  # type: ignore[no-untyped-def]
     count = state[COUNT] + 1.0
     far = value - state[FAR_LEVEL]
@@ -413,7 +413,7 @@ def _learn_far(state, value, season, bound):  # type: ignore[no-untyped-def]
         state[FAR_SCALE] += max(_FAR_WEIGHT, 1.0 / (count - 1.0)) * (size - state[FAR_SCALE])
 
 
-@njit(cache=True)
+@compiled()
 def _learn_season(state, value, bound, far_bound, params):  # type: ignore[no-untyped-def]
     """The season is the distance from the far level by hour of day; the rest has a level of its own."""
     count = state[COUNT] + 1.0
@@ -428,7 +428,7 @@ def _learn_season(state, value, bound, far_bound, params):  # type: ignore[no-un
     state[SLOT] += min(weight, 1.0) * fresh
 
 
-@njit(cache=True)
+@compiled()
 def _gate(state, raw, hold):  # type: ignore[no-untyped-def]
     """One excursion is one onset: the score rises above 1 once, again only after calm or at a new height.
 
@@ -457,7 +457,7 @@ def _gate(state, raw, hold):  # type: ignore[no-untyped-def]
     return score
 
 
-@njit(cache=True)
+@compiled()
 def _run(hours, values, params, state, out):  # type: ignore[no-untyped-def]
     for place in range(len(values)):
         score, low, high, change = step(state, hours[place], values[place], params)

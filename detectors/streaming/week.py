@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from detectors.compiled import compiled
 from detectors.streaming.choose import halves, joined, short
 
 HOURS = 168
@@ -50,7 +49,7 @@ _SETTLED = 168.0  # hours after which it does
 _FIRST_DAY, _LAST_DAY, _AGAIN = 2.0, 8.0, 56.0
 
 
-@njit(cache=True)
+@compiled()
 def wanted(days, plain_error, season_error, gain):  # type: ignore[no-untyped-def]
     """Whether a series with a history of `days` shall get a profile: where a rhythm of the day explains.
 
@@ -59,7 +58,7 @@ def wanted(days, plain_error, season_error, gain):  # type: ignore[no-untyped-de
     return _FIRST_DAY <= days % _AGAIN < _LAST_DAY and season_error < gain * plain_error
 
 
-@njit(cache=True)
+@compiled()
 def begin(profile):  # type: ignore[no-untyped-def]
     """Nothing is known of any hour."""
     profile[:] = 0.0
@@ -67,20 +66,20 @@ def begin(profile):  # type: ignore[no-untyped-def]
     profile[STATUS], profile[SEEN] = TRIAL, -1.0
 
 
-@njit(cache=True)
+@compiled()
 def _get(profile, start, hour):  # type: ignore[no-untyped-def]
     even, odd = halves(profile[start + hour // 2])
     return odd if hour % 2 else even
 
 
-@njit(cache=True)
+@compiled()
 def _put(profile, start, hour, value):  # type: ignore[no-untyped-def]
     even, odd = halves(profile[start + hour // 2])
     kept = joined(even, short(value)) if hour % 2 else joined(short(value), odd)
     profile[start + hour // 2] = kept
 
 
-@njit(cache=True)
+@compiled()
 def enter(profile, hour, season, count):  # type: ignore[no-untyped-def]
     """An hour of the week begins after `count` samples: its own season if that is used, else the day's."""
     if profile[STATUS] == USED:
@@ -91,7 +90,7 @@ def enter(profile, hour, season, count):  # type: ignore[no-untyped-def]
     return season
 
 
-@njit(cache=True)
+@compiled()
 def leave(profile, hour, day, season, count, pace):  # type: ignore[no-untyped-def]
     """An hour of the week is over after `count` samples: learn from it, and decide on the profile.
 
@@ -115,7 +114,7 @@ def leave(profile, hour, day, season, count, pace):  # type: ignore[no-untyped-d
     return day_now, season - own
 
 
-@njit(cache=True)
+@compiled()
 def _learn(profile, hour, offset):  # type: ignore[no-untyped-def]
     """Returns what the hour was known as before."""
     known, last = _get(profile, PROFILE, hour), _get(profile, LAST, hour)
@@ -134,7 +133,7 @@ def _learn(profile, hour, offset):  # type: ignore[no-untyped-def]
     return known
 
 
-@njit(cache=True)
+@compiled()
 def _mean(profile, hour):  # type: ignore[no-untyped-def]
     """Of this hour over all days: what a rhythm of the day would say that is as old as that of the week."""
     total, days = 0.0, 0.0
@@ -145,7 +144,7 @@ def _mean(profile, hour):  # type: ignore[no-untyped-def]
     return total / days
 
 
-@njit(cache=True)
+@compiled()
 def _compare(profile, day, week):  # type: ignore[no-untyped-def]
     profile[TRIED] += 1.0
     day_error, week_error = abs(day - profile[DAY_REST]), abs(week - profile[WEEK_REST])
@@ -159,7 +158,7 @@ def _compare(profile, day, week):  # type: ignore[no-untyped-def]
     profile[WEEK_ERROR] += weight * (week_error - profile[WEEK_ERROR])
 
 
-@njit(cache=True)
+@compiled()
 def _decide(profile):  # type: ignore[no-untyped-def]
     if profile[TRIED] >= _LEAST_TRIED:
         part = _LOSS if profile[STATUS] == USED else _GAIN

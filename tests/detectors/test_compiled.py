@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
 import pytest
 
-from detectors.compiled import keep_compiled
+from detectors.compiled import _say, keep_compiled
 from detectors.engine import Scoring
 from detectors.streaming import kernel
 from telemetry.window import Window
@@ -47,13 +48,14 @@ def test_without_any_place_it_is_compiled_all_the_same(
 ) -> None:
     built: list[bool] = []
 
-    def build(signature: str, function: object, cached: bool) -> object:
-        built.append(cached)
-        if cached:
+    def build(*signatures: str, cache: bool = False, **options: object) -> Callable[[object], object]:
+        built.append(cache)
+        if cache:
             raise RuntimeError("cannot cache function 'score': no locator available for file 'kernel.py'")
-        return function
+        return lambda function: function
 
-    monkeypatch.setattr(kernel, "_built", build)
+    monkeypatch.setattr(numba, "njit", build)
+    _say.cache_clear()
     with caplog.at_level(logging.WARNING):
         kernel.compiled.__wrapped__()
     assert built == [True, False]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from detectors.arrays import grown, remapped
+from detectors.compiled import compiled
 from telemetry.bits import Flags, Floats, Ints
 
 RING = 10
@@ -26,7 +26,7 @@ _FAST_FLOOR = 0.02  # in scales
 _NONE, _FIRST, _STAYED, _JUMPED, _MOVED, _BACK, _KNOWN = range(7)  # stages of a feature, see `_begin`
 
 
-@njit(cache=True)
+@compiled()
 def top_of(sizes, most):  # type: ignore[no-untyped-def]
     """Mean of the `most` largest of `sizes` (at least 0 each)."""
     best = np.zeros(most)
@@ -40,7 +40,7 @@ def top_of(sizes, most):  # type: ignore[no-untyped-def]
     return best.mean()
 
 
-@njit(cache=True)
+@compiled()
 def soft(z):  # type: ignore[no-untyped-def]
     """The same near 0, logarithmic beyond `_SOFT` scales: far is far, and no number is too large."""
     if z > _SOFT:
@@ -50,7 +50,7 @@ def soft(z):  # type: ignore[no-untyped-def]
     return z
 
 
-@njit(cache=True)
+@compiled()
 def _begin(value, gain, place, state):  # type: ignore[no-untyped-def]
     """Take in a value of a feature of which no scale is known yet.
 
@@ -88,7 +88,7 @@ def _begin(value, gain, place, state):  # type: ignore[no-untyped-def]
     low[place], high[place] = min(middle, middle + held), max(middle, middle + held)
 
 
-@njit(cache=True)
+@compiled()
 def _follow(value, scale, seen, place, state):  # type: ignore[no-untyped-def]
     """Let the moving baseline follow; how far off it the value was, in its own spreads."""
     moving, spread = state
@@ -100,7 +100,7 @@ def _follow(value, scale, seen, place, state):  # type: ignore[no-untyped-def]
     return abs(off) / wide
 
 
-@njit(cache=True)
+@compiled()
 def advance(rows, entities, back, state, memory, out):  # type: ignore[no-untyped-def]
     """Take the rows `[m, d]` in, one after the other; NaN stays where it was.
 

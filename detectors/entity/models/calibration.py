@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from detectors.compiled import compiled
 from detectors.entity.models.fit import MODELS, TAIL
 from detectors.entity.models.maxima import BLOCK, PRIORS, learn, level_of, nats_of
 from detectors.entity.settings import EntitySettings
@@ -112,7 +112,7 @@ def alarmed(own: Floats) -> Flags:
     return on
 
 
-@njit(cache=True)
+@compiled()
 def _excess(own, at, width, seen):  # type: ignore[no-untyped-def]
     total = 0.0
     for model in range(width):
@@ -122,7 +122,7 @@ def _excess(own, at, width, seen):  # type: ignore[no-untyped-def]
     return total / width
 
 
-@njit(cache=True)
+@compiled()
 def _learn(own, at, width, seen, rows):  # type: ignore[no-untyped-def]
     """Robbins and Monro's quantile at 1 - TAIL, and the mean excess above it."""
     for model in range(width):
@@ -136,7 +136,7 @@ def _learn(own, at, width, seen, rows):  # type: ignore[no-untyped-def]
             own[at + model] -= excess / rows
 
 
-@njit(cache=True)
+@compiled()
 def judge(depths, jumps, ages, entities, held, own, params, out, calm):  # type: ignore[no-untyped-def]
     """Score rows one after the other, then learn from each.
 
@@ -178,7 +178,7 @@ def judge(depths, jumps, ages, entities, held, own, params, out, calm):  # type:
             _block(mine, params)
 
 
-@njit(cache=True)
+@compiled()
 def _block(mine, params):  # type: ignore[no-untyped-def]
     """A block is over: learn its maxima; not those of a `state` that was anomalous all along."""
     blocks = mine[_ROWS] / params[_BLOCK] - 1.0

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from detectors.compiled import compiled
 from detectors.entity.models.baseline import top_of
 from detectors.entity.models.forest import Forest, grow
 from telemetry.bits import Floats, Ints
@@ -180,7 +180,7 @@ def _top(rows: Stack) -> Floats:
     return np.asarray(_tops(rows, min(5, max(1, rows.shape[1] // 3))))
 
 
-@njit(cache=True)
+@compiled()
 def _tops(rows, most):  # type: ignore[no-untyped-def]
     out = np.empty(len(rows))
     for row in range(len(rows)):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from detectors.compiled import compiled
 from telemetry.bits import Floats, Ints
 
 Nodes = NDArray[np.int32]
@@ -72,7 +72,7 @@ def _depths(left: Ints, right: Ints) -> Floats:
     return depth
 
 
-@njit(cache=True)
+@compiled()
 def _walk(rows, feature, limit, left, right, roots, depth):  # type: ignore[no-untyped-def]
     depth[:] = 0.0
     for root in roots:  # tree by tree: one tree stays in the cache

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from detectors.compiled import compiled
 from model.moment import DAY, HOUR
 
 BLOCK = 6 * HOUR
@@ -34,13 +33,13 @@ def nats_of(budget: float) -> float:
     return math.log(max(DAY / BLOCK / budget, 2.0))
 
 
-@njit(cache=True)
+@compiled()
 def level_of(mean, deviation, nats):  # type: ignore[no-untyped-def]
     """The level that a block's maximum exceeds with a probability of exp(-nats)."""
     return mean + deviation / _DEVIATION * (nats - _EULER)
 
 
-@njit(cache=True)
+@compiled()
 def learn(maxima, height, prior, nats, blocks, most):  # type: ignore[no-untyped-def]
     """Learn the maximum of one block; `maxima` is [mean, deviation, level], changed in place.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from detectors.compiled import compiled
 from detectors.entity.models.baseline import RING, Baseline
 from telemetry.bits import Flags, Ints
 
@@ -78,7 +78,7 @@ class Sample:
         self.entity[known] = np.where(moved < 0, -2, moved)
 
 
-@njit(cache=True)
+@compiled()
 def _mixed(word):  # type: ignore[no-untyped-def]
     """SplitMix64's finaliser (Steele, Lea and Flood 2014)."""
     word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -86,7 +86,7 @@ def _mixed(word):  # type: ignore[no-untyped-def]
     return word ^ (word >> np.uint64(31))
 
 
-@njit(cache=True)
+@compiled()
 def _draw(seen, seed, wanted, memory, capacity, places):  # type: ignore[no-untyped-def]
     step = np.uint64(0x9E3779B97F4A7C15)
     for at in range(len(wanted)):
