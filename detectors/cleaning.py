@@ -92,7 +92,8 @@ class Cleaning:
 
     def warm(self) -> None:
         """Compile the passes, or load what was compiled before."""
-        import detectors.passes  # noqa: F401
+        import detectors.passes
+        import detectors.workload.verdicts  # noqa: F401
 
     def reserve(self, size: int) -> None:
         """Make room for the series below id `size`."""

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from detectors.arrays import grown, remapped
 from detectors.contract import State
-from telemetry.bits import Flags, Floats, Ints
+from telemetry.bits import Floats, Ints
 
 CLASSES = 8
 NEVER = -1  # it has not counted anything yet
-_WEIGHT = 0.02  # a time constant of 50 samples
-_ENOUGH = 10  # samples of a class before anything is judged in it
-_RARE = 3.0  # one window is worth no more than this, however long the history: windows are not independent
-_CLIP = 3.0  # a sample moves the level as if it were at most this many spreads away
+WEIGHT = 0.02  # a time constant of 50 samples
+ENOUGH = 10  # samples of a class before anything is judged in it
+RARE = 3.0  # one window is worth no more than this, however long the history: windows are not independent
+CLIP = 3.0  # a sample moves the level as if it were at most this many spreads away
 
 
 class Baselines:
@@ -51,43 +51,6 @@ class Baselines:
                     more = ((0, max(16, len(array))), (0, 0))[: array.ndim]
                     empty = NEVER if name == "still" else 0
                     setattr(self, name, np.pad(array, more, constant_values=empty))
-
-    def logs(self, ids: Ints, rates: Floats, seconds: Floats, asked: Flags) -> Floats:
-        """The logarithm of what these counters counted a second, `[n]`; NaN for one that never moved.
-
-        At least one count is taken to be on its way. `asked` is whether there was work all the time. Each
-        window in a row with work in which nothing was counted takes off how rare that is by the counter's own
-        history (rule of succession), at most `_RARE`: evidence of one adds to that of the one before.
-        """
-        rows = self.number[ids]
-        still, windows, stood = self.still[rows], self.windows[rows], self.stood[rows]
-        stands = rates <= 0
-        still = np.where(~stands | (~asked & (still > NEVER)), 0, np.where(still > NEVER, still + 1, NEVER))
-        rare = np.minimum(np.log((windows + 2) / (stood + 1)), _RARE)
-        self.still[rows] = still
-        self.windows[rows] = windows + (asked & (still > NEVER))
-        self.stood[rows] = stood + (asked & (still > 0))
-        logs: Floats = np.log(np.maximum(rates, 0.0) + 1 / seconds) - np.maximum(still, 0) * rare
-        logs[still == NEVER] = np.nan
-        return logs
-
-    def step(self, ids: Ints, classes: Ints, values: Floats) -> tuple[Floats, Floats]:
-        """(rest, level), `[n]` each: value less level before it, NaN where the class is new; then learn.
-
-        A rest above the level is cut at one spread: that much is noise, and what is more is no fault.
-        """
-        rows = self.number[ids]
-        count, level = self.count[rows, classes], self.level[rows, classes]
-        spread = self.spread[rows, classes]
-        rest = np.where(count > 0, values - level, 0.0)
-        judged = np.where(count >= _ENOUGH, np.minimum(rest, spread), np.nan)
-        bound = np.where(count >= _ENOUGH, _CLIP * np.maximum(spread, 1e-3 * np.abs(level)), np.inf)
-        moved = np.clip(rest, -bound, bound)
-        weight = np.maximum(_WEIGHT, 1.0 / (count + 1.0))
-        self.level[rows, classes] = np.where(count > 0, level + weight * moved, values)
-        self.spread[rows, classes] = np.where(count > 0, spread + weight * (np.abs(moved) - spread), 0.0)
-        self.count[rows, classes] = count + 1
-        return judged, level
 
     def remap(self, new_ids: Ints, size: int) -> None:
         """Follow a renumbering of the series."""

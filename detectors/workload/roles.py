@@ -30,6 +30,8 @@ class Signal(IntEnum):
     IN_USE = 2
 
 
+UNKNOWN, FREE, IDLE, BUSY, QUEUED = -1, 0, 1, 2, 3
+"""What is known of demand; FREE: nothing tells of it, so that nothing depends on it."""
 SIGNALS = {
     "vllm:num_requests_running": Signal.RUNNING,
     "vllm:num_requests_waiting": Signal.WAITING,

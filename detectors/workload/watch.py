@@ -9,7 +9,7 @@ many requests (or, of a GPU, at such a utilisation); a high value is no anomaly,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,18 +17,25 @@ from numpy.typing import NDArray
 
 from detectors.arrays import grown, remapped, taken_over
 from detectors.contract import Columns, State
-from detectors.workload.baselines import CLASSES, Baselines
+from detectors.workload.baselines import Baselines
 from detectors.workload.domains import Domains
-from detectors.workload.roles import Role, Signal, concerned, role_of, signal_of
+from detectors.workload.roles import (
+    BUSY,
+    FREE,
+    IDLE,
+    QUEUED,
+    UNKNOWN,
+    Role,
+    Signal,
+    concerned,
+    role_of,
+    signal_of,
+)
 from detectors.workload.signals import Signals, asked_once
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap, Window
 
 _BASED = np.isin(np.arange(len(Role)), (Role.PROGRESS, Role.TURNOVER, Role.GPU_WORK))  # by role
-_MOST = 1e100  # beyond it sums would overflow
-_SETTLE = 120_000  # ms: how long heat follows the work at most
-UNKNOWN, FREE, IDLE, BUSY, QUEUED = -1, 0, 1, 2, 3
-"""What is known of demand; FREE: nothing tells of it, so that nothing depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,67 +156,23 @@ class Workload:
 
     def judge(self, columns: Columns, demand: Demand, seconds: Floats) -> Verdict:
         """What distinct series say; `seconds` is how long the window of a counter was, NaN for others."""
-        count = len(columns.ids)
-        verdict = Verdict(
-            np.ones(count, np.bool_), np.ones(count, np.bool_), columns.values, np.full(count, np.nan)
-        )
-        some = np.flatnonzero(self.role[columns.ids] > Role.NONE)
-        if not len(some):
-            return verdict
-        if len(some) == count:
-            return self._judge(columns, demand, seconds)
-        concerned = Columns(columns.times[some], columns.ids[some], columns.values[some])
-        found = self._judge(concerned, Demand(demand.state[some], demand.load[some]), seconds[some])
-        judged = columns.values.copy()
-        judged[some] = found.judged
-        verdict.present[some], verdict.admitted[some] = found.present, found.admitted
-        verdict.base[some] = found.base
-        return replace(verdict, judged=judged)
+        from detectors.workload.verdicts import judge
 
-    def _judge(self, columns: Columns, demand: Demand, seconds: Floats) -> Verdict:
-        ids, values = columns.ids, columns.values
-        role, before = self.role[ids], self.state[ids]
-        counted = ~np.isnan(seconds)
-        present = demand.state != IDLE
-        present &= ~(counted & (before == IDLE))  # a window that was idle in part
-        heat = np.flatnonzero(role == Role.GPU_HEAT)
-        if len(heat):
-            present[heat] &= self._settles(ids[heat], columns.times[heat], demand.state[heat])
-        load = np.where(counted, (demand.load + self.load[ids]) / 2, demand.load)
-        self.note(ids, demand)
-        queued = (demand.state == QUEUED) & (before == QUEUED)
-        admitted = present & ((role != Role.TURNOVER) | (demand.state == FREE) | queued)
-        based = _BASED[role] & (demand.state != FREE)
-        admitted &= ~based | (demand.state != UNKNOWN)
-        judged, base = values.copy(), np.full(len(ids), np.nan)
-        measure = np.clip(values, -_MOST, _MOST)
-        waited = (demand.state == QUEUED) | (before == QUEUED)
-        rates = np.flatnonzero(based & counted & ((role != Role.TURNOVER) | waited))
-        if len(rates):
-            measure[rates] = self.baselines.logs(ids[rates], values[rates], seconds[rates], admitted[rates])
-        admitted &= ~np.isnan(measure)
-        work = np.flatnonzero(admitted & based)
-        if len(work):
-            classes = _classes(role[work], load[work])
-            judged[work], base[work] = self.baselines.step(ids[work], classes, measure[work])
-            admitted[work] &= ~np.isnan(judged[work])
-        return Verdict(present, admitted, judged, base)
+        count, own = len(columns.ids), self.baselines
+        verdict = Verdict(
+            np.empty(count, np.bool_), np.empty(count, np.bool_), np.empty(count), np.empty(count)
+        )
+        judge(
+            columns.times, columns.ids, columns.values, seconds, demand.state, demand.load,
+            self.role, self.state, self.load, self.settled, own.number, own.count, own.level, own.spread,
+            own.still, own.windows, own.stood,
+            verdict.present, verdict.admitted, verdict.judged, verdict.base,
+        )  # fmt: skip
+        return verdict
 
     def note(self, ids: Ints, demand: Demand) -> None:
         """What there was to do at the newest sample of these series, distinct."""
         self.state[ids], self.load[ids] = demand.state, demand.load
-
-    def _settles(self, ids: Ints, times: Ints, state: Ints) -> Flags:
-        """After an idle time heat is left out as long as that was, at most two minutes."""
-        settled = self.settled[ids]
-        idle = state == IDLE
-        risen = ~idle & (settled < 0)
-        settled[risen] = times[risen] + np.minimum(times[risen] + settled[risen], _SETTLE)
-        begun = idle & (settled >= 0)
-        settled[begun] = -times[begun]
-        self.settled[ids] = settled
-        still: Flags = ~idle & (times >= settled)
-        return still
 
     def remap(self, remap: IdRemap) -> None:
         """Follow a renumbering; `notice(window, 0)` must follow."""
@@ -241,14 +204,6 @@ def shown(values: Floats, base: Floats, seconds: Floats) -> Floats:
         rates = np.maximum(np.exp(back) - 1 / seconds[:, None], 0.0)
     found: Floats = np.where(np.isnan(seconds)[:, None], back, rates)
     return found
-
-
-def _classes(role: Ints, load: Floats) -> Ints:
-    """The class of load: powers of two of requests, eighths of a utilisation in per cent."""
-    amount = np.clip(np.nan_to_num(load), 0.0, 1e6)
-    requests = np.log2(np.maximum(amount, 1.0))
-    classes = np.where(role >= Role.GPU, amount / (100 / CLASSES), requests).astype(np.int64)
-    return np.where(role == Role.TURNOVER, 0, np.clip(classes, 0, CLASSES - 1))
 
 
 def part(prefix: str, state: Mapping[str, NDArray[Any]]) -> State:
