@@ -56,10 +56,13 @@ _BRIEF, _LASTING, _LATELY, _SINCE, _JUDGED, _ROWS = range(_LAST - 6, _LAST)
 _LEVEL, _HIGHEST = 2, 3
 _CLIP = 5.0  # an excess counts for the mean excess as if it were at most this many of it
 _LEAST, _MOST = 0.2, 5.0  # the mean excess of an entity, in those of the sample
-_BRIEF_WEIGHT, _LASTING_WEIGHT = 0.3, 0.05
+_BRIEF_WEIGHT, _LASTING_WEIGHT = 0.3, 0.03
 """Of a new row: a short strong anomaly and a long weak one both show, in the larger of two means."""
 _LATELY_WEIGHT = 0.2
 _VOTE = 10.0  # nats: the most that one model has to say
+_PLAIN, _AGREED = 1.0, 0.7
+"""Powers of the mean of what the models say, of `state` and of `change`. Below 1 several that agree a little
+count for more than one that is loud, and a short alarm is mostly one that is loud."""
 _LEARNS = 0.5  # nats: a smoothed excess up to this is learned from
 _YOUNG = 500.0  # rows: no tail is learned faster than that
 _BARELY = 0.5  # a score up to this is learned from by who is young
@@ -113,13 +116,13 @@ def alarmed(own: Floats) -> Flags:
 
 
 @compiled()
-def _excess(own, at, width, seen):  # type: ignore[no-untyped-def]
+def _excess(own, at, width, seen, power):  # type: ignore[no-untyped-def]
     total = 0.0
     for model in range(width):
         over = seen[model] - own[at + model]
         if over > 0.0:
-            total += min(over / own[at + width + model], _VOTE)
-    return total / width
+            total += min(over / own[at + width + model], _VOTE) ** power
+    return (total / width) ** (1.0 / power)
 
 
 @compiled()
@@ -156,10 +159,10 @@ def judge(depths, jumps, ages, entities, held, own, params, out, calm):  # type:
             continue
         seen[:models] = depths[at]
         seen[models] = jumps[at]
-        excess = _excess(mine, 0, models, seen)
+        excess = _excess(mine, 0, models, seen, _PLAIN)
         mine[_BRIEF] += _BRIEF_WEIGHT * (excess - mine[_BRIEF])
         mine[_LASTING] += _LASTING_WEIGHT * (excess - mine[_LASTING])
-        excess = _excess(mine, 2 * models, models + 1, seen)
+        excess = _excess(mine, 2 * models, models + 1, seen, _AGREED)
         mine[_LATELY] += _LATELY_WEIGHT * (excess - mine[_LATELY])
         state = max(mine[_BRIEF], mine[_LASTING])
         change = min(mine[_LATELY], _SHARE * state)

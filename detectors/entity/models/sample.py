@@ -12,9 +12,10 @@ from detectors.entity.models.baseline import RING, Baseline
 from telemetry.bits import Flags, Ints
 
 _FAR = 50.0  # softened scales, some 500 plain ones: a value that is no behaviour but a glitch
+_FEW = 500  # rows: of more, those around a glitch are less than what a model takes for its tail
 _STRAY = 0.2
-"""Rows with such values are left out, unless they are more than this part: then that is how they are. A
-glitch is in RING rows, which are a sixth of the fewest that a model is fitted on."""
+"""Of few, rows with such values are left out, unless they are more than this part: then that is how they are.
+A glitch is in RING rows, which are a sixth of the fewest that a model is fitted on."""
 
 
 class Sample:
@@ -61,10 +62,10 @@ class Sample:
         then, now = self.scale[places][:, None], baseline.scale(who)[:, None]
         moved = np.nan_to_num(self.centre[places] - baseline.centre[who])[:, None]
         stray = np.abs(rows).max(axis=(1, 2), initial=0.0) > _FAR
-        rows[alive] = np.clip((rows[alive] * then + moved) / now, -_FAR, _FAR)
-        if stray.sum() <= _STRAY * len(stray):
+        edge = math.sqrt(max(1, len(rows)))
+        rows[alive] = np.clip((rows[alive] * then + moved) / now, -edge, edge)
+        if len(stray) < _FEW and stray.sum() <= _STRAY * len(stray):
             rows = rows[~stray]
-        edge = math.sqrt(len(rows))
         return np.clip(rows, -edge, edge)
 
     def forget(self, share: float) -> None:
