@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import EMPTY, Columns, State
+from detectors.streaming import sound
 from detectors.streaming.blocks import Blocks
 from telemetry.bits import Ints
 from telemetry.window import IdRemap
@@ -59,6 +60,10 @@ class Afresh:
         ids, states = np.array(state["fresh_ids"], np.int64), np.asarray(state["fresh"])
         if len(ids) and (states.shape != (len(ids), width) or states.dtype != np.uint32):
             raise ValueError(f"the state of restarted series has the shape {states.shape}")
+        if len(np.unique(ids)) < len(ids) or (ids < 0).any():
+            raise ValueError("restarted series have odd numbers")
+        if len(ids):
+            sound.check(states)
         self._take(ids, states)
 
     @property

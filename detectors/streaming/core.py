@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import NONE, Columns, State
+from detectors.streaming import sound
 from detectors.streaming.afresh import Afresh
 from detectors.streaming.blocks import Blocks
 from detectors.streaming.settings import StreamingSettings
@@ -107,6 +108,7 @@ class StreamingCore:
         wanted = self._blocks.of(np.arange(size))
         if taken.shape != wanted.shape or taken.dtype != wanted.dtype:
             raise ValueError(f"state has the shape {taken.shape}, not {wanted.shape}")
+        sound.check(taken)
         weeks = self._blocks.weeks.parsed(state, size)
         self._afresh.restore(state, taken.shape[1])
         self._blocks.weeks.restore(weeks)

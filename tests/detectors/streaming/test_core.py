@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -179,6 +181,33 @@ def test_a_state_that_does_not_fit_is_refused_and_nothing_changes() -> None:
     with pytest.raises(KeyError):
         core.restore({}, 1)
     assert core.snapshot(1)["state"].tobytes() == before.tobytes()
+
+
+@given(st.integers(0, 63), st.sampled_from([np.nan, np.inf, -np.inf, -1e38, 3e38, -7.0, 0.0, 1e-30]))
+@settings(max_examples=60, deadline=None)
+def test_a_damaged_number_is_refused_or_does_no_harm(field: int, odd: float) -> None:
+    core = StreamingCore()
+    rows = np.array([story("noise", seed, 75) for seed in range(3)]).T
+    told(core, rows[:70], np.arange(3))
+    kept = core.snapshot(3)
+    kept["state"][1, field] = np.float32(odd).view(np.uint32)
+    with contextlib.suppress(ValueError):
+        core.restore(kept, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = told(core, rows[70:], np.arange(3), 70)
+    assert np.isfinite(found[:, :, [0, 2]]).all()
+    assert np.isfinite(found).all() or field == recipe.COUNT, "one that has to warm up again says nothing"
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.sampled_from(KINDS), st.lists(FINITE, max_size=30))
+def test_what_a_series_can_come_to_is_not_taken_for_damaged(kind: str, odd: list[float]) -> None:
+    core = StreamingCore()
+    values = np.r_[story(kind, 1, 90), odd, story(kind, 2, 90)]
+    for place, value in enumerate(values):
+        told(core, np.array([[value]]), np.array([1]), place)
+        core.restore(core.snapshot(2), 2)
 
 
 def test_one_pass_serves_all_who_ask_for_the_same_columns() -> None:
