@@ -41,7 +41,7 @@ from telemetry.bits import STALE_NAN
 from telemetry.window import Window
 from tests.rules.expressions import BUCKETS, COUNTER, FINITE, INFO, ODD, Maker
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.acceptance]
 
 BEGIN = 1_700_000_000_000
 STEP = 10 * SECOND

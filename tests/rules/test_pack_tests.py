@@ -22,7 +22,7 @@ RETENTION = 15 * MINUTE
 SEVERITY = {"P0": "critical", "P1": "critical", "P2": "warning", "P3": "info"}
 FIRING = re.compile(r'ALERTS\{alertname=~?"([\w|]+)".*alertstate="firing"\}')
 
-SLOW_PACKS = {"availability", "gpu-efficiency"}
+SLOW_PACKS = {"availability", "gpu-efficiency", "gpu-health", "latency"}
 PACKS = [path.name.removesuffix(".test.yml") for path in unit_tests()]
 
 
@@ -40,7 +40,7 @@ def document(pack: str) -> dict[str, Any]:
 def test_the_tests_of_the_pack_pass(pack: str) -> None:
     """Under the real promtool they run beside the export, in tests/acceptance/test_export.py.
 
-    Those whose tests go over days: tests/acceptance/test_unit_tests_of_a_pack.py.
+    The slowest: tests/acceptance/test_unit_tests_of_a_pack.py.
     """
     [path] = [path for path in unit_tests() if path.name == f"{pack}.test.yml"]
     [outcome] = run_paths([path])

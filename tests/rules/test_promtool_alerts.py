@@ -27,7 +27,7 @@ from rules.promql.expression import parse
 from telemetry.bits import STALE_NAN
 from telemetry.window import Window
 
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.acceptance]
 
 STEP = 10 * SECOND
 STEPS = 60

@@ -413,6 +413,7 @@ async def run_with_a_kill(machine: Any, alerts: list[Alert], at: int) -> int:
     return seen
 
 
+@pytest.mark.acceptance
 async def test_a_kill_at_any_boundary_changes_nothing(
     machine: Any, make_alert: MakeAlert, tmp_path: Any
 ) -> None:

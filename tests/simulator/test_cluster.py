@@ -11,6 +11,8 @@ from simulator.histogram import Histogram
 from simulator.replica import Replica, State
 from simulator.settings import ClusterSettings
 
+pytestmark = pytest.mark.acceptance
+
 Make = Callable[..., Cluster]
 
 

@@ -11,6 +11,8 @@ from simulator.cluster import Cluster
 from simulator.episode import Episode
 from simulator.fault import Fault
 
+pytestmark = pytest.mark.acceptance
+
 Make = Callable[..., Cluster]
 
 

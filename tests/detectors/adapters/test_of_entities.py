@@ -22,6 +22,8 @@ from telemetry.bits import Floats, Ints
 from telemetry.snapshot import freeze, thaw
 from tests.detectors.entity.fleet import STEP, Fleet
 
+pytestmark = pytest.mark.acceptance
+
 HOT = {"DCGM_FI_DEV_GPU_TEMP": 95.0, "DCGM_FI_DEV_SM_CLOCK": 900.0}
 
 

@@ -22,6 +22,8 @@ from simulator.nvml.scenario import Scenario, find_scenario, load_scenario, scen
 from simulator.nvml.stub import Stub
 from simulator.nvml.table import Gpu
 
+pytestmark = pytest.mark.acceptance
+
 MakeStub = Callable[..., Stub]
 Play = Callable[[Scenario], tuple[Player, Stub]]
 
