@@ -2,15 +2,18 @@
 
 A rule's demand lasts as long as the rule. A query's demand ends KEEP after it was last asked, and queries
 together may demand MOST_ASKED metrics of MOST_SOURCES series, and never take the last tenth of the window:
-anybody may ask, and each demand costs a few series a source.
+anybody may ask, and each demand costs a few series a source. Of what is only matched by a pattern half as
+much may be demanded: one broad query must leave room for who asks for a metric by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from detectors.contract import EXPECTED_HIGH, EXPECTED_LOW, PEER_DEVIATION, SCORE, TREND_ETA
+from detectors.eligible import Kind, kind_of
 from detectors.engine import Scoring
 from model.labels import NAME
 from model.matcher import Matcher, Op
@@ -23,6 +26,7 @@ from telemetry.window import Window
 KEEP = 15 * MINUTE
 MOST_ASKED = 100
 MOST_SOURCES = 20_000
+_LISTED = 3  # metrics that a sentence names
 SHARE = 0.9  # of the window's series: what queries make is not to push out what is measured
 _SELECTING = (Op.EQUAL, Op.MATCHES)
 RESULTS = (SCORE, EXPECTED_LOW, EXPECTED_HIGH, PEER_DEVIATION, TREND_ETA)
@@ -53,6 +57,15 @@ class Held:
     detector: str | None
 
 
+class Told(NamedTuple):
+    """What whoever asks should know."""
+
+    warnings: list[str]
+    """Which results are not kept, and why."""
+    infos: list[str]
+    """Which are not there, or not yet."""
+
+
 class Demand:
     """Tells the detectors what is wanted, and when no longer. Times in ms."""
 
@@ -77,50 +90,62 @@ class Demand:
         }
         self._match(now)
 
-    def ask(self, expression: Expression, now: int) -> list[str]:
-        """Keep what a query selects for a while; a sentence for each metric whose results are not kept."""
-        refused = {}
-        for held in sorted(self._held(wanted_by(expression)), key=lambda held: held.metric):
+    def ask(self, expression: Expression, now: int) -> Told:
+        """Keep what a query selects for a while."""
+        wanted = list(wanted_by(expression))
+        named = self._held(each for each in wanted if each.metric.op is Op.EQUAL)
+        infos = list(self._of_no_metric(expression))
+        refused: dict[str, list[str]] = {}
+        fresh: dict[str, list[str]] = {}
+        for held in sorted(self._held(wanted) - self._ruled, key=lambda held: (held.metric, held.result)):
             sources = self._count(held.metric)
-            if held in self._ruled or not sources:
-                continue  # a name that is no metric costs nobody anything, so it takes no place
+            if why := self._never(held.metric, sources):  # it costs nobody anything, so it takes no place
+                infos += [why] if held in named else []
+                continue
             if held not in self._asked:
-                if why := self._too_much(held, sources):
-                    refused[held.metric] = why
+                if why := self._too_much(held, sources, held in named):
+                    refused.setdefault(why, []).append(held.metric)
                     continue
                 self._scoring.demand(held.metric, held.result, held.detector)
+                fresh.setdefault(held.result, []).append(held.metric)
             self._asked[held] = now
             self._sources[held.metric] = sources
-        return [f"the scores of {metric} are not kept: {why}" for metric, why in refused.items()]
+        infos += [
+            f"{result} of {_listed(metrics)} is made from the next sample on, or when its series are warm: "
+            "ask again then"
+            for result, metrics in fresh.items()
+        ]
+        warnings = [f"the scores of {_listed(it)} are not kept: {why}" for why, it in refused.items()]
+        return Told(warnings, list(dict.fromkeys(infos)))
 
-    def notes(self, expression: Expression) -> list[str]:
-        """What whoever asks should know before `ask`: which results are not there, or not yet."""
-        found = []
+    def _of_no_metric(self, expression: Expression) -> Iterator[str]:
         for result in dict.fromkeys(_of_any_metric(expression, self._scoring)):
             there = len({held.metric for held in {*self._ruled, *self._asked} if held.result == result})
-            found.append(
+            yield (
                 f"{result} of single series is made for the metrics that a rule or a query names, {there} at "
                 f'the moment, not for all: name one, {result}{{metric="node_load1"}}, and ask again after '
                 "its next sample"
             )
-        for held in sorted(self._held(wanted_by(expression)), key=lambda held: held.metric):
-            if held not in self._ruled and held not in self._asked and self._count(held.metric):
-                found.append(
-                    f"{held.result} of {held.metric} is made from its next sample on: ask again then"
-                )
-        return found
 
-    def _too_much(self, held: Held, sources: int) -> str:
+    def _never(self, metric: str, sources: int) -> str:
+        """Why there will be no result of this metric; empty if there may be."""
+        if kind_of(metric, self._window.type_of(metric)) is Kind.NEVER:
+            return f"{metric} is never scored: see docs/detection-inputs.md"
+        return "" if sources else f"there is no series of the metric {metric}"
+
+    def _too_much(self, held: Held, sources: int, named: bool) -> str:
         """Why this one goes too far; empty if it does not."""
         until = f"each until {format_duration(KEEP)} after it was last asked for"
+        share = 1 if named else 2
         if held.metric not in self._sources:
-            if len(self._sources) >= MOST_ASKED:
-                return f"queries ask for {MOST_ASKED} metrics already, {until}"
-            asked = sum(self._sources.values())
-            if asked + sources > MOST_SOURCES:
+            metrics, asked = len(self._sources), sum(self._sources.values())
+            if metrics >= MOST_ASKED // share:
+                way_out = "name it in a rule to keep it" if named else "ask for it by name, without a pattern"
+                return f"queries ask for {metrics} metrics already, {until}; {way_out}"
+            if asked + sources > MOST_SOURCES // share:
                 return (
-                    f"it has {sources} series, and queries ask for {asked} of at most {MOST_SOURCES}, "
-                    f"{until}; name its metric in a rule to keep them all"
+                    f"it has {sources} series, and queries ask for {asked} of at most "
+                    f"{MOST_SOURCES // share}, {until}; name its metric in a rule to keep them all"
                 )
         made = sum(self._cost(each, self._sources[each.metric]) for each in self._asked)
         most = int(SHARE * self._window.limits.series)
@@ -163,6 +188,13 @@ class Demand:
 
     def _count(self, metric: str) -> int:
         return len(self._window.search([Matcher(NAME, Op.EQUAL, metric)])[0])
+
+
+def _listed(metrics: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    distinct = list(dict.fromkeys(metrics))
+    more = len(distinct) - _LISTED
+    return ", ".join(distinct[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def wanted_by(expression: Expression) -> Iterator[Wanted]:

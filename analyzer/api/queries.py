@@ -127,10 +127,9 @@ class Queries:
         notes = Notes()
         evaluation = Evaluation(pipeline.window, expression, options, notes)
         async with self._turns.take(request, timeout) as turn:
-            notes.infos.update(dict.fromkeys(pipeline.demand.notes(expression)))
-            refused = pipeline.demand.ask(expression, self._now())
-            for sentence in refused:
-                notes.warnings[sentence] = None
+            told = pipeline.demand.ask(expression, self._now())
+            notes.warnings.update(dict.fromkeys(told.warnings))
+            notes.infos.update(dict.fromkeys(told.infos))
             try:
                 yield _Query(expression, options, notes, evaluation, limit), turn
             finally:

@@ -46,7 +46,7 @@ class Fleet:
             self.pipeline.step(self.now)
 
     def ask(self, metric: str) -> list[str]:
-        return self.pipeline.demand.ask(parse(SCORE % metric), self.now)
+        return self.pipeline.demand.ask(parse(SCORE % metric), self.now).warnings
 
     def scored(self, metric: str) -> bool:
         value = self.pipeline.evaluate(parse(SCORE % metric), self.now)
@@ -123,25 +123,44 @@ def test_queries_demand_no_more_than_a_limit_and_no_names_without_series(
             'fleetowl_anomaly_score{detector="level", metric!="a"}',
             ["fleetowl_anomaly_score of single series"],
         ),
-        ('fleetowl_anomaly_score{metric="asked"}', ["fleetowl_anomaly_score of asked is made from its next"]),
+        ('fleetowl_anomaly_score{metric="asked"}', ["fleetowl_anomaly_score of asked is made from the next"]),
         ('fleetowl_anomaly_score{metric="ruled"}', []),
-        ('fleetowl_anomaly_score{metric="no_such_metric"}', []),
+        ('fleetowl_anomaly_score{metric="no_such_metric"}', ["there is no series of the metric no_such_"]),
+        ('fleetowl_anomaly_score{metric="up"}', ["up is never scored: see docs/detection-inputs.md"]),
+        (
+            'fleetowl_anomaly_score{metric=~"a|b|asked|ruled|up"}',
+            ["fleetowl_anomaly_score of a, asked, b is made"],
+        ),
         ('fleetowl_anomaly_score{entity="gpu"}', []),
         ('fleetowl_anomaly_score{detector="state"}', []),
         ("asked", []),
     ],
 )
 def test_who_asks_is_told_what_is_not_there(fleet: Fleet, query: str, notes: list[str]) -> None:
-    found = fleet.pipeline.demand.notes(parse(query))
+    found = fleet.pipeline.demand.ask(parse(query), fleet.now).infos
     assert len(found) == len(notes)
     assert all(said.startswith(begin) for said, begin in zip(found, notes, strict=True))
 
 
 def test_what_is_kept_needs_no_word(fleet: Fleet) -> None:
     fleet.ask("asked")
-    assert fleet.pipeline.demand.notes(parse(SCORE % "asked")) == []
-    (said,) = fleet.pipeline.demand.notes(parse("fleetowl_anomaly_score"))
+    assert fleet.pipeline.demand.ask(parse(SCORE % "asked"), fleet.now) == ([], [])
+    (said,) = fleet.pipeline.demand.ask(parse("fleetowl_anomaly_score"), fleet.now).infos
     assert "2 at the moment" in said
+
+
+def test_a_pattern_leaves_room_for_names(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_ASKED", 2)
+    told = fleet.pipeline.demand.ask(parse('fleetowl_anomaly_score{metric=~".+"}'), fleet.now)
+    (refused,) = told.warnings
+    assert refused.startswith("the scores of asked, b are not kept: queries ask for 1 metrics already")
+    assert refused.endswith("ask for it by name, without a pattern")
+    assert told.infos == [
+        "fleetowl_anomaly_score of a is made from the next sample on, or when its series are warm: ask again "
+        "then"
+    ]
+    assert fleet.ask("asked") == [], "who names one has a place"
+    assert fleet.pipeline.demand.ask(parse(SCORE % "b"), fleet.now).infos == [], "a refusal says it all"
 
 
 def test_queries_demand_no_more_than_so_many_series(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
