@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fleetowl")
 
-_ENDED_EARLY = 130
 RESTART_SECONDS = 5
 """Pause before an agent that failed beside the analyzer is started again."""
 
@@ -47,12 +46,11 @@ def run_up(path: Path | None) -> int:
 
 def _central(path: Path | None, *, with_agent: bool) -> int:
     """Before it is ready nothing has begun that must be ended, and what compiles hears of no end."""
-    status = asyncio.run(_run_central(path, with_agent=with_agent))
-    if status == _ENDED_EARLY:
+    if not asyncio.run(_run_central(path, with_agent=with_agent)):
         log.info("ended before the detectors were ready")
         logging.shutdown()
-        os._exit(status)
-    return status
+        os._exit(0)
+    return 0
 
 
 def on_signals(stop: Callable[[], None], reload: Callable[[], None], hold: Hold | None = None) -> None:
@@ -105,7 +103,8 @@ async def _changed(
             log.error("the configuration was not taken over:\n%s", error)
 
 
-async def _run_central(path: Path | None, *, with_agent: bool) -> int:
+async def _run_central(path: Path | None, *, with_agent: bool) -> bool:
+    """False if it was ended before it was ready: then a thread still compiles."""
     from agent.gpu.hold import Hold
     from analyzer import collector
     from analyzer.assembly import make_ready
@@ -118,7 +117,7 @@ async def _run_central(path: Path | None, *, with_agent: bool) -> int:
     hold = Hold() if with_agent else None
     on_signals(over.set, lambda: log.warning("nothing is reloaded before the analyzer is ready"), hold)
     if not await beside(partial(make_ready, configuration), configuration.analyzer, over):
-        return _ENDED_EARLY
+        return False
     analyzer = Analyzer(configuration, lambda: load(path), VERSION)
     collector.calm()
     reloads: set[asyncio.Task[None]] = set()
@@ -137,7 +136,7 @@ async def _run_central(path: Path | None, *, with_agent: bool) -> int:
             await over.wait()
     finally:
         await analyzer.stop()
-    return 0
+    return True
 
 
 async def _with_agent(analyzer: Analyzer, over: asyncio.Event, hold: Hold) -> None:
