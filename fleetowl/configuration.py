@@ -12,7 +12,7 @@ from agent.settings import AgentSettings
 from alertmanager.configuration_file import is_alertmanagers, load_named, load_sound, routed_somewhere
 from alertmanager.settings import AlertmanagerSettings
 from analyzer.central import CentralSettings
-from fleetowl.document import SECTIONS, name_of, read
+from fleetowl.document import SECTIONS, blamed, name_of, read
 from model.settings import ConfigurationError, Problem, load_section
 from model.sound import sound_part
 
@@ -48,7 +48,8 @@ def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Con
     except ConfigurationError as error:
         problems += error.problems
     if problems:
-        raise ConfigurationError([*problems, *_problems_beside(whole, name)])
+        found = [*problems, *_problems_beside(whole, name)]
+        raise ConfigurationError(blamed(found, path, environment))
     return configuration.of_file(name)
 
 

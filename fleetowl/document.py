@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,21 @@ def name_of(path: Path | None) -> str:
     return str(path) if path else "environment"
 
 
+def blamed(
+    problems: Iterable[Problem], path: Path | None, environment: Mapping[str, str] | None
+) -> list[Problem]:
+    """Those of what a variable of the environment has set say its name, not that of the file beneath."""
+    name = name_of(path)
+    variables = {".".join(keys): variable for variable, keys in _variables(environment)}
+    found = []
+    for problem in problems:
+        keys = [key for key in variables if f"{problem.key}.".startswith(f"{key}.")]
+        if keys and problem.file == name:
+            problem = replace(problem, file=f"environment variable {variables[max(keys, key=len)]}")
+        found.append(problem)
+    return found
+
+
 def load_agent(path: Path | None, environment: Mapping[str, str] | None = None) -> AgentSettings:
     """The section `agent` alone: a node has only what the agent needs. Raises ConfigurationError."""
     from agent.settings import AgentSettings
@@ -59,23 +75,27 @@ def load_agent(path: Path | None, environment: Mapping[str, str] | None = None) 
     except ConfigurationError as error:
         problems += error.problems
     if problems:
-        raise ConfigurationError(problems)
+        raise ConfigurationError(blamed(problems, path, environment))
     return settings
 
 
 def _overlay(data: dict[str, Any], environment: Mapping[str, str]) -> None:
     """Lay FLEETOWL_ANALYZER__LISTEN=... over the file's `analyzer: {listen: ...}`."""
-    for variable, value in environment.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
-            continue
-        *sections, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+    for variable, (*sections, key) in _variables(environment):
         inner = data
         for section in sections:
             deeper = inner.get(section)
             if not isinstance(deeper, dict):
                 deeper = inner[section] = {}
             inner = deeper
-        inner[key] = yaml.safe_load(value)
+        inner[key] = yaml.safe_load(environment[variable])
+
+
+def _variables(environment: Mapping[str, str] | None) -> Iterator[tuple[str, list[str]]]:
+    """The variables that set something, and the keys that lead to it."""
+    for variable in os.environ if environment is None else environment:
+        if variable.startswith(ENVIRONMENT_PREFIX) and "__" in variable:
+            yield variable, variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -38,6 +38,19 @@ def test_the_environment_can_name_the_file(plain: Path) -> None:
     assert settings.config_file == plain
 
 
+def test_what_is_wrong_in_the_environment_is_not_the_files_fault(tmp_path: Path) -> None:
+    own = tmp_path / "fleetowl.yml"
+    own.write_text("analyzer: {tick: soon}")
+    variable = "FLEETOWL_DETECTORS__STREAMING__WEEKLY"
+    for path, others in ((own, [(str(own), "analyzer.tick")]), (None, [])):
+        with pytest.raises(ConfigurationError) as caught:
+            load(path, {variable: "lots"})
+        assert [(problem.file, problem.key) for problem in caught.value.problems] == [
+            *others,
+            (f"environment variable {variable}", "detectors.streaming.weekly"),
+        ]
+
+
 def test_what_is_wrong_in_both_files_is_said_at_once(tmp_path: Path, plain: Path) -> None:
     own = tmp_path / "fleetowl.yml"
     own.write_text(f"analyzer: {{tick: soon}}\nalertmanager: {{config_file: {plain}, route: {{}}}}")
