@@ -69,7 +69,7 @@ def sound_part(model: type[Section], data: Mapping[str, Any], key: str = "") -> 
         except ConfigurationError as error:
             wrong = [(_original(data, removed, one.key.split(".")), one) for one in error.problems]
             if removed:  # before, it is what whoever loads the whole was told
-                late += [one for one in wrong if not _has_gap(one[0], removed)]
+                late += [one for one in wrong if not _by_gap(data, removed, one[0])]
             fresh = {_there(data, removed, place) for place, _ in wrong}
             if () in fresh:
                 return None
@@ -82,6 +82,15 @@ def sound_part(model: type[Section], data: Mapping[str, Any], key: str = "") -> 
 def _has_gap(place: Place, removed: frozenset[Place]) -> bool:
     """Whether something was taken out there or beneath."""
     return any(one[: len(place)] == place for one in removed)
+
+
+def _by_gap(data: Any, removed: frozenset[Place], place: Place) -> bool:
+    """Whether a problem that showed late is only of a gap: of what was taken out, or is missed beside it.
+
+    What is missed in the file itself was told before anything was taken out.
+    """
+    missed = _there(data, frozenset(), place) != place
+    return _has_gap(place, removed) or (missed and any(one[:-1] == place[:-1] for one in removed))
 
 
 def _key(part: Mapping[Any, Any], step: str) -> Any:
