@@ -20,6 +20,7 @@ from detectors.streaming.settings import StreamingSettings
 from detectors.streaming.vector import HOT
 from telemetry.bits import Floats, Ints
 from telemetry.window import IdRemap
+from tests.detectors.streaming.judged import judged
 
 START = 1_700_000_000_000
 STEP = 60_000
@@ -47,12 +48,8 @@ def story(kind: str, seed: int, length: int) -> Floats:
 
 
 def told(core: StreamingCore, rows: Floats, ids: Ints, start: int = 0) -> NDArray[np.float64]:
-    """`[samples, 4, series]` of rows `[samples, series]`."""
-    found = []
-    for place, row in enumerate(rows):
-        judged = core.judge(Columns(np.full(len(ids), START + (start + place) * STEP), ids, row))
-        found.append(np.hstack([judged.level, judged.change]).T)
-    return np.array(found)
+    """`[samples, 4, series]` of rows `[samples, series]`, the first of which is the `start`-th."""
+    return judged(core, rows, ids, START + (start + np.arange(len(rows))) * STEP)
 
 
 @settings(max_examples=3, deadline=None)

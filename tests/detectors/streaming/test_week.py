@@ -14,6 +14,7 @@ from detectors.streaming.core import StreamingCore
 from detectors.streaming.settings import StreamingSettings
 from telemetry.bits import Flags, Floats, Ints
 from telemetry.window import IdRemap
+from tests.detectors.streaming.judged import judged
 
 MONDAY = 1_704_067_200_000
 STEP = 900_000
@@ -58,12 +59,8 @@ def rows(weeks: int = 5) -> Floats:
 
 
 def told(core: StreamingCore, given: Floats, ids: Ints, start: int = 0) -> NDArray[np.float64]:
-    """`[samples, 4, series]`: score, low, high and change."""
-    found = []
-    for place, row in enumerate(given):
-        judged = core.judge(Columns(np.full(len(ids), MONDAY + (start + place) * STEP), ids, row))
-        found.append(np.hstack([judged.level, judged.change]).T)
-    return np.array(found)
+    """`[samples, 4, series]` of rows `[samples, series]`, the first of which is the `start`-th."""
+    return judged(core, given, ids, MONDAY + (start + np.arange(len(given))) * STEP)
 
 
 def alone(values: Floats, weekly: bool = True) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
