@@ -14,6 +14,7 @@ import click
 from fleetowl.visible import visible
 
 TIMEOUT_SECONDS = 10
+_MOST_REASON = 65_536  # bytes
 
 
 def get(url: str, path: str) -> Any:
@@ -75,11 +76,15 @@ def _answer(request: urllib.request.Request) -> Any:
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
+    """What the body says, be it JSON or a line of text: while the detectors are compiled it is one."""
+    body = error.read(_MOST_REASON)
     try:
-        said = json.load(error)
+        said = json.loads(body)
         return said if isinstance(said, str) else str(said["error"])
     except (ValueError, KeyError, TypeError):
-        return str(error.reason)
+        is_text = error.headers.get_content_type() == "text/plain"
+        text = body.decode(errors="replace").strip() if is_text else ""
+        return text.splitlines()[0] if text else str(error.reason)
 
 
 def _fail(message: str) -> NoReturn:

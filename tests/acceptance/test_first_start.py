@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -26,5 +27,9 @@ async def test_it_answers_while_it_compiles_and_ends_at_once(tmp_path: Path) -> 
         assert ready.status == 503
         assert "compiles its detectors" in await ready.text()
         assert (await session.post(f"{process.url}/api/v1/write")).headers["Retry-After"]
+    command = [sys.executable, "-m", "fleetowl", "alerts", "list", "--url", process.url]
+    asked = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, said = await asked.communicate()
+    assert b"answered 503: Fleetowl is not ready: it compiles its detectors" in said
     assert await process.end() == 0
     assert "ended before the detectors were ready" in process.tail()
