@@ -248,12 +248,8 @@ def compare(starts, rows, ids, times, values, at, params, memory, seen, counts, 
         most = max(most, starts[group + 1] - starts[group])
     there, off, work = np.empty(most, np.int64), np.empty(most), np.empty(most)
     levels, offsets, slows = memory[LEVEL], memory[OFFSET], memory[SLOW]
-    residuals, fars, scatters, slow_scatters = (
-        asked[RESIDUAL],
-        asked[FAR],
-        asked[SCATTER],
-        asked[SLOW_SCATTER],
-    )
+    residuals, fars = asked[RESIDUAL], asked[FAR]
+    scatters, slow_scatters = asked[SCATTER], asked[SLOW_SCATTER]
     drifts, learns = asked[DRIFT], asked[LEARN]
     passed, drift, learn = 0, 0.0, 0.0
     for group in range(len(starts) - 1):
@@ -279,8 +275,7 @@ def compare(starts, rows, ids, times, values, at, params, memory, seen, counts, 
                 passed = since
                 drift = 1.0 - math.exp(-since / params[OFFSET_TIME])
                 learn = 1.0 - math.exp(-since / params[SPREAD_TIME])
-            drifts[row] = drift
-            learns[row] = learn
+            drifts[row], learns[row] = drift, learn
         _compare(
             count,
             there,
@@ -309,12 +304,8 @@ def judge(asked, memory, counts, new, told, params):  # type: ignore[no-untyped-
 
     One loop without a branch, in single precision, so that it becomes vector instructions.
     """
-    residuals, fars, scatters, slow_scatters = (
-        asked[RESIDUAL],
-        asked[FAR],
-        asked[SCATTER],
-        asked[SLOW_SCATTER],
-    )
+    residuals, fars = asked[RESIDUAL], asked[FAR]
+    scatters, slow_scatters = asked[SCATTER], asked[SLOW_SCATTER]
     drifts, learns = asked[DRIFT], asked[LEARN]
     _, offsets, spreads, slows, slow_spreads, _, _, ring_0, ring_1, ring_2, ring_3, ring_4 = memory
     threshold, floor = np.float32(params[THRESHOLD]), np.float32(params[FLOOR])
